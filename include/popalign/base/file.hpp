@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace popalign {
+
+/// A whole file, mapped read-only; pages are shared by all ranks of a node.
+/// Throws Error if it cannot be opened or is no regular file.
+class MappedFile {
+  public:
+    explicit MappedFile(const std::filesystem::path& path);
+    MappedFile(MappedFile&& other) noexcept;
+    MappedFile& operator=(MappedFile&& other) noexcept;
+    ~MappedFile();
+
+    std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+
+  private:
+    const std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+std::string read_text_file(const std::filesystem::path& path);
+
+/// Flushes a finished file or directory entry to the device. Throws Error.
+void sync_path(const std::filesystem::path& path);
+
+/// A file that appears under its name only when it is complete: written beside as
+/// `<name>.partial`, synced and renamed by `commit()`. Without a commit nothing is left behind.
+class AtomicFile {
+  public:
+    explicit AtomicFile(std::filesystem::path path);
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+    ~AtomicFile();
+
+    /// Throws Error naming the file, e.g. on a full disk.
+    void write(std::span<const std::byte> data);
+    void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+    void commit();
+
+  private:
+    std::filesystem::path path_, partial_;
+    int descriptor_ = -1;
+};
+
+void write_text_file(const std::filesystem::path& path, std::string_view text);
+
+/// For writers that need a path (HDF5, directories): a sibling name that `commit_path` later
+/// renames over `path` after syncing it, replacing what was there.
+std::filesystem::path partial_path(const std::filesystem::path& path);
+void commit_path(const std::filesystem::path& partial, const std::filesystem::path& path);
+
+}  // namespace popalign

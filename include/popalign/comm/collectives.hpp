@@ -1,0 +1,52 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+enum class Reduction { sum, minimum, maximum };
+
+/// What collectives move. Counts come from spans and may exceed INT_MAX: they are cut inside.
+template <class T>
+concept Element = std::same_as<T, std::byte> || std::same_as<T, std::uint8_t> ||
+    std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t> ||
+    std::same_as<T, std::uint64_t> || std::same_as<T, float> || std::same_as<T, double>;
+
+/// All functions here are collective over `comm` and do nothing but the obvious copy on one rank.
+void barrier(const Communicator& comm);
+
+template <Element T>
+void broadcast(const Communicator& comm, std::span<T> data, int root = 0);
+
+/// In place: afterwards `data` holds the element-wise reduction over all ranks, on all ranks.
+template <Element T>
+void all_reduce(const Communicator& comm, std::span<T> data, Reduction reduction);
+
+template <Element T>
+T all_reduce(const Communicator& comm, T value, Reduction reduction) {
+    all_reduce(comm, std::span<T>(&value, 1), reduction);
+    return value;
+}
+
+/// One value from each rank, in rank order.
+template <Element T>
+std::vector<T> all_gather(const Communicator& comm, T value);
+
+/// The sum of `value` over the ranks before this one; 0 on rank 0.
+std::uint64_t exclusive_scan(const Communicator& comm, std::uint64_t value);
+
+/// Rank r receives, in rank order, what every rank put into its `outgoing[r]`.
+std::vector<std::vector<std::byte>> all_to_all(const Communicator& comm,
+                                               const std::vector<std::vector<std::byte>>& outgoing);
+
+/// What every rank gave, in rank order, on all ranks; lengths may differ.
+std::vector<std::vector<std::byte>> all_gather_bytes(const Communicator& comm,
+                                                     std::span<const std::byte> data);
+
+}  // namespace popalign

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+namespace popalign {
+
+/// A group of ranks, as a small copyable value. The default one is serial: rank 0 of 1, and no
+/// operation on it calls MPI. A communicator made by `split` is freed with its last copy.
+class Communicator {
+  public:
+    Communicator() = default;
+
+    int rank() const noexcept { return rank_; }
+    int size() const noexcept { return size_; }
+    bool is_root() const noexcept { return rank_ == 0; }
+
+    /// The ranks that give the same `color`, in the order of their ranks here. Collective.
+    Communicator split(int color) const;
+    /// The ranks that share memory with this one. Collective.
+    Communicator split_node() const;
+
+    struct Native;
+    const Native* native() const noexcept { return native_.get(); }
+    /// For the comm module: wraps a native handle.
+    Communicator(std::shared_ptr<const Native> native, int rank, int size)
+        : native_(std::move(native)), rank_(rank), size_(size) {}
+
+  private:
+    std::shared_ptr<const Native> native_;
+    int rank_ = 0, size_ = 1;
+};
+
+/// Half-open range of consecutive items.
+struct Range {
+    std::size_t begin = 0, end = 0;
+    std::size_t size() const noexcept { return end - begin; }
+};
+
+/// The share of `count` items that `part` of `parts` owns: consecutive, sizes differ by at most 1.
+Range partition(std::size_t count, int part, int parts) noexcept;
+/// The part that owns `item`.
+int owner(std::size_t count, std::size_t item, int parts) noexcept;
+
+}  // namespace popalign

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <popalign/lm/tokenizer.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// Shape of a decoder-only transformer; names as in HF's config.json.
+struct ModelConfig {
+    std::string architecture;  ///< "llama" or "qwen2"
+    std::int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
+    std::int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
+    std::int64_t max_position_embeddings = 0;
+    double rope_theta = 10000.0, rms_norm_eps = 1e-5;
+    bool tie_word_embeddings = false, attention_bias = false;
+
+    std::int64_t parameter_count() const noexcept;
+};
+
+/// Token segments that continue each other, packed without padding: a forest in which every token
+/// attends to itself, to those before it in its segment and to all of its segment's ancestors. The
+/// two sides of a pair are two children of their prompt, which is so computed once.
+struct SegmentForest {
+    struct Segment {
+        std::int64_t begin = 0, end = 0;    ///< rows of `tokens`
+        std::optional<std::size_t> parent;  ///< an earlier segment
+        std::int64_t position = 0;          ///< of the first token in its sequence
+    };
+
+    std::vector<std::int64_t> tokens;
+    std::vector<Segment> segments;
+
+    /// Returns the new segment's index.
+    std::size_t add(std::span<const TokenId> tokens, std::optional<std::size_t> parent = {});
+};
+
+/// How the rows of a forward pass see each other; the only thing in which training, scoring and
+/// decoding differ.
+class Attention {
+  public:
+    virtual ~Attention() = default;
+    /// Positions of the rows in their sequences, [rows] int64 on the CPU.
+    virtual at::Tensor positions() const = 0;
+    /// `query` [rows, heads, head_dim], `key` and `value` [rows, kv_heads, head_dim], rotated
+    /// already; returns [rows, heads * head_dim].
+    virtual at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                              const at::Tensor& value) = 0;
+};
+
+/// Attention over a forest, without a cache.
+class ForestAttention final : public Attention {
+  public:
+    explicit ForestAttention(const SegmentForest& forest) : forest_(forest) {}
+    at::Tensor positions() const override;
+    at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                      const at::Tensor& value) override;
+
+  private:
+    const SegmentForest& forest_;
+};
+
+struct NamedParameter {
+    std::string name;  ///< as in HF checkpoints, e.g. "model.layers.0.self_attn.q_proj.weight"
+    at::Tensor tensor;
+};
+
+/// The transformer itself: parameters and the forward pass on packed rows. Differentiable when its
+/// parameters require gradients.
+class CausalLm {
+  public:
+    /// Parameters are zero until they are assigned.
+    CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device);
+
+    const ModelConfig& config() const noexcept { return config_; }
+    /// In HF's order; shared storage, so filling one changes the model. Tied embeddings appear
+    /// once.
+    std::vector<NamedParameter>& parameters() noexcept { return parameters_; }
+    const std::vector<NamedParameter>& parameters() const noexcept { return parameters_; }
+    at::Tensor& parameter(const std::string& name);
+    at::Device device() const;
+    at::ScalarType dtype() const;
+
+    /// Final, normalised hidden states [rows, hidden] of `tokens` [rows] int64.
+    at::Tensor hidden_states(const at::Tensor& tokens, Attention& attention) const;
+    /// Logits [rows, vocab] in the model's type.
+    at::Tensor logits(const at::Tensor& hidden) const;
+
+  private:
+    struct Layer {
+        at::Tensor input_norm, q, k, v, o, q_bias, k_bias, v_bias, post_norm, gate, up, down;
+    };
+
+    ModelConfig config_;
+    std::vector<NamedParameter> parameters_;
+    at::Tensor embedding_, final_norm_, head_;
+    std::vector<Layer> layers_;
+};
+
+/// log P(token) [count] float32 of `targets` [count] int64 under `hidden` [count, hidden]:
+/// log-softmax in float32, in chunks of rows so that no [rows, vocab] tensor of the whole batch
+/// exists.
+at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,
+                                    const at::Tensor& targets);
+
+}  // namespace popalign

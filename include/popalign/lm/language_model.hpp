@@ -1,0 +1,53 @@
+#pragma once
+
+#include <popalign/lm/causal_lm.hpp>
+#include <popalign/lm/chat_template.hpp>
+#include <popalign/lm/tokenizer.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace popalign {
+
+/// What makes a model's answers: hashes of its files, for provenance and for keys of stored
+/// results.
+struct ModelIdentity {
+    std::string path, sha256, tokenizer_sha256, template_sha256;
+    std::uint64_t parameters = 0;
+};
+
+/// Everything needed to talk to a model but its weights.
+struct ModelFrontEnd {
+    Tokenizer tokenizer;
+    std::optional<ChatTemplate>
+        chat;  ///< absent where the model brings none and none is configured
+    /// Tokens that end an answer: the model's EOS and the template's end of turn.
+    std::vector<TokenId> stop_tokens;
+    /// Throws UsageError naming the model if there is no chat template.
+    const ChatTemplate& require_chat(const std::string& model) const;
+};
+
+/// Reads no weights. `chat_template` overrides the model's own; empty: recognise it.
+/// Throws InputError, e.g. "no such model".
+ModelFrontEnd load_front_end(const std::filesystem::path& path,
+                             const std::string& chat_template = "");
+ModelConfig load_model_config(const std::filesystem::path& path);
+/// Hashes every weight file; `front_end` is the model's.
+ModelIdentity identify_model(const std::filesystem::path& path, const ModelFrontEnd& front_end);
+
+/// Weights of an HF directory or a GGUF file, converted to `dtype` on `device`. Throws InputError
+/// for missing, misshapen or unsupported tensors, by name.
+CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype, at::Device device);
+
+/// An HF directory that `transformers` loads as it is: model.safetensors, config.json,
+/// generation_config.json, tokenizer.json, tokenizer_config.json with the chat template. Appears
+/// under its name only when complete.
+void save_hf_model(const std::filesystem::path& directory, const CausalLm& model,
+                   const ModelFrontEnd& front_end, const std::string& provenance);
+
+/// "auto" is the CPU, or this rank's GPU (`local_rank` modulo their number) where there are any.
+at::Device select_device(const std::string& name, int local_rank);
+
+}  // namespace popalign

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+namespace popalign {
+
+/// Why a pair may be unfit for training; bits of `PreferencePair::flags`.
+enum class PairFlag : std::uint32_t {
+    identical = 1,  ///< both texts are equal
+    empty = 2,      ///< a text is empty or white space
+    truncated = 4,  ///< a text ended at the token limit
+    unparsed = 8,   ///< a text lacks the format its template asks for
+    refusal = 16    ///< the chosen text declines to answer
+};
+
+inline constexpr std::array<std::pair<PairFlag, std::string_view>, 5> pair_flag_names{
+    {{PairFlag::identical, "identical"},
+     {PairFlag::empty, "empty"},
+     {PairFlag::truncated, "truncated"},
+     {PairFlag::unparsed, "unparsed"},
+     {PairFlag::refusal, "refusal"}}};
+
+/// A good and a bad answer to one instruction, by construction.
+struct PreferencePair {
+    std::uint64_t instruction = 0;  ///< row of /instructions
+    std::uint32_t strategy = 0;     ///< row of /strategies
+    std::uint64_t chosen = 0;       ///< row of /responses
+    std::uint64_t rejected = 0;     ///< row of /responses
+    std::uint32_t flags = 0;        ///< PairFlag bits
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& instruction& strategy& chosen& rejected& flags;
+    }
+    bool operator==(const PreferencePair&) const = default;
+};
+
+}  // namespace popalign

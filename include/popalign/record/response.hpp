@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+enum class FinishReason : std::uint8_t { stop = 0, length = 1 };
+
+/// One generation's answer to one instruction.
+struct Response {
+    std::uint64_t instruction = 0;     ///< row of /instructions
+    std::uint32_t generation = 0;      ///< row of /generations
+    std::string text;                  ///< the answer alone
+    std::string thought;               ///< what Elicitive and Refine strip
+    std::vector<std::int32_t> tokens;  ///< as drawn, by the generating model's tokenizer, no EOS
+    double logprob = 0;  ///< of all that was drawn (EOS too) under the model, untempered [nat]
+    FinishReason finish_reason = FinishReason::stop;
+    bool parsed = true;      ///< false where the asked-for format was not found
+    std::uint64_t seed = 0;  ///< key of the random stream it was drawn with
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& instruction& generation& text& thought& tokens& logprob& finish_reason& parsed&
+            seed;
+    }
+    bool operator==(const Response&) const = default;
+};
+
+}  // namespace popalign

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace popalign {
+
+/// Element formats of weight files; the q-types are GGUF's block quantisations.
+enum class TensorType { f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k };
+
+std::string_view tensor_type_name(TensorType type) noexcept;
+
+/// A tensor inside a mapped file, not owned: `shape` is row-major, outermost dimension first.
+struct TensorView {
+    std::string name;
+    TensorType type = TensorType::f32;
+    std::vector<std::int64_t> shape;
+    std::span<const std::byte> data;
+
+    std::size_t count() const noexcept;
+};
+
+/// Bytes of `count` elements; throws UsageError unless `count` fills whole blocks.
+std::size_t storage_bytes(TensorType type, std::size_t count);
+
+/// Elements as float32. `output.size()` must be `tensor.count()`; the view must be bounds-checked
+/// (as its file's reader has done).
+void dequantise(const TensorView& tensor, std::span<float> output);
+
+}  // namespace popalign

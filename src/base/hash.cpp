@@ -1,0 +1,63 @@
+#include <popalign/base/error.hpp>
+#include <popalign/base/file.hpp>
+#include <popalign/base/hash.hpp>
+#include <popalign/base/unique_handle.hpp>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <array>
+
+namespace popalign {
+namespace {
+
+constexpr auto make_crc_table() {
+    std::array<std::uint32_t, 256> table{};
+    for (std::uint32_t byte = 0; byte < 256; ++byte) {
+        std::uint32_t value = byte;
+        for (int bit = 0; bit < 8; ++bit)
+            value = (value >> 1) ^ ((value & 1U) != 0 ? 0x82F63B78U : 0U);
+        table[byte] = value;
+    }
+    return table;
+}
+
+struct DigestTraits {
+    using Handle = EVP_MD_CTX*;
+    static Handle null() noexcept { return nullptr; }
+    static void release(Handle handle) noexcept { EVP_MD_CTX_free(handle); }
+};
+
+std::string sha256_bytes(std::span<const std::byte> data) {
+    UniqueHandle<DigestTraits> context(EVP_MD_CTX_new());
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int length = 0;
+    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1 ||
+        EVP_DigestUpdate(context.get(), data.data(), data.size()) != 1 ||
+        EVP_DigestFinal_ex(context.get(), digest.data(), &length) != 1)
+        throw_call_failed("EVP_Digest (SHA-256)", "OpenSSL refused");
+    std::string text;
+    for (unsigned int i = 0; i < length; ++i)
+        text += fmt::format("{:02x}", digest[i]);
+    return text;
+}
+
+}  // namespace
+
+std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t previous) noexcept {
+    static constexpr auto table = make_crc_table();
+    std::uint32_t value = ~previous;
+    for (std::byte byte : data)
+        value = table[(value ^ static_cast<std::uint32_t>(byte)) & 0xFFU] ^ (value >> 8);
+    return ~value;
+}
+
+std::string sha256_hex(std::string_view data) {
+    return sha256_bytes(std::as_bytes(std::span(data)));
+}
+
+std::string sha256_file(const std::filesystem::path& path) {
+    return sha256_bytes(MappedFile(path).bytes());
+}
+
+}  // namespace popalign

@@ -1,0 +1,67 @@
+# Finds libtorch and makes LibTorch::CPU and, with POPALIGN_USE_CUDA, LibTorch::CUDA.
+#
+# Looks, in order, at LIBTORCH_ROOT (an unpacked libtorch, or the `torch` folder of a Python package),
+# at CMAKE_PREFIX_PATH, and at the virtual environment that slurm/setup.sh makes. It needs no CUDA
+# toolkit: the headers and libraries that the CUDA build wants come with the package.
+set(LIBTORCH_ROOT "" CACHE PATH "Folder with libtorch's include/ and lib/")
+file(GLOB _libtorch_environments "${CMAKE_CURRENT_SOURCE_DIR}/build/venv/lib/python3*/site-packages/torch")
+
+find_path(LibTorch_INCLUDE_DIR ATen/ATen.h
+          HINTS ${LIBTORCH_ROOT} PATHS ${_libtorch_environments} PATH_SUFFIXES include)
+get_filename_component(_libtorch_root "${LibTorch_INCLUDE_DIR}" DIRECTORY)
+find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS ${_libtorch_root} PATH_SUFFIXES lib NO_DEFAULT_PATH)
+find_library(LibTorch_C10_LIBRARY c10 HINTS ${_libtorch_root} PATH_SUFFIXES lib NO_DEFAULT_PATH)
+
+if(LibTorch_INCLUDE_DIR AND EXISTS "${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h")
+  file(STRINGS "${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h" _libtorch_version
+       REGEX "TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+|#define TORCH_VERSION \"")
+elseif(LibTorch_INCLUDE_DIR AND EXISTS "${LibTorch_INCLUDE_DIR}/torch/version.h")
+  file(STRINGS "${LibTorch_INCLUDE_DIR}/torch/version.h" _libtorch_version
+       REGEX "TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+|#define TORCH_VERSION \"")
+endif()
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" LibTorch_VERSION "${_libtorch_version}")
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(
+  LibTorch
+  REQUIRED_VARS LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_INCLUDE_DIR
+  VERSION_VAR LibTorch_VERSION
+  REASON_FAILURE_MESSAGE
+    "run slurm/setup.sh, or give -DLIBTORCH_ROOT=<libtorch> or CMAKE_PREFIX_PATH")
+
+if(LibTorch_FOUND AND NOT TARGET LibTorch::CPU)
+  # The wheel's CUDA runtime libraries lie in sibling folders; a stand-alone libtorch has none.
+  get_filename_component(_site_packages "${_libtorch_root}" DIRECTORY)
+  file(GLOB _nvidia_libraries LIST_DIRECTORIES true "${_site_packages}/nvidia/*/lib")
+  set(_library_path "${_libtorch_root}/lib" ${_nvidia_libraries})
+  set(_link_options "LINKER:--disable-new-dtags")
+  foreach(_path IN LISTS _library_path)
+    list(APPEND _link_options "LINKER:-rpath,${_path}" "LINKER:-rpath-link,${_path}")
+  endforeach()
+
+  add_library(LibTorch::CPU INTERFACE IMPORTED)
+  target_include_directories(LibTorch::CPU SYSTEM
+                             INTERFACE "${LibTorch_INCLUDE_DIR}"
+                                       "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
+  target_link_libraries(LibTorch::CPU INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
+  target_link_options(LibTorch::CPU INTERFACE ${_link_options})
+
+  if(POPALIGN_USE_CUDA)
+    find_library(LibTorch_CUDA_LIBRARY torch_cuda HINTS ${_libtorch_root} PATH_SUFFIXES lib
+                 NO_DEFAULT_PATH REQUIRED)
+    find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda HINTS ${_libtorch_root} PATH_SUFFIXES lib
+                 NO_DEFAULT_PATH REQUIRED)
+    find_path(LibTorch_CUDART_INCLUDE_DIR cuda_runtime_api.h
+              HINTS "${_site_packages}/nvidia/cu13" "${_site_packages}/nvidia/cuda_runtime"
+                    /usr/local/cuda PATH_SUFFIXES include REQUIRED)
+    find_library(LibTorch_CUDART_LIBRARY NAMES cudart libcudart.so.13 libcudart.so.12
+                 HINTS ${_nvidia_libraries} /usr/local/cuda/lib64 REQUIRED)
+    add_library(LibTorch::CUDA INTERFACE IMPORTED)
+    target_include_directories(LibTorch::CUDA SYSTEM INTERFACE "${LibTorch_CUDART_INCLUDE_DIR}")
+    # Nothing refers to libtorch_cuda by name: its kernels register themselves when it is loaded.
+    target_link_libraries(
+      LibTorch::CUDA
+      INTERFACE LibTorch::CPU -Wl,--no-as-needed "${LibTorch_CUDA_LIBRARY}"
+                "${LibTorch_C10_CUDA_LIBRARY}" -Wl,--as-needed "${LibTorch_CUDART_LIBRARY}")
+  endif()
+endif()

@@ -1,0 +1,23 @@
+# popalign_module(<name> SOURCES ... PUBLIC ... PRIVATE ...)
+#
+# One library per module, popalign::<name>. PUBLIC and PRIVATE are what it links: modules to its left in
+# the order of src/README.md, and third parties.
+add_library(popalign_warnings INTERFACE)
+target_compile_options(popalign_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                                   -Wnon-virtual-dtor -Wold-style-cast -Werror)
+if(POPALIGN_SANITIZE)
+  add_compile_options(-fsanitize=${POPALIGN_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${POPALIGN_SANITIZE})
+endif()
+
+function(popalign_module name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(popalign_${name} STATIC ${ARG_SOURCES})
+  add_library(popalign::${name} ALIAS popalign_${name})
+  target_include_directories(
+    popalign_${name}
+    PUBLIC "${PROJECT_SOURCE_DIR}/include"
+    PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_BINARY_DIR}/src")
+  target_link_libraries(popalign_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE}
+                                                                     popalign_warnings)
+endfunction()
