@@ -62,8 +62,14 @@ class ForestAttention final : public Attention {
     at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
                       const at::Tensor& value) override;
 
+    /// All that segment `index` sees, its own rows last: [tokens, kv_heads, head_dim].
+    at::Tensor visible(std::size_t index, const at::Tensor& rows) const;
+
   private:
+    at::Tensor mask(std::size_t index, const at::Tensor& like);
+
     const SegmentForest& forest_;
+    std::vector<at::Tensor> masks_;  ///< of segments with ancestors, equal for all layers
 };
 
 struct NamedParameter {

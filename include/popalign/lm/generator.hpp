@@ -26,15 +26,11 @@ struct SamplingOptions {
     void validate() const;
 };
 
-struct SampledToken {
-    TokenId token = 0;
-    float logprob = 0;  ///< under the untempered, untruncated distribution [nat]
-};
-
-/// Draws one token by inversion of the cumulative distribution at `uniform` in [0, 1): one random
-/// number a token, whatever the vocabulary. Ties at the truncation limits go to the lower id.
-SampledToken sample_token(std::span<const float> logits, const SamplingOptions& options,
-                          double uniform);
+/// Draws a token with probability proportional to `weights` (not below 0), after top-k and top-p,
+/// by inversion of the cumulative distribution at `uniform` in [0, 1): one random number a token.
+/// At the limits of top-k and top-p equal weights go by id, lower first. Temperature is the
+/// caller's.
+TokenId draw_token(std::span<const float> weights, const SamplingOptions& options, double uniform);
 
 struct GenerationRequest {
     std::vector<TokenId> prompt;

@@ -1,0 +1,234 @@
+#include "lm/key_value_cache.hpp"
+#include "lm/prefix_forest.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/lm/generator.hpp>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace popalign {
+namespace {
+
+constexpr std::int64_t extent_step = 64;
+constexpr std::int64_t prefill_tokens = 2048;  // rows of one forward pass over prompts
+
+std::int64_t round_up(std::int64_t value) {
+    return (value + extent_step - 1) / extent_step * extent_step;
+}
+
+std::int64_t extent_of(const GenerationRequest& request) {
+    return round_up(static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens);
+}
+
+/// A sequence that is being decoded; its last drawn token is not in the cache yet.
+struct Active {
+    std::size_t request = 0;
+    std::int64_t length = 0;  // tokens in the cache
+    GeneratedTokens result;
+};
+
+using Done = std::function<void(std::size_t, GeneratedTokens)>;
+
+/// Decodes the requests that share one cache.
+class Decoder {
+  public:
+    Decoder(const CausalLm& model, std::span<const TokenId> stop_tokens,
+            const GeneratorOptions& options, std::span<const GenerationRequest> requests,
+            const Done& done, std::int64_t slots, std::int64_t extent)
+        : model_(model),
+          stop_tokens_(stop_tokens),
+          options_(options),
+          requests_(requests),
+          done_(done),
+          slots_(slots),
+          extent_(extent),
+          cache_(model, slots, extent) {}
+
+    void run(std::vector<std::size_t> pending, const std::function<bool()>& keep_going) {
+        std::reverse(pending.begin(), pending.end());
+        while (!pending.empty() || !active_.empty()) {
+            if (keep_going && !keep_going())
+                return;
+            const auto free = slots_ - static_cast<std::int64_t>(active_.size());
+            // Prompts join in groups: a forward pass over a few rows wastes most of a large GEMM.
+            if (!pending.empty() && (active_.empty() || free * 4 >= slots_))
+                admit(pending, free);
+            if (!active_.empty())
+                step();
+        }
+    }
+
+  private:
+    void admit(std::vector<std::size_t>& pending, std::int64_t free) {
+        std::vector<std::size_t> chosen;
+        while (!pending.empty() && static_cast<std::int64_t>(chosen.size()) < free) {
+            chosen.push_back(pending.back());
+            pending.pop_back();
+        }
+        std::vector<std::span<const TokenId>> prompts;
+        for (std::size_t request : chosen)
+            prompts.emplace_back(requests_[request].prompt);
+        const auto order = prefix_order(prompts);
+        // Alone, a prompt's arithmetic depends on nothing but the prompt.
+        const std::size_t most = options_.deterministic ? 1 : prompts.size();
+        std::vector<at::Tensor> last;
+        const auto begin = active_.size();
+        for (const auto& group : group_by_budget(prompts, order, prefill_tokens, most)) {
+            last.push_back(prefill(group, prompts));
+            for (std::size_t member : group)
+                active_.push_back(
+                    {chosen[member], static_cast<std::int64_t>(prompts[member].size()), {}});
+        }
+        draw(at::cat(last), begin);
+    }
+
+    /// Fills the next free slots; returns the logits [group, vocab] behind the prompts.
+    at::Tensor prefill(const std::vector<std::size_t>& group,
+                       const std::vector<std::span<const TokenId>>& prompts) {
+        std::vector<std::span<const TokenId>> members;
+        for (std::size_t member : group)
+            members.push_back(prompts[member]);
+        const PrefixForest packed = share_prefixes(members);
+        PrefillAttention attention(packed, cache_, static_cast<std::int64_t>(active_.size()));
+        const at::Tensor hidden = model_.hidden_states(
+            at::tensor(at::ArrayRef<std::int64_t>(packed.forest.tokens)), attention);
+        std::vector<std::int64_t> rows;
+        for (std::size_t i = 0; i < members.size(); ++i)
+            rows.push_back(packed.row(i, static_cast<std::int64_t>(members[i].size()) - 1));
+        return model_.logits(hidden.index_select(
+            0, at::tensor(at::ArrayRef<std::int64_t>(rows)).to(hidden.device())));
+    }
+
+    void step() {
+        std::vector<std::int64_t> tokens, lengths;
+        for (const Active& sequence : active_) {
+            tokens.push_back(sequence.result.tokens.back());
+            lengths.push_back(sequence.length);
+        }
+        std::int64_t extent = extent_;
+        if (options_.deterministic) {  // a fixed shape: empty slots decode token 0 for nobody
+            tokens.resize(static_cast<std::size_t>(slots_), 0);
+            lengths.resize(static_cast<std::size_t>(slots_), 0);
+        } else {
+            extent = round_up(*std::max_element(lengths.begin(), lengths.end()) + 1);
+        }
+        DecodeAttention attention(cache_, lengths, extent);
+        const at::Tensor hidden =
+            model_.hidden_states(at::tensor(at::ArrayRef<std::int64_t>(tokens)), attention);
+        const at::Tensor logits = model_.logits(hidden);
+        for (Active& sequence : active_)
+            ++sequence.length;
+        draw(logits, 0);
+    }
+
+    /// Draws the next token of the active sequences from `begin` on, row i of `raw` for
+    /// `active_[begin + i]`, and retires those that are finished.
+    void draw(const at::Tensor& raw, std::size_t begin) {
+        const at::Tensor logits = raw.to(at::kFloat);
+        const at::Tensor normalizer = logits.logsumexp(1, true);
+        const double temperature = options_.sampling.temperature;
+        const at::Tensor weights = temperature == 0   ? logits
+                                   : temperature == 1 ? (logits - normalizer).exp()
+                                                      : (logits / temperature).softmax(1);
+        const at::Tensor host_logits = logits.to(at::kCPU).contiguous();
+        const at::Tensor host_weights = weights.to(at::kCPU).contiguous();
+        const at::Tensor host_normalizer = normalizer.to(at::kCPU).contiguous();
+        const auto vocabulary = static_cast<std::size_t>(logits.size(1));
+        for (std::size_t i = begin; i < active_.size(); ++i) {
+            const std::size_t row = i - begin;
+            Active& sequence = active_[i];
+            const GenerationRequest& request = requests_[sequence.request];
+            const TokenId token = draw_token(
+                {host_weights.data_ptr<float>() + row * vocabulary, vocabulary}, options_.sampling,
+                request.stream.uniform(sequence.result.tokens.size()));
+            sequence.result.logprob +=
+                static_cast<double>(
+                    host_logits
+                        .data_ptr<float>()[row * vocabulary + static_cast<std::size_t>(token)]) -
+                static_cast<double>(host_normalizer.data_ptr<float>()[row]);
+            if (std::ranges::find(stop_tokens_, token) != stop_tokens_.end())
+                sequence.result.finish_reason = FinishReason::stop;
+            else
+                sequence.result.tokens.push_back(token);
+        }
+        retire();
+    }
+
+    bool finished(const Active& sequence) const {
+        return sequence.result.finish_reason == FinishReason::stop ||
+               static_cast<std::int64_t>(sequence.result.tokens.size()) >=
+                   requests_[sequence.request].max_new_tokens;
+    }
+
+    /// Gives finished sequences away; the last slots move into the gaps.
+    void retire() {
+        for (std::size_t i = active_.size(); i-- > 0;) {
+            if (!finished(active_[i]))
+                continue;
+            done_(active_[i].request, std::move(active_[i].result));
+            if (i + 1 != active_.size()) {
+                cache_.copy_slot(static_cast<std::int64_t>(active_.size()) - 1,
+                                 static_cast<std::int64_t>(i));
+                active_[i] = std::move(active_.back());
+            }
+            active_.pop_back();
+        }
+    }
+
+    const CausalLm& model_;
+    std::span<const TokenId> stop_tokens_;
+    const GeneratorOptions& options_;
+    std::span<const GenerationRequest> requests_;
+    const Done& done_;
+    std::int64_t slots_, extent_;
+    KeyValueCache cache_;
+    std::vector<Active> active_;
+};
+
+}  // namespace
+
+Generator::Generator(const CausalLm& model, std::vector<TokenId> stop_tokens,
+                     GeneratorOptions options)
+    : model_(model), stop_tokens_(std::move(stop_tokens)), options_(options) {
+    options_.sampling.validate();
+    // One row alone goes through another kernel than many.
+    options_.batch_size = std::max<std::int64_t>(options_.batch_size, 2);
+}
+
+void Generator::generate(std::span<const GenerationRequest> requests, const Done& done,
+                         const std::function<bool()>& keep_going) const {
+    const c10::AutoGradMode no_gradients(false);
+    // Cache extents: of each request alone in deterministic mode, of the longest otherwise.
+    std::map<std::int64_t, std::vector<std::size_t>> by_extent;
+    std::int64_t longest = 0;
+    for (const auto& request : requests)
+        longest = std::max(longest, extent_of(request));
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const auto& request = requests[i];
+        const auto length =
+            static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens;
+        if (request.prompt.empty() || request.max_new_tokens < 1 ||
+            length > model_.config().max_position_embeddings)
+            throw UsageError(fmt::format(
+                "a prompt of {} tokens with up to {} new ones cannot be generated (the model has "
+                "{} positions); shorten the prompt or lower max_new_tokens",
+                request.prompt.size(), request.max_new_tokens,
+                model_.config().max_position_embeddings));
+        by_extent[options_.deterministic ? extent_of(request) : longest].push_back(i);
+    }
+    for (auto& [extent, members] : by_extent) {
+        const auto slots =
+            options_.deterministic
+                ? options_.batch_size
+                : std::min(options_.batch_size, static_cast<std::int64_t>(members.size()));
+        Decoder(model_, stop_tokens_, options_, requests, done, slots, extent)
+            .run(std::move(members), keep_going);
+    }
+}
+
+}  // namespace popalign

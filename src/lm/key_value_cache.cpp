@@ -1,0 +1,75 @@
+#include "lm/key_value_cache.hpp"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+namespace popalign {
+
+KeyValueCache::KeyValueCache(const CausalLm& model, std::int64_t slots, std::int64_t extent) {
+    const ModelConfig& config = model.config();
+    const auto options = at::TensorOptions().dtype(model.dtype()).device(model.device());
+    for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
+        for (auto* list : {&keys_, &values_})
+            // Zeros, not garbage: masked positions are multiplied by zero, and 0 * NaN is NaN.
+            list->push_back(
+                at::zeros({slots, config.num_key_value_heads, extent, config.head_dim}, options));
+}
+
+void KeyValueCache::copy_slot(std::int64_t from, std::int64_t to) {
+    for (auto* list : {&keys_, &values_})
+        for (at::Tensor& layer : *list)
+            layer.select(0, to).copy_(layer.select(0, from));
+}
+
+at::Tensor PrefillAttention::attend(std::int64_t layer, const at::Tensor& query,
+                                    const at::Tensor& key, const at::Tensor& value) {
+    for (std::size_t i = 0; i < packed_.paths.size(); ++i) {
+        const auto slot = first_slot_ + static_cast<std::int64_t>(i);
+        const auto store = [&](const at::Tensor& cached, const at::Tensor& rows) {
+            const at::Tensor whole = forest_attention_.visible(packed_.paths[i].back(), rows);
+            cached.select(0, slot).narrow(1, 0, whole.size(0)).copy_(whole.transpose(0, 1));
+        };
+        store(cache_.keys(layer), key);
+        store(cache_.values(layer), value);
+    }
+    return forest_attention_.attend(layer, query, key, value);
+}
+
+DecodeAttention::DecodeAttention(KeyValueCache& cache, const std::vector<std::int64_t>& lengths,
+                                 std::int64_t extent)
+    : cache_(cache), extent_(extent) {
+    const at::Tensor& keys = cache.keys(0);
+    const std::int64_t slots = static_cast<std::int64_t>(lengths.size()), heads = keys.size(1);
+    lengths_ = at::tensor(at::ArrayRef<std::int64_t>(lengths));
+    const at::Tensor first_rows = at::arange(slots * heads) * keys.size(2);
+    rows_ = (first_rows + lengths_.repeat_interleave(heads)).to(keys.device());
+    const at::Tensor hidden = at::arange(extent).unsqueeze(0) > lengths_.unsqueeze(1);
+    mask_ = at::zeros({slots, extent}, keys.options().device(at::kCPU))
+                .masked_fill(hidden, -std::numeric_limits<double>::infinity())
+                .repeat_interleave(heads, 0)
+                .unsqueeze(1)
+                .to(keys.device());
+}
+
+at::Tensor DecodeAttention::attend(std::int64_t layer, const at::Tensor& query,
+                                   const at::Tensor& key, const at::Tensor& value) {
+    const std::int64_t slots = query.size(0), heads = key.size(1), dim = key.size(2);
+    const auto store = [&](const at::Tensor& cached, const at::Tensor& rows) {
+        cached.view({-1, dim}).index_copy_(0, rows_, rows.reshape({slots * heads, dim}));
+        return cached.view({-1, cached.size(2), dim})
+            .narrow(0, 0, slots * heads)
+            .narrow(1, 0, extent_);
+    };
+    const at::Tensor keys = store(cache_.keys(layer), key);
+    const at::Tensor values = store(cache_.values(layer), value);
+    // Query heads of one key head stand together: [slots * kv_heads, group, dim].
+    const at::Tensor grouped = query.reshape({slots * heads, query.size(1) / heads, dim});
+    at::Tensor scores = at::bmm(grouped, keys.transpose(1, 2));
+    scores = scores.mul_(1.0 / std::sqrt(static_cast<double>(dim))).add_(mask_);
+    return at::bmm(scores.softmax(-1, at::kFloat).to(values.scalar_type()), values)
+        .view({slots, -1});
+}
+
+}  // namespace popalign

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "lm/prefix_forest.hpp"
+
+#include <popalign/lm/causal_lm.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace popalign {
+
+/// Keys and values of sequences being decoded: `slots` rows of `extent` tokens in every layer.
+class KeyValueCache {
+  public:
+    KeyValueCache(const CausalLm& model, std::int64_t slots, std::int64_t extent);
+
+    /// [slots, kv_heads, extent, head_dim]
+    const at::Tensor& keys(std::int64_t layer) const { return keys_[index(layer)]; }
+    const at::Tensor& values(std::int64_t layer) const { return values_[index(layer)]; }
+    /// Makes slot `to` what slot `from` is.
+    void copy_slot(std::int64_t from, std::int64_t to);
+
+  private:
+    static std::size_t index(std::int64_t layer) { return static_cast<std::size_t>(layer); }
+    std::vector<at::Tensor> keys_, values_;
+};
+
+/// Runs prompts and leaves their keys and values in the cache.
+class PrefillAttention final : public Attention {
+  public:
+    /// Sequence i of `packed` goes to slot `first_slot + i`.
+    PrefillAttention(const PrefixForest& packed, KeyValueCache& cache, std::int64_t first_slot)
+        : packed_(packed),
+          forest_attention_(packed.forest),
+          cache_(cache),
+          first_slot_(first_slot) {}
+
+    at::Tensor positions() const override { return forest_attention_.positions(); }
+    at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                      const at::Tensor& value) override;
+
+  private:
+    const PrefixForest& packed_;
+    ForestAttention forest_attention_;
+    KeyValueCache& cache_;
+    std::int64_t first_slot_;
+};
+
+/// One new token for each of the first `lengths.size()` slots, which hold `lengths[i]` tokens;
+/// attends over the first `extent` positions of the cache.
+class DecodeAttention final : public Attention {
+  public:
+    DecodeAttention(KeyValueCache& cache, const std::vector<std::int64_t>& lengths,
+                    std::int64_t extent);
+
+    at::Tensor positions() const override { return lengths_; }
+    at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                      const at::Tensor& value) override;
+
+  private:
+    KeyValueCache& cache_;
+    at::Tensor lengths_;  // [slots]
+    at::Tensor rows_;     // [slots * kv_heads] of the cache as [slots * kv_heads * extent, dim]
+    at::Tensor mask_;     // [slots * kv_heads, 1, extent]
+    std::int64_t extent_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
+
+namespace popalign {
+
+/// Whether `path` is a file (taken for GGUF) rather than an HF directory. Throws InputError if
+/// there is nothing.
+bool is_gguf(const std::filesystem::path& path);
+
+/// Throws InputError naming the file.
+nlohmann::json read_json_file(const std::filesystem::path& path);
+
+}  // namespace popalign
