@@ -12,14 +12,13 @@ get_filename_component(_libtorch_root "${LibTorch_INCLUDE_DIR}" DIRECTORY)
 find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS ${_libtorch_root} PATH_SUFFIXES lib NO_DEFAULT_PATH)
 find_library(LibTorch_C10_LIBRARY c10 HINTS ${_libtorch_root} PATH_SUFFIXES lib NO_DEFAULT_PATH)
 
-if(LibTorch_INCLUDE_DIR AND EXISTS "${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h")
-  file(STRINGS "${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h" _libtorch_version
-       REGEX "TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+|#define TORCH_VERSION \"")
-elseif(LibTorch_INCLUDE_DIR AND EXISTS "${LibTorch_INCLUDE_DIR}/torch/version.h")
-  file(STRINGS "${LibTorch_INCLUDE_DIR}/torch/version.h" _libtorch_version
-       REGEX "TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]+|#define TORCH_VERSION \"")
-endif()
-string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" LibTorch_VERSION "${_libtorch_version}")
+foreach(_header IN ITEMS torch/headeronly/version.h torch/version.h)
+  if(NOT LibTorch_VERSION AND EXISTS "${LibTorch_INCLUDE_DIR}/${_header}")
+    file(READ "${LibTorch_INCLUDE_DIR}/${_header}" _libtorch_version)
+    string(REGEX MATCH "\"([0-9]+\\.[0-9]+\\.[0-9]+)" _libtorch_version "${_libtorch_version}")
+    set(LibTorch_VERSION "${CMAKE_MATCH_1}")
+  endif()
+endforeach()
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
@@ -45,6 +44,8 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::CPU)
                                        "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
   target_link_libraries(LibTorch::CPU INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
   target_link_options(LibTorch::CPU INTERFACE ${_link_options})
+  # libtorch's headers bring another version of fmt, found before the system's library of it.
+  target_compile_definitions(LibTorch::CPU INTERFACE FMT_HEADER_ONLY)
 
   if(POPALIGN_USE_CUDA)
     find_library(LibTorch_CUDA_LIBRARY torch_cuda HINTS ${_libtorch_root} PATH_SUFFIXES lib

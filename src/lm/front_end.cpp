@@ -6,7 +6,7 @@
 #include <popalign/lm/language_model.hpp>
 #include <popalign/store/safetensors.hpp>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>

@@ -9,7 +9,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/GradMode.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 

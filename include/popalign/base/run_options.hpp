@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace popalign {
+
+/// What all commands of one run share.
+struct RunOptions {
+    std::string name = "run";
+    std::string directory = "runs/run";
+    std::uint64_t seed = 0;
+    std::string device = "auto";
+    std::int64_t time_limit = 0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("name", name, "what people call the run");
+        v.field("directory", directory, "where everything it makes goes");
+        v.field("seed", seed, "of every random draw");
+        v.field("device", device, "auto, cpu or cuda");
+        v.field("time_limit", time_limit,
+                "stop and save after this long [s]; 0: at the Slurm job's end or a signal only");
+    }
+};
+
+}  // namespace popalign

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <popalign/base/log.hpp>
+#include <popalign/base/run_options.hpp>
+#include <popalign/lm/generator.hpp>
+#include <popalign/lm/model_options.hpp>
+#include <popalign/synthesis/strategy.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+struct InstructionOptions {
+    std::string path;
+    std::int64_t offset = 0, limit = 0, held_out = 0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("path", path, "JSONL of {id?, instruction, category?}", Presence::required);
+        v.field("offset", offset, "pass over this many");
+        v.field("limit", limit, "use this many for the pairs; 0: all that are left");
+        v.field("held_out", held_out, "and this many after them for evaluation");
+    }
+};
+
+struct SynthesisOptions {
+    bool share = true, deterministic = false;
+    std::int64_t max_new_tokens = 1024, max_thought_tokens = 512, max_input_tokens = 1024;
+    std::int64_t batch_size = 64;
+    SamplingOptions sampling;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("share", share, "make equal generations once; false: draw each afresh");
+        v.field("deterministic", deterministic,
+                "the same bytes on any number of ranks; slower, one thread a rank");
+        v.field("max_new_tokens", max_new_tokens, "longest answer");
+        v.field("max_thought_tokens", max_thought_tokens,
+                "further tokens where a template asks for a thought first");
+        v.field("max_input_tokens", max_input_tokens,
+                "instructions whose first prompt is longer are left out and counted");
+        v.field("batch_size", batch_size, "sequences a rank decodes together");
+        sampling.visit(v);
+    }
+    void validate() const;
+};
+
+/// Everything the stage needs; a plain value.
+struct SynthesisInputs {
+    RunOptions run;
+    std::map<std::string, ModelOptions> models;
+    InstructionOptions instructions;
+    std::vector<StrategyOptions> strategies;
+    SynthesisOptions synthesis;
+    std::string config_text;  ///< for the pair file's `config`
+    std::string provenance;   ///< JSON object, for the pair file's `provenance`
+    Logger logger;
+};
+
+}  // namespace popalign
