@@ -1,0 +1,49 @@
+#pragma once
+
+#include <popalign/base/log.hpp>
+#include <popalign/base/run_options.hpp>
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/generator.hpp>
+#include <popalign/lm/model_options.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace popalign {
+
+struct EvaluateOptions {
+    std::string baseline = "student", judge = "teacher", judge_template = "contrast";
+    std::int64_t max_new_tokens = 512, batch_size = 64, batch_tokens = 2048;
+    SamplingOptions sampling{.temperature = 0};
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("baseline", baseline, "which of `models` the aligned one is compared with");
+        v.field("judge", judge, "which of `models` judges");
+        v.field("judge_template", judge_template, "a built-in judge template, or a .yaml file");
+        v.field("max_new_tokens", max_new_tokens, "longest answer");
+        v.field("batch_size", batch_size, "sequences a rank decodes together");
+        v.field("batch_tokens", batch_tokens, "rows of one forward pass of the judge");
+        sampling.visit(v);
+    }
+    void validate() const;
+};
+
+struct WinRateInputs {
+    RunOptions run;
+    std::map<std::string, ModelOptions> models;
+    EvaluateOptions evaluate;
+    ModelOptions model;            ///< the aligned model
+    std::filesystem::path pairs;   ///< whose held-out instructions are answered
+    std::filesystem::path output;  ///< win_rate.json; the items go beside it as .jsonl
+    std::string provenance;
+    Logger logger;
+};
+
+/// Answers the held-out instructions with the aligned model and the baseline and has the judge
+/// compare them in both orders. Items are spread over the ranks. Collective.
+void run_win_rate(const Communicator& comm, const WinRateInputs& inputs);
+
+}  // namespace popalign

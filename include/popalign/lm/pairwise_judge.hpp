@@ -1,0 +1,71 @@
+#pragma once
+
+#include <popalign/base/config.hpp>
+#include <popalign/lm/language_model.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+
+namespace popalign {
+
+/// How a model is asked which of two answers is better, as data (configs/judges).
+struct JudgeTemplate {
+    struct Labels {
+        std::string first, second;
+        template <class Visitor>
+        void visit(Visitor& v) {
+            v.field("first", first, "what the judge says for the first answer", Presence::required);
+            v.field("second", second, "and for the second", Presence::required);
+        }
+    };
+    std::string name, source, system, user, assistant_prefix;
+    Labels labels;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("name", name, "what it is called", Presence::required);
+        v.field("source", source, "where it comes from");
+        v.field("system", system, "system message; empty: none");
+        v.field("user", user, "holds {instruction}, {first} and {second}", Presence::required);
+        v.field("assistant_prefix", assistant_prefix, "given beginning of the verdict");
+        v.field("labels", labels, "the tokens whose probabilities are compared",
+                Presence::required);
+    }
+};
+
+/// A built-in name, or a YAML file (a name that ends in .yaml). Throws UsageError or InputError.
+JudgeTemplate load_judge_template(const std::string& name);
+/// SHA-256 of the template as YAML.
+std::string judge_template_sha256(const JudgeTemplate& judge_template);
+
+struct Comparison {
+    std::string instruction, first, second;
+};
+
+struct Judgement {
+    double first_logprob = 0, second_logprob = 0;  ///< of the two labels as the next token [nat]
+    double first_probability = 0.5;                ///< that the first is better, of these two
+};
+
+/// Compares answers by the log-probabilities of the verdict letters. A single order is biased by
+/// position: ask for both.
+class PairwiseJudge {
+  public:
+    /// Throws UsageError if a label is not one token for this model behind the given beginning.
+    PairwiseJudge(const CausalLm& model, const ModelFrontEnd& front_end,
+                  JudgeTemplate judge_template);
+
+    void judge(std::span<const Comparison> comparisons, std::int64_t token_budget,
+               const std::function<void(std::size_t, Judgement)>& done) const;
+
+  private:
+    std::vector<TokenId> prompt(const Comparison& comparison) const;
+
+    const CausalLm& model_;
+    const ModelFrontEnd& front_end_;
+    JudgeTemplate template_;
+    std::vector<TokenId> labels_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,133 @@
+#include "lm/bpe_model.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "lm/unicode.hpp"
+
+namespace popalign {
+namespace {
+
+constexpr bool is_printable(unsigned byte) {
+    return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
+
+/// GPT-2's alphabet: printable Latin-1 stands for itself, the other bytes for U+0100 and on.
+constexpr std::array<int, 0x144> byte_of_character() {
+    std::array<int, 0x144> bytes{};
+    bytes.fill(-1);
+    std::size_t next = 0x100;
+    for (unsigned byte = 0; byte < 256; ++byte)
+        bytes[is_printable(byte) ? byte : next++] = static_cast<int>(byte);
+    return bytes;
+}
+
+std::uint64_t pair_key(TokenId left, TokenId right) {
+    return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) |
+           static_cast<std::uint32_t>(right);
+}
+
+}  // namespace
+
+std::optional<std::string> printable_to_bytes(std::string_view token) {
+    static constexpr auto bytes = byte_of_character();
+    std::string result;
+    for (std::size_t offset = 0; offset < token.size();) {
+        const char32_t character = next_code_point(token, offset);
+        if (character >= bytes.size() || bytes[character] < 0)
+            return std::nullopt;
+        result += static_cast<char>(bytes[character]);
+    }
+    return result;
+}
+
+void BpeModel::add_token(const std::string& bytes, TokenId id) {
+    if (bytes.size() == 1)
+        byte_tokens_[static_cast<unsigned char>(bytes.front())] = id;
+    if (options_.whole_words_first)
+        whole_words_[bytes] = id;
+}
+
+void BpeModel::add_merge(TokenId left, TokenId right, TokenId result) {
+    merges_[pair_key(left, right)] = {merge_count_++, result};
+}
+
+const BpeModel::Merge* BpeModel::find_merge(TokenId left, TokenId right) const {
+    const auto found = merges_.find(pair_key(left, right));
+    return found == merges_.end() ? nullptr : &found->second;
+}
+
+void BpeModel::encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const {
+    if (options_.whole_words_first)
+        if (const auto found = whole_words_.find(std::string(word)); found != whole_words_.end()) {
+            ids.push_back(found->second);
+            return;
+        }
+    split_into_bytes(word, scratch);
+    merge_all(scratch);
+    for (const auto& symbol : scratch.symbols)
+        if (!symbol.removed)
+            ids.push_back(symbol.token);
+}
+
+void BpeModel::split_into_bytes(std::string_view word, Scratch& scratch) const {
+    auto& symbols = scratch.symbols;
+    symbols.clear();
+    bool after_unknown = false;
+    for (char byte : word) {
+        const TokenId known = byte_tokens_[static_cast<unsigned char>(byte)];
+        const bool unknown = known < 0;
+        if (!unknown || (options_.unknown && !(after_unknown && options_.fuse_unknown))) {
+            const auto index = std::ssize(symbols);
+            symbols.push_back({unknown ? *options_.unknown : known, false, index - 1, index + 1});
+        }
+        after_unknown = unknown;
+    }
+    if (!symbols.empty())
+        symbols.back().next = -1;
+}
+
+void BpeModel::push_candidate(Scratch& scratch, std::ptrdiff_t left) const {
+    if (left < 0)
+        return;
+    const auto position = static_cast<std::size_t>(left);
+    const auto& symbol = scratch.symbols[position];
+    if (symbol.next < 0)
+        return;
+    const auto& right = scratch.symbols[static_cast<std::size_t>(symbol.next)];
+    if (const Merge* merge = find_merge(symbol.token, right.token)) {
+        scratch.heap.push_back({merge->rank, merge->result, position});
+        std::push_heap(scratch.heap.begin(), scratch.heap.end(), std::greater<>());
+    }
+}
+
+void BpeModel::merge_all(Scratch& scratch) const {
+    auto& [symbols, heap] = scratch;
+    heap.clear();
+    for (std::ptrdiff_t i = 0; i + 1 < std::ssize(symbols); ++i)
+        push_candidate(scratch, i);
+    while (!heap.empty()) {
+        std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+        const auto candidate = heap.back();
+        heap.pop_back();
+        auto& left = symbols[candidate.position];
+        if (left.removed || left.next < 0)
+            continue;
+        auto& right = symbols[static_cast<std::size_t>(left.next)];
+        // `tokenizers` tells a stale candidate by its result, not by its pair: another pair with the
+        // same result is merged at the stale rank.
+        const Merge* current = find_merge(left.token, right.token);
+        if (current == nullptr || current->result != candidate.result)
+            continue;
+        left.token = candidate.result;
+        left.next = right.next;
+        right.removed = true;
+        if (left.next >= 0)
+            symbols[static_cast<std::size_t>(left.next)].previous =
+                static_cast<std::ptrdiff_t>(candidate.position);
+        push_candidate(scratch, left.previous);
+        push_candidate(scratch, static_cast<std::ptrdiff_t>(candidate.position));
+    }
+}
+
+}  // namespace popalign
