@@ -1,0 +1,169 @@
+"""Reads what a run left behind. Everything may be missing: a piece that is not there is None."""
+
+import json
+import pathlib
+from dataclasses import dataclass, field
+
+import h5py
+import numpy as np
+
+FLAGS = {"identical": 1, "empty": 2, "truncated": 4, "unparsed": 8, "refusal": 16}
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def read_jsonl(path):
+    """The rows of a JSONL file; lines that are not whole (a run that was cut off) are left out."""
+    rows = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:
+                    continue
+    except OSError:
+        return None
+    return rows or None
+
+
+class Strings:
+    """A column of strings: a byte array and an offsets array, one longer than the count."""
+
+    def __init__(self, group):
+        self.bytes, self.offsets = group["bytes"], group["offsets"][:]
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row):
+        return bytes(self.bytes[self.offsets[row]:self.offsets[row + 1]]).decode("utf-8", "replace")
+
+    def all(self):
+        return [self[row] for row in range(len(self))]
+
+    def lengths(self):
+        return np.diff(self.offsets.astype(np.int64))
+
+
+@dataclass
+class StrategyCounts:
+    """What the pair file says of one strategy; lengths are means over its pairs."""
+    name: str
+    level: str
+    variant: str
+    pairs: int
+    usable: int
+    flags: dict
+    chosen_tokens: float
+    rejected_tokens: float
+    chosen_characters: float
+    rejected_characters: float
+    chosen_longer: float  # the share of pairs
+
+
+@dataclass
+class Example:
+    instruction: str
+    chosen: str
+    rejected: str
+    thought: str
+    flags: list
+
+
+@dataclass
+class PairSummary:
+    config: str
+    provenance: dict
+    models: list
+    instructions: int
+    responses: int
+    pairs: int
+    strategies: list
+    examples: dict = field(default_factory=dict)
+
+
+def flag_names(bits):
+    return [name for name, bit in FLAGS.items() if bits & bit]
+
+
+def text_of(attribute):
+    return attribute.decode() if isinstance(attribute, bytes) else str(attribute)
+
+
+def read_pairs(path, examples_per_strategy):
+    with h5py.File(path, "r") as file:
+        if text_of(file.attrs.get("format", "")) != "popalign.pairs":
+            raise ValueError(f"{path} is not a pair file (its `format` is not popalign.pairs)")
+        instructions = Strings(file["instructions/text"])
+        texts, thoughts = Strings(file["responses/text"]), Strings(file["responses/thought"])
+        tokens = np.diff(file["responses/tokens/offsets"][:].astype(np.int64))
+        pairs = {name: file[f"pairs/{name}"][:].astype(np.int64)
+                 for name in ("instruction", "strategy", "chosen", "rejected", "flags")}
+        names, levels, variants = (Strings(file[f"strategies/{name}"]).all()
+                                   for name in ("name", "level", "variant"))
+        model_columns = {name: Strings(file[f"models/{name}"]).all() for name in ("name", "path", "sha256")}
+        parameters = file["models/parameters"][:].tolist()
+        summary = PairSummary(
+            config=text_of(file.attrs.get("config", "")),
+            provenance=json.loads(text_of(file.attrs.get("provenance", "{}")) or "{}"),
+            models=[dict(zip((*model_columns, "parameters"), row))
+                    for row in zip(*model_columns.values(), parameters)],
+            instructions=len(instructions), responses=len(texts), pairs=len(pairs["strategy"]),
+            strategies=[])
+        lengths = texts.lengths()
+        for index, name in enumerate(names):
+            rows = np.flatnonzero(pairs["strategy"] == index)
+            chosen, rejected = pairs["chosen"][rows], pairs["rejected"][rows]
+            bits = pairs["flags"][rows]
+
+            def mean(values):
+                return float(np.mean(values)) if len(values) else float("nan")
+
+            summary.strategies.append(StrategyCounts(
+                name, levels[index], variants[index], len(rows), int(np.sum(bits == 0)),
+                {flag: int(np.sum(bits & bit != 0)) for flag, bit in FLAGS.items()},
+                mean(tokens[chosen]), mean(tokens[rejected]), mean(lengths[chosen]),
+                mean(lengths[rejected]), mean(lengths[chosen] > lengths[rejected])))
+            # Unflagged pairs first: they are what training sees.
+            shown = rows[np.argsort(bits != 0, kind="stable")][:examples_per_strategy]
+            summary.examples[name] = [
+                Example(instructions[pairs["instruction"][row]], texts[pairs["chosen"][row]],
+                        texts[pairs["rejected"][row]], thoughts[pairs["chosen"][row]],
+                        flag_names(int(pairs["flags"][row]))) for row in shown]
+        return summary
+
+
+@dataclass
+class Run:
+    directory: pathlib.Path
+    pairs: PairSummary | None
+    pairs_problem: str
+    contrast: dict | None
+    metrics: list | None
+    before: dict | None
+    after: dict | None
+    win_rate: dict | None
+    stages: list | None
+
+
+def read_run(directory, examples_per_strategy=2):
+    directory = pathlib.Path(directory)
+    pairs, problem = None, ""
+    try:
+        pairs = read_pairs(directory / "pairs.h5", examples_per_strategy)
+    except FileNotFoundError:
+        problem = "pairs.h5 is not there"
+    except (OSError, KeyError, ValueError) as error:
+        problem = f"pairs.h5 could not be read: {error}"
+    evaluation = directory / "evaluate"
+    return Run(directory, pairs, problem, read_json(directory / "contrast_accuracy.json"),
+               read_jsonl(directory / "train/metrics.jsonl"),
+               read_json(evaluation / "preference_before.json"),
+               read_json(evaluation / "preference_after.json"),
+               read_json(evaluation / "win_rate.json"), read_jsonl(directory / "stages.jsonl"))

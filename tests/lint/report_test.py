@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""The report of a made-up run directory: all its parts are shown, user text is escaped, and what is absent
+is said. Usage: report_test.py ROOT [DIRECTORY to leave the report in]."""
+
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+try:
+    import h5py
+    import matplotlib  # noqa: F401
+    import numpy as np
+except ImportError as error:
+    print(f"the Python package {error.name} is absent")
+    sys.exit(77)
+
+STRATEGIES = [("prefix", "prompt"), ("demonstration", "prompt"), ("elicitive", "prompt"),
+              ("nparam", "model"), ("leaderboard", "model"), ("refine", "pipeline")]
+INSTRUCTIONS = 16
+
+
+def write_strings(group, name, texts):
+    data = [text.encode() for text in texts]
+    column = group.create_group(name)
+    column["bytes"] = np.frombuffer(b"".join(data), dtype=np.uint8)
+    column["offsets"] = np.cumsum([0, *map(len, data)]).astype(np.uint64)
+
+
+def write_pairs(path):
+    generator = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file.attrs["format"], file.attrs["format_version"] = "popalign.pairs", 1
+        file.attrs["config"] = "run:\n  name: test\n"
+        file.attrs["provenance"] = json.dumps({"version": "0.1.0", "commit": "abc1234", "ranks": 2})
+        write_strings(file.create_group("models"), "name", ["teacher", "student", "rival"])
+        write_strings(file["models"], "path", ["t.gguf", "s.gguf", "s.gguf"])
+        write_strings(file["models"], "sha256", ["a" * 64, "b" * 64, "b" * 64])
+        file["models/parameters"] = np.array([1543714304, 134515008, 134515008], dtype=np.uint64)
+        write_strings(file.create_group("instructions"), "text",
+                      [f"<script>alert({i})</script> Why is question {i} hard & long?" for i in range(INSTRUCTIONS)])
+        strategies = file.create_group("strategies")
+        write_strings(strategies, "name", [name for name, _ in STRATEGIES])
+        write_strings(strategies, "level", [level for _, level in STRATEGIES])
+        write_strings(strategies, "variant", ["alignment"] * len(STRATEGIES))
+        count = 2 * len(STRATEGIES) * INSTRUCTIONS
+        responses = file.create_group("responses")
+        write_strings(responses, "text", [f"Answer {i}: " + "some <b>words</b> here. " * (2 + i % 17)
+                                          for i in range(count)])
+        write_strings(responses, "thought", ["A thought." if i % 5 == 0 else "" for i in range(count)])
+        lengths = generator.integers(5, 65, count)
+        responses["tokens/values"] = np.zeros(lengths.sum(), dtype=np.int32)
+        responses["tokens/offsets"] = np.cumsum([0, *lengths]).astype(np.uint64)
+        rows = np.arange(count // 2)
+        file["pairs/instruction"] = (rows // len(STRATEGIES)).astype(np.uint64)
+        file["pairs/strategy"] = (rows % len(STRATEGIES)).astype(np.uint32)
+        file["pairs/chosen"], file["pairs/rejected"] = (2 * rows).astype(np.uint64), (2 * rows + 1).astype(np.uint64)
+        file["pairs/flags"] = np.where(rows % 7 == 0, 4 | (8 * (rows % 2)), 0).astype(np.uint32)
+
+
+def share(value, half_width):
+    return {"accuracy": value, "lower": max(0.0, value - half_width), "upper": min(1.0, value + half_width)}
+
+
+def write_run(directory):
+    write_pairs(directory / "pairs.h5")
+    accuracies = dict(zip((name for name, _ in STRATEGIES), (0.62, 0.71, 0.78, 0.9, 0.84, 0.47)))
+    extra = {"n": 32, "n_valid": 32, "ties": 1, "position_consistency": 0.7}
+    (directory / "contrast_accuracy.json").write_text(json.dumps({
+        "judge": "teacher", "template": "contrast", "all": share(0.72, 0.05) | extra,
+        "strategies": {name: share(value, 0.13) | extra for name, value in accuracies.items()}}))
+    (directory / "train").mkdir()
+    with (directory / "train/metrics.jsonl").open("w") as file:
+        for step in range(1, 19):
+            margin = 0.02 * (step - 1)
+            file.write(json.dumps({
+                "step": step, "loss": -math.log(1 / (1 + math.exp(-margin))), "rewards/chosen": margin / 3,
+                "rewards/rejected": -2 * margin / 3, "rewards/margins": margin,
+                "rewards/accuracies": min(1, 0.04 * step), "grad_norm": 9 + math.sin(step),
+                "learning_rate": 5e-6 * min(1, step / 2) * (1 - step / 20), "perf/tokens_per_second": 180.0}) + "\n")
+        file.write('{"step": 19, "lo')  # a writer that was killed
+    (directory / "evaluate").mkdir()
+    for name, shift in (("before", 0.0), ("after", 0.6)):
+        (directory / f"evaluate/preference_{name}.json").write_text(json.dumps(
+            share(shift, 0.1) | {"margin": shift / 10, "n": 48, "strategies": {
+                strategy: share(min(1, shift * (0.8 + 0.1 * i)), 0.2) | {"margin": shift / 9, "n": 8}
+                for i, (strategy, _) in enumerate(STRATEGIES)}}))
+    (directory / "evaluate/win_rate.json").write_text(json.dumps({
+        "win_rate": 0.5312, "lower": 0.31, "upper": 0.74, "n": 16, "ties": 0, "position_consistency": 0.75,
+        "model": "runs/quickstart/model", "baseline": "student", "judge": "teacher"}))
+    (directory / "stages.jsonl").write_text('{"stage": "Synthesis", "seconds": 311, "ranks": 2, "threads": 1}\n')
+
+
+def report(root, directory):
+    result = subprocess.run([sys.executable, root / "analysis/report.py", "--run", directory],
+                            capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return (directory / "report.html").read_text(encoding="utf-8"), result.stdout
+
+
+def main(root, directory):
+    write_run(directory)
+    page, printed = report(root, directory)
+    assert "class=missing" not in page, "a whole run has nothing missing"
+    assert "<script" not in page and "<b>words" not in page, "text of models and users is escaped"
+    assert "&lt;script&gt;alert(0)" in page and page.count("data:image/svg+xml") == 3
+    for text in ("62.0 [49.0, 75.0]", "75.5", "53.1 [31.0, 74.0]", "0.6931", "teacher", "abc1234", "Synthesis"):
+        assert text in page, f"{text} is not in the report"
+    assert "0.0 [0.0, 10.0], after 60.0 [50.0, 70.0]" in printed, printed
+    # A mean of the pair file, computed here by another way: every pair of `prefix` is row 6 i.
+    with h5py.File(directory / "pairs.h5") as file:
+        tokens = np.diff(file["responses/tokens/offsets"][:].astype(int))
+    prefix = np.arange(0, len(STRATEGIES) * INSTRUCTIONS, len(STRATEGIES))
+    assert f"{tokens[2 * prefix].mean():.0f} / {tokens[2 * prefix + 1].mean():.0f}" in page
+
+    with tempfile.TemporaryDirectory() as empty:
+        page, _ = report(root, pathlib.Path(empty))
+        assert page.count("class=missing") >= 6, "what is absent is said"
+        (pathlib.Path(empty) / "pairs.h5").write_bytes(b"not HDF5")
+        page, _ = report(root, pathlib.Path(empty))
+        assert "pairs.h5 could not be read" in page
+
+
+if __name__ == "__main__":
+    source = pathlib.Path(sys.argv[1]).resolve()
+    if len(sys.argv) > 2:
+        main(source, pathlib.Path(sys.argv[2]))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(source, pathlib.Path(folder))

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Checks of the tracked files as a whole: a README in every folder, no machine's paths, no registry's host,
+valid instructions and templates."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+# Spelled in pieces, for this file is checked too.
+FORBIDDEN = re.compile("|".join(["/" + "work/", "/" + "root/", "/home/" + r"\w", "py" + r"pi\.org",
+                                 "python" + r"hosted\.", "extra-index" + "-url", "index-" + "url"]))
+SIDES = {"chosen", "rejected"}
+
+
+def tracked(root):
+    names = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True)
+    return [root / name for name in names.stdout.decode().split("\0") if name and (root / name).is_file()]
+
+
+def check_readmes(root, files):
+    folders = {parent for file in files for parent in file.relative_to(root).parents}
+    have = {file.relative_to(root).parent for file in files if file.name == "README.md"}
+    for folder in sorted(folders - have):
+        # A header folder is described beside its sources, a test folder above it; dotted ones are tools'.
+        if folder.parts[:2] == ("include", "popalign") or folder.parts[:2] == ("tests", "unit") \
+                or (folder.parts and folder.parts[0].startswith(".")):
+            continue
+        yield f"{folder}: no README.md says what lives here"
+
+
+def check_words(root, files):
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(lines, 1):
+            found = FORBIDDEN.search(line)
+            if found:
+                yield f"{file.relative_to(root)}:{number}: {found.group(0)!r} belongs to one machine"
+
+
+def check_instructions(path):
+    ids, texts, categories = set(), set(), set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        row = json.loads(line)
+        if set(row) != {"id", "category", "instruction"} or not all(
+                isinstance(value, str) and value.strip() == value != "" for value in row.values()):
+            yield f"{path.name}:{number}: wants id, category and instruction, each a trimmed text"
+            continue
+        if row["id"] in ids or row["instruction"] in texts:
+            yield f"{path.name}:{number}: repeats an id or an instruction"
+        if number <= 24 and len(row["instruction"].split()) > 60:
+            yield f"{path.name}:{number}: the first 24 have at most 60 words, for the quick start"
+        ids.add(row["id"]), texts.add(row["instruction"]), categories.add(row["category"])
+    if len(ids) < 160 or len(categories) < 10:
+        yield f"{path.name}: {len(ids)} instructions of {len(categories)} categories are too few"
+
+
+def check_strategy(path, strategy):
+    if set(strategy) != {"name", "level", "source", "variants"} or strategy["name"] != path.stem \
+            or strategy["level"] not in ("prompt", "model", "pipeline"):
+        yield f"{path.name}: wants name (the file's), level, source and variants"
+        return
+    models = SIDES if strategy["level"] == "model" else {"model"}
+    for variant, sides in strategy["variants"].items():
+        if variant not in ("alignment", "leaderboard") or set(sides) != SIDES:
+            yield f"{path.name}: {variant} wants chosen and rejected"
+            continue
+        for side, value in sides.items():
+            turns = value["turns"]
+            if set(value) != {"model", "turns"} or value["model"] not in models or not turns:
+                yield f"{path.name}: {variant}.{side} wants model and turns"
+            if "{instruction}" not in turns[0]["user"]:
+                yield f"{path.name}: {variant}.{side} never shows the instruction"
+            for turn in turns:
+                if set(turn) - {"user", "assistant_prefix", "parse"} or \
+                        turn.get("parse", "plain") not in ("plain", "thought_response"):
+                    yield f"{path.name}: {variant}.{side} has a turn with unknown keys"
+
+
+def check_judge(path, judge):
+    if set(judge) != {"name", "source", "system", "user", "assistant_prefix", "labels"}:
+        yield f"{path.name}: wants name, source, system, user, assistant_prefix and labels"
+    for field in ("{instruction}", "{first}", "{second}"):
+        if judge["user"].count(field) != 1:
+            yield f"{path.name}: `user` wants {field} once"
+
+
+def main(root):
+    try:
+        import yaml
+    except ImportError:
+        print("the Python package yaml is absent")
+        return 77
+    try:
+        files = tracked(root)
+    except (OSError, subprocess.CalledProcessError):
+        print("not a git checkout")
+        return 77
+    found = [*check_readmes(root, files), *check_words(root, files),
+             *check_instructions(root / "data/instructions.jsonl")]
+    for folder, check in (("strategies", check_strategy), ("judges", check_judge)):
+        for path in sorted((root / "configs" / folder).glob("*.yaml")):
+            found += check(path, yaml.safe_load(path.read_text(encoding="utf-8")))
+    print("\n".join(found) or f"{len(files)} tracked files are in order")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve()))

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Whether shellcheck finds nothing in the shell scripts.
+set -euo pipefail
+cd "$1"
+command -v shellcheck >/dev/null || { echo "shellcheck is absent" && exit 77; }
+shellcheck -x slurm/*.sh slurm/*.sbatch tests/run.sh tests/lint/*.sh .ci/run
