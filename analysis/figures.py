@@ -71,7 +71,7 @@ PANELS = [
      (0, "")),
     ("Reward accuracy", [("rewards/accuracies", "training", OURS),
                          ("eval_rewards/accuracies", "held out", BAD)], (0.5, "chance")),
-    ("Gradient norm", [("grad_norm", "before clipping", OURS)], None),
+    ("Gradient norm, before clipping", [("grad_norm", "", OURS)], None),
     ("Learning rate", [("learning_rate", "", OURS)], None),
 ]
 

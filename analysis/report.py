@@ -98,7 +98,7 @@ def pairs_section(run):
         return section("Pairs", missing(run.pairs_problem))
     rows = [(s.name, s.level, s.variant, s.pairs, s.usable, *(s.flags[flag] or "·" for flag in FLAGS),
              f"{number(s.chosen_tokens, 0)} / {number(s.rejected_tokens, 0)}",
-             f"{number(s.chosen_characters, 0)} / {number(s.rejected_characters, 0)}",
+             f"{number(s.chosen_bytes, 0)} / {number(s.rejected_bytes, 0)}",
              number(s.chosen_longer, 0, 100)) for s in run.pairs.strategies]
     return section(
         "Pairs",

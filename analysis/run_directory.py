@@ -62,8 +62,8 @@ class StrategyCounts:
     flags: dict
     chosen_tokens: float
     rejected_tokens: float
-    chosen_characters: float
-    rejected_characters: float
+    chosen_bytes: float
+    rejected_bytes: float
     chosen_longer: float  # the share of pairs
 
 
