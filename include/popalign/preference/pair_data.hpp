@@ -1,0 +1,70 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/language_model.hpp>
+#include <popalign/record/instruction.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// A pair as tokens. The prompt is the original instruction without any strategy's template: that
+/// the answers were drawn under other prompts is the point of the contrast.
+struct PairExample {
+    std::vector<TokenId> prompt, chosen, rejected;
+    std::uint32_t strategy = 0;  ///< row of /strategies
+    std::uint64_t pair = 0;      ///< row of /pairs
+};
+
+struct PairLengths {
+    std::uint32_t prompt = 0, chosen = 0, rejected = 0;
+
+    /// Rows of a forward pass that computes the prompt once.
+    std::uint64_t packed() const noexcept { return std::uint64_t{prompt} + chosen + rejected; }
+    /// Tokens of the two sequences, as trainers that compute each by itself count them.
+    std::uint64_t sequences() const noexcept { return packed() + prompt; }
+};
+PairLengths lengths_of(const PairExample& example) noexcept;
+
+struct PairSelection {
+    Split split = Split::train;
+    std::vector<std::string> exclude_flags;  ///< pairs with any of them are left out
+    std::vector<std::string> strategies;     ///< empty: all
+};
+
+struct TokenLimits {
+    std::int64_t max_length = 2048;         ///< prompt and completion
+    std::int64_t max_prompt_length = 1024;  ///< the prompt's end is kept
+};
+
+/// The pairs that are used, the same on all ranks; their texts stay in the file until asked for.
+/// `items` below are indices into these vectors.
+struct PairData {
+    std::vector<std::uint64_t> rows;  ///< of /pairs, ascending
+    std::vector<PairLengths> lengths;
+    std::vector<std::string> strategy_names;  ///< by row of /strategies
+    std::uint64_t file_pairs = 0;             ///< pairs in the whole file
+    std::uint64_t dropped = 0;                ///< selected, but a completion had no room left
+    std::function<PairExample(std::size_t item)> example;
+
+    std::size_t size() const noexcept { return rows.size(); }
+};
+
+/// Bits of PairFlag. Throws UsageError for an unknown name, listing the known ones.
+std::uint32_t flag_mask(std::span<const std::string> names);
+
+/// Cuts the prompt's beginning and the completions' ends to the limits.
+void truncate(PairExample& example, const TokenLimits& limits);
+
+/// Each rank reads and encodes its share of the texts once, for their lengths. Throws UsageError
+/// for a strategy that the file does not have. Collective.
+PairData open_pair_data(const Communicator& comm, const std::filesystem::path& path,
+                        const ModelFrontEnd& front_end, const PairSelection& selection,
+                        const TokenLimits& limits);
+
+}  // namespace popalign

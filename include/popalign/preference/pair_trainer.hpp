@@ -1,0 +1,75 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/causal_lm.hpp>
+#include <popalign/preference/gradient_reducer.hpp>
+#include <popalign/preference/losses.hpp>
+#include <popalign/preference/optimizer.hpp>
+#include <popalign/preference/pair_data.hpp>
+#include <popalign/preference/pair_statistics.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace popalign {
+
+/// A pair and what the reference thinks of it [nat].
+struct ReferencedPair {
+    PairExample example;
+    double reference_chosen = 0, reference_rejected = 0;
+};
+
+struct PairTrainerOptions {
+    PairObjective objective = dpo_sigmoid_loss;
+    double beta = 0.01;
+    double max_grad_norm = 1.0;
+    double weight_decay = 0.0;
+    std::int64_t micro_batch_tokens = 2048;
+};
+
+struct StepReport {
+    PairStatistics statistics;  ///< of the global batch
+    double grad_norm = 0;       ///< before clipping
+    double seconds = 0;         ///< mean over ranks
+    double communication = 0;   ///< part of `seconds` in which ranks waited for gradients
+};
+
+/// Data-parallel training of one model, replicated on all ranks, on preference pairs. The loss is
+/// the mean over the pairs of the global batch, whatever rank computes them and in how many forward
+/// passes.
+class PairTrainer {
+  public:
+    /// Collective.
+    PairTrainer(const Communicator& comm, CausalLm& model, const PairTrainerOptions& options,
+                std::size_t strategies);
+
+    /// This rank's share of a global batch of `global_pairs`: gradients, their sum over ranks,
+    /// clipping and one update. Throws AgreedError naming rank and pairs if a loss is not finite.
+    /// Collective.
+    StepReport step(std::span<const ReferencedPair> mine, std::size_t global_pairs,
+                    double learning_rate);
+
+    /// The part of `step` before clipping: afterwards `gradients()` holds the global gradient.
+    /// Collective.
+    StepReport compute_gradients(std::span<const ReferencedPair> mine, std::size_t global_pairs);
+
+    FlatGradients& gradients() noexcept { return gradients_; }
+    AdamW& optimizer() noexcept { return optimizer_; }
+    const CausalLm& model() const noexcept { return model_; }
+
+  private:
+    void accumulate(std::span<const ReferencedPair> pairs, std::size_t global_pairs,
+                    PairStatistics& statistics);
+    void check_finite(std::span<const ReferencedPair> mine, const PairStatistics& statistics) const;
+
+    Communicator comm_;
+    CausalLm& model_;
+    PairTrainerOptions options_;
+    std::size_t strategies_;
+    FlatGradients gradients_;
+    AdamW optimizer_;
+    std::unique_ptr<GradientReducer> reducer_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// The section `train` of a config. Defaults are the paper's where it states them.
+struct TrainOptions {
+    std::string objective = "dpo";
+    std::string model = "student";
+    std::string reference;  ///< empty: `model`
+    double beta = 0.01;
+    double learning_rate = 5e-7;
+    std::int64_t epochs = 1;
+    std::int64_t global_batch_size = 32;
+    std::int64_t micro_batch_tokens = 2048;
+    std::int64_t max_length = 2048;
+    std::int64_t max_prompt_length = 1024;
+    double warmup_ratio = 0.1;
+    double max_grad_norm = 1.0;
+    double weight_decay = 0.0;
+    std::vector<std::string> exclude_flags{"identical", "empty", "truncated", "unparsed",
+                                           "refusal"};
+    std::vector<std::string> strategies;
+    std::int64_t checkpoint_steps = 100;
+    std::int64_t keep_checkpoints = 1;
+    std::int64_t logging_steps = 1;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("objective", objective, "what is optimised: dpo");
+        v.field("model", model, "entry of `models` that is trained");
+        v.field("reference", reference,
+                "entry of `models` that the policy is held to; empty: the model as it starts");
+        v.field("beta", beta, "strength of the tie to the reference");
+        v.field("learning_rate", learning_rate, "peak rate of AdamW");
+        v.field("epochs", epochs, "passes over the pairs");
+        v.field("global_batch_size", global_batch_size,
+                "pairs a step, over all ranks; ranks and memory do not change the result");
+        v.field("micro_batch_tokens", micro_batch_tokens,
+                "tokens of one forward pass on one rank: bounds memory, not the result");
+        v.field("max_length", max_length,
+                "tokens of prompt and answer; answers are cut at the end");
+        v.field("max_prompt_length", max_prompt_length,
+                "tokens of the prompt; longer ones lose their beginning");
+        v.field("warmup_ratio", warmup_ratio,
+                "part of the steps with a rising rate; a cosine to zero follows");
+        v.field("max_grad_norm", max_grad_norm, "gradients are scaled down to this global norm");
+        v.field("weight_decay", weight_decay, "decoupled, on all parameters");
+        v.field("exclude_flags", exclude_flags, "pairs with any of these flags are left out");
+        v.field("strategies", strategies, "strategies whose pairs are used; empty: all");
+        v.field("checkpoint_steps", checkpoint_steps, "steps between checkpoints");
+        v.field("keep_checkpoints", keep_checkpoints, "newest checkpoints that stay");
+        v.field("logging_steps", logging_steps, "steps that a line of metrics.jsonl sums up");
+    }
+    /// Throws UsageError naming the key.
+    void validate() const;
+};
+
+}  // namespace popalign

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <popalign/base/unique_handle.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+namespace popalign {
+
+struct LogDescriptorTraits {
+    using Handle = int;
+    static Handle null() noexcept { return -1; }
+    static void release(Handle handle) noexcept;
+};
+
+/// Lines appended to a file, of which a checkpoint remembers how many bytes belong to it.
+class MetricsLog {
+  public:
+    /// Keeps the first `bytes` of the file: what follows belongs to steps that are done again.
+    MetricsLog(std::filesystem::path path, std::uint64_t bytes);
+
+    void append(std::string_view line);
+    void sync();
+    std::uint64_t bytes() const noexcept { return bytes_; }
+
+  private:
+    std::filesystem::path path_;
+    UniqueHandle<LogDescriptorTraits> descriptor_;
+    std::uint64_t bytes_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/language_model.hpp>
+#include <popalign/lm/model_options.hpp>
+
+#include <string>
+
+namespace popalign {
+
+/// A model's front end and hashes, without weights.
+struct ModelCard {
+    ModelFrontEnd front_end;
+    ModelIdentity identity;
+};
+
+/// One rank hashes the weight files. Collective.
+ModelCard open_model(const Communicator& comm, const ModelOptions& options);
+
+/// Collective.
+CausalLm load_weights(const Communicator& comm, const ModelOptions& options,
+                      const std::string& device);
+
+/// Throws UsageError if the two encode texts differently.
+void require_same_tokenizer(const ModelIdentity& policy, const ModelIdentity& reference);
+
+}  // namespace popalign

@@ -1,0 +1,197 @@
+#include "preference/gather.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/preference/pair_data.hpp>
+#include <popalign/store/pair_store.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+namespace popalign {
+namespace {
+
+constexpr std::size_t block_rows = 4096;
+
+/// Calls `visit` with consecutive ranges that bound what is in memory at once.
+template <class Visit>
+void in_blocks(Range range, Visit&& visit) {
+    for (std::size_t begin = range.begin; begin < range.end; begin += block_rows)
+        visit(Range{begin, std::min(begin + block_rows, range.end)});
+}
+
+std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
+    const std::vector<Split> mine = run_on_all(comm, [&] {
+        std::vector<Split> splits;
+        in_blocks(partition(file.instruction_count(), comm.rank(), comm.size()), [&](Range rows) {
+            for (const Instruction& instruction : file.instructions(rows))
+                splits.push_back(instruction.split);
+        });
+        return splits;
+    });
+    return gather_all(comm, mine);
+}
+
+std::vector<bool> wanted_strategies(const PairFile& file, std::span<const std::string> wanted) {
+    const auto& known = file.header().strategies;
+    std::vector<bool> used(known.size(), wanted.empty());
+    for (const std::string& name : wanted) {
+        bool found = false;
+        for (std::size_t row = 0; row < known.size(); ++row)
+            if (known[row].name == name)
+                found = used[row] = true;
+        if (found)
+            continue;
+        std::vector<std::string> names;
+        for (const StrategyRow& strategy : known)
+            names.push_back(strategy.name);
+        throw UsageError(
+            fmt::format("train.strategies: the pair file has no strategy '{}'; it has {}", name,
+                        fmt::join(names, ", ")));
+    }
+    return used;
+}
+
+std::vector<std::uint64_t> select_rows(const Communicator& comm, const PairFile& file,
+                                       const PairSelection& selection) {
+    const std::vector<Split> splits = read_splits(comm, file);
+    const std::uint32_t excluded = flag_mask(selection.exclude_flags);
+    const std::vector<bool> used = wanted_strategies(file, selection.strategies);
+    const auto mine = run_on_all(comm, [&] {
+        std::vector<std::uint64_t> rows;
+        in_blocks(partition(file.pair_count(), comm.rank(), comm.size()), [&](Range range) {
+            const auto pairs = file.pairs(range);
+            for (std::size_t i = 0; i < pairs.size(); ++i)
+                if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
+                    splits.at(pairs[i].instruction) == selection.split)
+                    rows.push_back(range.begin + i);
+        });
+        return rows;
+    });
+    return gather_all(comm, mine);
+}
+
+/// Reads and encodes single pairs; lives as long as the PairData that uses it.
+class PairEncoder {
+  public:
+    PairEncoder(const std::filesystem::path& path, const ModelFrontEnd& front_end,
+                const TokenLimits& limits)
+        : file_(path), front_end_(front_end), limits_(limits) {
+        const ChatTemplate& chat = front_end_.require_chat("train.model");
+        const auto token = front_end_.tokenizer.special_token(chat.end_of_turn());
+        if (!token)
+            throw UsageError(fmt::format(
+                "chat template '{}' ends turns with '{}', which is no special token of the "
+                "tokenizer; set the model's chat_template to the one it was trained with",
+                chat.name(), chat.end_of_turn()));
+        end_of_turn_ = *token;
+    }
+
+    const PairFile& file() const noexcept { return file_; }
+
+    PairExample encode(std::uint64_t row) const {
+        const PreferencePair pair = file_.pairs({row, row + 1}).at(0);
+        const auto instruction = file_.instructions({pair.instruction, pair.instruction + 1}).at(0);
+        const auto responses = file_.responses(std::array{pair.chosen, pair.rejected});
+        const Message message{Role::user, instruction.text};
+        const auto pieces = front_end_.chat->render_prompt(std::span(&message, 1));
+        PairExample example{encode_pieces(front_end_.tokenizer, pieces),
+                            completion(responses.at(0)), completion(responses.at(1)), pair.strategy,
+                            row};
+        truncate(example, limits_);
+        return example;
+    }
+
+  private:
+    std::vector<TokenId> completion(const Response& response) const {
+        auto tokens = front_end_.tokenizer.encode(response.text);
+        // An answer that was cut off did not end its turn.
+        if (response.finish_reason == FinishReason::stop)
+            tokens.push_back(end_of_turn_);
+        return tokens;
+    }
+
+    PairFile file_;
+    ModelFrontEnd front_end_;
+    TokenLimits limits_;
+    TokenId end_of_turn_ = 0;
+};
+
+std::vector<PairLengths> measure(const Communicator& comm, const PairEncoder& encoder,
+                                 const std::vector<std::uint64_t>& rows) {
+    const Range share = partition(rows.size(), comm.rank(), comm.size());
+    const auto mine = run_on_all(comm, [&] {
+        std::vector<PairLengths> lengths;
+        for (std::size_t i = share.begin; i < share.end; ++i)
+            lengths.push_back(lengths_of(encoder.encode(rows[i])));
+        return lengths;
+    });
+    return gather_all(comm, mine);
+}
+
+}  // namespace
+
+PairLengths lengths_of(const PairExample& example) noexcept {
+    const auto length = [](const auto& tokens) {
+        return static_cast<std::uint32_t>(tokens.size());
+    };
+    return {length(example.prompt), length(example.chosen), length(example.rejected)};
+}
+
+std::uint32_t flag_mask(std::span<const std::string> names) {
+    std::uint32_t mask = 0;
+    for (const std::string& name : names) {
+        const auto* known = std::find_if(pair_flag_names.begin(), pair_flag_names.end(),
+                                         [&](const auto& entry) { return entry.second == name; });
+        if (known == pair_flag_names.end())
+            throw UsageError(
+                fmt::format("train.exclude_flags: unknown flag '{}'; use identical, "
+                            "empty, truncated, unparsed, refusal",
+                            name));
+        mask |= static_cast<std::uint32_t>(known->first);
+    }
+    return mask;
+}
+
+void truncate(PairExample& example, const TokenLimits& limits) {
+    const auto max_prompt = static_cast<std::size_t>(limits.max_prompt_length);
+    if (example.prompt.size() > max_prompt)
+        example.prompt.erase(example.prompt.begin(),
+                             example.prompt.end() - limits.max_prompt_length);
+    const auto max_length = static_cast<std::size_t>(limits.max_length);
+    const std::size_t room = max_length - std::min(max_length, example.prompt.size());
+    for (auto* completion : {&example.chosen, &example.rejected})
+        completion->resize(std::min(completion->size(), room));
+}
+
+PairData open_pair_data(const Communicator& comm, const std::filesystem::path& path,
+                        const ModelFrontEnd& front_end, const PairSelection& selection,
+                        const TokenLimits& limits) {
+    const auto encoder = run_on_all(
+        comm, [&] { return std::make_shared<const PairEncoder>(path, front_end, limits); });
+    const auto rows = select_rows(comm, encoder->file(), selection);
+    const auto lengths = measure(comm, *encoder, rows);
+
+    PairData data;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (lengths[i].prompt == 0 || lengths[i].chosen == 0 || lengths[i].rejected == 0) {
+            ++data.dropped;
+            continue;
+        }
+        data.rows.push_back(rows[i]);
+        data.lengths.push_back(lengths[i]);
+    }
+    for (const StrategyRow& strategy : encoder->file().header().strategies)
+        data.strategy_names.push_back(strategy.name);
+    data.file_pairs = encoder->file().pair_count();
+    data.example = [encoder, kept = data.rows](std::size_t item) {
+        return encoder->encode(kept.at(item));
+    };
+    return data;
+}
+
+}  // namespace popalign

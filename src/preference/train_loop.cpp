@@ -1,0 +1,192 @@
+#include "preference/metrics_log.hpp"
+
+#include <popalign/base/progress.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/preference/batch_plan.hpp>
+#include <popalign/preference/checkpoint.hpp>
+#include <popalign/preference/pair_trainer.hpp>
+#include <popalign/preference/train_loop.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+namespace popalign {
+namespace {
+
+PairTrainerOptions trainer_options(const TrainOptions& options) {
+    return {pair_objective(options.objective), options.beta, options.max_grad_norm,
+            options.weight_decay, options.micro_batch_tokens};
+}
+
+class TrainingLoop {
+  public:
+    TrainingLoop(const Communicator& comm, CausalLm& model, const TrainingRun& run,
+                 const Logger& logger)
+        : comm_(comm),
+          model_(model),
+          run_(run),
+          logger_(logger),
+          steps_per_epoch_(steps_per_epoch(run.data.size(), run.options.global_batch_size)),
+          total_steps_(steps_per_epoch_ * run.options.epochs),
+          checkpoints_(run.directory / "checkpoints", run.options.keep_checkpoints),
+          trainer_(comm, model, trainer_options(run.options), run.data.strategy_names.size()),
+          window_(run.data.strategy_names.size()) {}
+
+    ExitStatus run(const Deadline& deadline) {
+        resume();
+        Progress progress(logger_, "train", "steps",
+                          static_cast<std::uint64_t>(total_steps_ - state_.step));
+        while (state_.step < total_steps_) {
+            const StepReport report = next_step();
+            progress.note(fmt::format("loss {:.4f}", report.statistics.mean_loss()));
+            progress.advance();
+            const bool last = state_.step == total_steps_;
+            const bool stop = agree_to_stop(comm_, deadline) && !last;
+            if (stop || last || state_.step % run_.options.checkpoint_steps == 0)
+                save();
+            if (stop)
+                return ExitStatus::requeue;
+        }
+        return ExitStatus::done;
+    }
+
+  private:
+    void resume() {
+        run_on_all(comm_, [&] {
+            const auto checkpoint = checkpoints_.latest();
+            if (checkpoint) {
+                state_ = CheckpointStore::read_state(*checkpoint);
+                require_same(state_.fingerprint, run_.fingerprint, checkpoint->native());
+                if (comm_.is_root())
+                    CheckpointStore::verify(*checkpoint);
+                CheckpointStore::load(*checkpoint, model_, trainer_.optimizer());
+                trainer_.optimizer().set_steps(state_.step);
+                window_.merge(state_.window);
+                logger_.info(fmt::format("continuing from {}", checkpoint->native()));
+            }
+            state_.fingerprint = run_.fingerprint;
+            if (comm_.is_root()) {
+                std::filesystem::create_directories(run_.directory);
+                metrics_.emplace(run_.directory / "metrics.jsonl", state_.metrics_bytes);
+            }
+        });
+    }
+
+    StepReport next_step() {
+        const std::vector<std::size_t> batch = next_batch();
+        const auto mine = run_on_all(comm_, [&] { return load_share(batch); });
+        const std::int64_t total = total_steps_;
+        const auto warmup = static_cast<std::int64_t>(
+            std::ceil(run_.options.warmup_ratio * static_cast<double>(total)));
+        const double rate =
+            run_.options.learning_rate * cosine_with_warmup(state_.step, warmup, total);
+        StepReport report = trainer_.step(mine, batch.size(), rate);
+        if (state_.step == 0)
+            check_first_loss(report.statistics.mean_loss());
+
+        ++state_.step;
+        state_.tokens += report.statistics.tokens();
+        window_.merge(report.statistics.sums());
+        if (state_.step % run_.options.logging_steps == 0 || state_.step == total) {
+            log(report, rate);
+            window_.clear();
+        }
+        return report;
+    }
+
+    std::vector<std::size_t> next_batch() {
+        const std::int64_t epoch = state_.step / steps_per_epoch_;
+        if (epoch != epoch_) {
+            order_ = epoch_order(run_.data.size(), run_.seed, epoch);
+            epoch_ = epoch;
+        }
+        const auto size = static_cast<std::size_t>(run_.options.global_batch_size);
+        const auto begin = static_cast<std::size_t>(state_.step % steps_per_epoch_) * size;
+        const auto end = std::min(begin + size, order_.size());
+        return {order_.begin() + static_cast<std::ptrdiff_t>(begin),
+                order_.begin() + static_cast<std::ptrdiff_t>(end)};
+    }
+
+    std::vector<ReferencedPair> load_share(std::span<const std::size_t> batch) const {
+        std::vector<ReferencedPair> pairs;
+        for (const std::size_t item :
+             share_of_batch(batch, run_.data.lengths, comm_.rank(), comm_.size()))
+            pairs.push_back({run_.data.example(item), run_.reference.chosen.at(item),
+                             run_.reference.rejected.at(item)});
+        return pairs;
+    }
+
+    void check_first_loss(double loss) const {
+        if (run_.starting_point != StartingPoint::reference)
+            return;
+        const bool expected = std::abs(loss - std::numbers::ln2) <= 1e-4;
+        run_on_all(comm_, [&] {
+            if (!expected)
+                throw Error(fmt::format(
+                    "the loss at step 1 is {:.6f} instead of ln 2 = 0.693147 (policy and reference "
+                    "differ before any update: the stored reference log-probabilities are not this "
+                    "model's); remove /reference from the pair file and train again",
+                    loss));
+        });
+    }
+
+    void log(const StepReport& report, double rate) {
+        if (!comm_.is_root())
+            return;
+        nlohmann::json line = window_.metrics(run_.data.strategy_names);
+        line["step"] = state_.step;
+        line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
+        line["grad_norm"] = report.grad_norm;
+        line["learning_rate"] = rate;
+        line["num_tokens"] = state_.tokens;
+        line["perf/tokens_per_second"] = report.statistics.tokens() / report.seconds;
+        line["perf/exposed_communication"] = report.communication / report.seconds;
+        line["train/padding_fraction"] = 0.0;
+        metrics_->append(line.dump());
+    }
+
+    void save() {
+        run_on_all(comm_, [&] {
+            if (!comm_.is_root())
+                return;
+            metrics_->sync();
+            state_.metrics_bytes = metrics_->bytes();
+            state_.window.assign(window_.sums().begin(), window_.sums().end());
+            checkpoints_.save(state_, model_, trainer_.optimizer());
+        });
+    }
+
+    const Communicator& comm_;
+    CausalLm& model_;
+    const TrainingRun& run_;
+    const Logger& logger_;
+    std::int64_t steps_per_epoch_, total_steps_;
+    CheckpointStore checkpoints_;
+    PairTrainer trainer_;
+    PairStatistics window_;
+    TrainingState state_;
+    std::optional<MetricsLog> metrics_;  // on rank 0
+    std::vector<std::size_t> order_;
+    std::int64_t epoch_ = -1;
+};
+
+}  // namespace
+
+ExitStatus train_on_pairs(const Communicator& comm, CausalLm& model, const TrainingRun& run,
+                          const Deadline& deadline, const Logger& logger) {
+    run_on_all(comm, [&] {
+        if (run.data.size() == 0)
+            throw UsageError(
+                fmt::format("no pair of {} in the file is left to train on; look at "
+                            "train.strategies and train.exclude_flags",
+                            run.data.file_pairs));
+    });
+    return TrainingLoop(comm, model, run, logger).run(deadline);
+}
+
+}  // namespace popalign

@@ -1,0 +1,49 @@
+#include <popalign/base/error.hpp>
+#include <popalign/preference/losses.hpp>
+#include <popalign/preference/pair_data.hpp>
+#include <popalign/preference/train_options.hpp>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace popalign {
+namespace {
+
+void require(bool holds, std::string_view key, std::string_view rule) {
+    if (!holds)
+        throw UsageError(fmt::format("train.{}: {}", key, rule));
+}
+
+void require_positive(double value, std::string_view key) {
+    require(std::isfinite(value) && value > 0, key, "must be a positive number");
+}
+
+void require_count(std::int64_t value, std::string_view key) {
+    require(value >= 1 && value <= 1'000'000'000, key, "must be between 1 and 1000000000");
+}
+
+}  // namespace
+
+void TrainOptions::validate() const {
+    pair_objective(objective);
+    flag_mask(exclude_flags);
+    require_positive(beta, "beta");
+    require_positive(learning_rate, "learning_rate");
+    require_positive(max_grad_norm, "max_grad_norm");
+    require(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay",
+            "must not be negative");
+    require(warmup_ratio >= 0 && warmup_ratio <= 1, "warmup_ratio", "must be between 0 and 1");
+    require_count(epochs, "epochs");
+    require_count(global_batch_size, "global_batch_size");
+    require_count(micro_batch_tokens, "micro_batch_tokens");
+    require_count(max_length, "max_length");
+    require_count(max_prompt_length, "max_prompt_length");
+    require(max_prompt_length < max_length, "max_prompt_length",
+            "must be smaller than train.max_length (answers need room)");
+    require_count(checkpoint_steps, "checkpoint_steps");
+    require_count(keep_checkpoints, "keep_checkpoints");
+    require_count(logging_steps, "logging_steps");
+}
+
+}  // namespace popalign

@@ -1,0 +1,168 @@
+#include "support/world.hpp"
+#include "unit/preference/tiny_model.hpp"
+
+#include <popalign/comm/run.hpp>
+#include <popalign/preference/batch_plan.hpp>
+#include <popalign/preference/packed_pairs.hpp>
+#include <popalign/preference/pair_trainer.hpp>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+namespace popalign {
+namespace {
+
+using test::world;
+
+/// The global gradient as `comm` computes it together, with a policy away from its reference.
+at::Tensor gradient_on(const Communicator& comm, at::ScalarType dtype, std::int64_t budget,
+                       const std::string& architecture = "llama") {
+    CausalLm model = test::tiny_model(architecture, dtype);
+    const PairData data = test::random_pairs(13);
+    const auto reference = test::own_reference(model, data);
+    test::perturb(model, 0.02);
+    PairTrainer trainer(comm, model, {.beta = 0.5, .micro_batch_tokens = budget}, 2);
+    const auto mine = share_of_batch(test::all_items(data), data.lengths, comm.rank(), comm.size());
+    trainer.compute_gradients(test::referenced(data, reference, mine), data.size());
+    return trainer.gradients().flat().clone();
+}
+
+double relative_difference(const at::Tensor& a, const at::Tensor& b) {
+    return ((a - b).norm() / b.norm()).item<double>();
+}
+
+class PairTrainerTest : public ::testing::Test {
+  protected:
+    void SetUp() override { at::set_num_threads(1); }
+};
+
+TEST_F(PairTrainerTest, FirstLossIsLn2WhereThePolicyIsItsReference) {
+    for (const std::string architecture : {"llama", "qwen2"}) {
+        CausalLm model = test::tiny_model(architecture, at::kFloat);
+        const PairData data = test::random_pairs(12);
+        const auto reference = test::own_reference(model, data);
+        PairTrainer trainer(world(), model, {}, 2);
+        const auto mine =
+            share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
+        const auto report = trainer.step(test::referenced(data, reference, mine), 12, 1e-3);
+        EXPECT_NEAR(report.statistics.mean_loss(), std::numbers::ln2, 1e-6);
+        EXPECT_EQ(report.statistics.pairs(), 12);
+        EXPECT_GT(report.grad_norm, 0);
+    }
+}
+
+TEST_F(PairTrainerTest, GradientEqualsFiniteDifferences) {
+    CausalLm model = test::tiny_model("qwen2", at::kDouble);
+    const PairData data = test::random_pairs(5);
+    const auto reference = test::own_reference(model, data);
+    test::perturb(model, 0.05);
+    const auto pairs = test::referenced(data, reference, test::all_items(data));
+    PairTrainer trainer(Communicator(), model, {.beta = 0.5}, 2);
+    const auto loss = [&] {
+        return trainer.compute_gradients(pairs, pairs.size()).statistics.mean_loss();
+    };
+    loss();
+    const at::Tensor gradient = trainer.gradients().flat().clone();
+
+    constexpr double step = 1e-5;
+    std::int64_t offset = 0;
+    for (const NamedParameter& parameter : model.parameters()) {
+        const std::int64_t at = parameter.tensor.numel() / 3;
+        double* value = parameter.tensor.data_ptr<double>() + at;
+        const double kept = *value;
+        *value = kept + step;
+        const double above = loss();
+        *value = kept - step;
+        const double below = loss();
+        *value = kept;
+        EXPECT_NEAR(gradient[offset + at].item<double>(), (above - below) / (2 * step), 1e-8)
+            << parameter.name;
+        offset += parameter.tensor.numel();
+    }
+}
+
+TEST_F(PairTrainerTest, GradientDoesNotDependOnRanks) {
+    EXPECT_LE(relative_difference(gradient_on(world(), at::kDouble, 128),
+                                  gradient_on(Communicator(), at::kDouble, 128)),
+              1e-10);
+    EXPECT_LE(relative_difference(gradient_on(world(), at::kFloat, 128),
+                                  gradient_on(Communicator(), at::kFloat, 128)),
+              1e-4);
+}
+
+TEST_F(PairTrainerTest, GradientDoesNotDependOnMicroBatches) {
+    const at::Tensor whole = gradient_on(world(), at::kDouble, 1 << 20, "qwen2");
+    for (const std::int64_t budget : {1, 40, 100})
+        EXPECT_LE(relative_difference(gradient_on(world(), at::kDouble, budget, "qwen2"), whole),
+                  1e-12);
+}
+
+TEST_F(PairTrainerTest, SharedPromptsEqualSeparateSequences) {
+    const CausalLm model = test::tiny_model("llama", at::kDouble);
+    const c10::NoGradGuard no_gradients;
+    const PairData data = test::random_pairs(6);
+    std::vector<PairExample> examples;
+    for (const std::size_t item : test::all_items(data))
+        examples.push_back(data.example(item));
+    examples[1].prompt = examples[0].prompt;  // as two strategies of one instruction
+    const PackedPairs packed = pack_pairs(examples);
+    EXPECT_EQ(packed.forest.segments.size(), 5u + 12u);
+    const at::Tensor together = sequence_log_probabilities(model, packed);
+
+    for (std::size_t i = 0; i < examples.size(); ++i)
+        for (const auto* completion : {&examples[i].chosen, &examples[i].rejected}) {
+            std::vector<TokenId> sequence = examples[i].prompt;
+            sequence.insert(sequence.end(), completion->begin(), completion->end());
+            SegmentForest forest;
+            forest.add(sequence, std::nullopt);
+            ForestAttention attention(forest);
+            const at::Tensor logps =
+                model.logits(model.hidden_states(at::tensor(forest.tokens, at::kLong), attention))
+                    .log_softmax(-1);
+            double sum = 0;
+            for (std::size_t t = examples[i].prompt.size(); t < sequence.size(); ++t)
+                sum += logps[static_cast<std::int64_t>(t) - 1][sequence[t]].item<double>();
+            const auto side = completion == &examples[i].chosen ? 0 : 1;
+            EXPECT_NEAR(together[static_cast<std::int64_t>(i)][side].item<double>(), sum, 1e-10);
+        }
+}
+
+TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
+    CausalLm model = test::tiny_model("llama", at::kFloat);
+    const PairData data = test::random_pairs(8);
+    auto reference = test::own_reference(model, data);
+    reference.chosen[5] = std::numeric_limits<double>::quiet_NaN();
+    PairTrainer trainer(world(), model, {}, 2);
+    const auto mine =
+        share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
+    try {
+        trainer.step(test::referenced(data, reference, mine), data.size(), 1e-3);
+        FAIL() << "a NaN went through";
+    } catch (const AgreedError& error) {
+        EXPECT_NE(std::string(error.what()).find(" 50"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("step 1"), std::string::npos) << error.what();
+    }
+}
+
+TEST_F(PairTrainerTest, TrainingRaisesTheMargin) {
+    CausalLm model = test::tiny_model("llama", at::kFloat);
+    const PairData data = test::random_pairs(8);
+    const auto reference = test::own_reference(model, data);
+    PairTrainer trainer(world(), model, {.beta = 0.1}, 2);
+    const auto mine =
+        share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
+    const auto pairs = test::referenced(data, reference, mine);
+    double loss = 0;
+    for (int i = 0; i < 20; ++i)
+        loss = trainer.step(pairs, data.size(), 1e-3).statistics.mean_loss();
+    EXPECT_LT(loss, 0.65);
+}
+
+}  // namespace
+}  // namespace popalign

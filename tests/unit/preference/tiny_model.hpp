@@ -1,0 +1,35 @@
+#pragma once
+
+#include <popalign/lm/causal_lm.hpp>
+#include <popalign/preference/pair_data.hpp>
+#include <popalign/preference/pair_trainer.hpp>
+#include <popalign/preference/reference.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace popalign::test {
+
+/// Two layers with random weights, grouped queries and, for qwen2, biases; equal on every rank.
+CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype,
+                    at::Device device = at::kCPU);
+
+/// `count` pairs of random tokens; lengths vary and strategies take turns.
+PairData random_pairs(std::size_t count, std::size_t strategies = 2);
+
+/// Values by the model as it is, of all items.
+CompletionLogProbabilities own_reference(const CausalLm& model, const PairData& data);
+
+/// The items with their reference values.
+std::vector<ReferencedPair> referenced(const PairData& data,
+                                       const CompletionLogProbabilities& reference,
+                                       std::span<const std::size_t> items);
+
+/// All item numbers of `data`.
+std::vector<std::size_t> all_items(const PairData& data);
+
+/// Another model: every parameter moved by normal draws times `scale`.
+void perturb(CausalLm& model, double scale);
+
+}  // namespace popalign::test
