@@ -1,0 +1,39 @@
+#pragma once
+
+#include <popalign/base/error.hpp>
+#include <popalign/base/log.hpp>
+#include <popalign/comm/communicator.hpp>
+
+#include <functional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace popalign {
+
+/// What a command runs with.
+struct CommandContext {
+    const Communicator& comm;
+    Logger logger;
+    std::string command_line;
+};
+
+/// A subcommand: its parser, and what it does once its options are parsed. Collective.
+struct Command {
+    CLI::App* parser;
+    std::function<ExitStatus(const CommandContext&)> run;
+};
+
+Command make_synthesize_command(CLI::App& app);
+Command make_judge_command(CLI::App& app);
+Command make_train_command(CLI::App& app);
+Command make_evaluate_preference_command(CLI::App& evaluate);
+Command make_evaluate_win_rate_command(CLI::App& evaluate);
+Command make_generate_command(CLI::App& app);
+Command make_score_command(CLI::App& app);
+Command make_tokenize_command(CLI::App& app);
+Command make_inspect_command(CLI::App& app);
+
+}  // namespace popalign

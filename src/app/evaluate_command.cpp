@@ -1,0 +1,99 @@
+#include "app/config_command.hpp"
+
+#include <popalign/base/file.hpp>
+#include <popalign/base/provenance.hpp>
+#include <popalign/evaluation/win_rate_stage.hpp>
+#include <popalign/preference/evaluation.hpp>
+#include <popalign/synthesis/synthesis_stage.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+
+namespace popalign {
+namespace {
+
+struct Arguments {
+    ConfigArguments config;
+    std::string model, output;
+
+    void add_to(CLI::App& parser) {
+        config.add_to(parser);
+        parser.add_option("--model", model,
+                          "a name under `models` or a path; default: the run's aligned model");
+        parser.add_option("--output", output, "JSON file; default: in <run.directory>/evaluate");
+    }
+    ModelOptions policy(const Config& config_value) const {
+        return model_or_path(
+            config_value,
+            model.empty() ? (std::filesystem::path(config_value.run.directory) / "model").native()
+                          : model);
+    }
+    std::filesystem::path output_path(const Config& config_value, const char* name) const {
+        return output.empty()
+                   ? std::filesystem::path(config_value.run.directory) / "evaluate" / name
+                   : std::filesystem::path(output);
+    }
+};
+
+ExitStatus evaluate_on_pairs(const CommandContext& context, const Config& config,
+                             const Arguments& arguments) {
+    const PreferenceInputs inputs = run_on_all(context.comm, [&] {
+        PreferenceInputs made;
+        made.pair_file = pair_file_path(config.run);
+        made.policy = arguments.policy(config);
+        made.reference = find_model(
+            config, config.train.reference.empty() ? config.train.model : config.train.reference);
+        made.device = config.run.device;
+        made.selection = {Split::held_out, config.train.exclude_flags, config.train.strategies};
+        made.limits = {config.train.max_length, config.train.max_prompt_length};
+        made.beta = config.train.beta;
+        made.micro_batch_tokens = config.train.micro_batch_tokens;
+        return made;
+    });
+    const PreferenceEvaluation evaluation =
+        evaluate_preference(context.comm, inputs, context.logger);
+    run_on_all(context.comm, [&] {
+        if (!context.comm.is_root())
+            return;
+        const auto path = arguments.output_path(config, "preference.json");
+        std::filesystem::create_directories(path.parent_path());
+        write_text_file(path, to_json(evaluation) + "\n");
+        std::puts(to_json(evaluation).c_str());
+    });
+    return ExitStatus::done;
+}
+
+}  // namespace
+
+Command make_evaluate_preference_command(CLI::App& evaluate) {
+    auto arguments = std::make_shared<Arguments>();
+    CLI::App* parser =
+        evaluate.add_subcommand("preference", "reward accuracy and margin on the held-out pairs");
+    arguments->add_to(*parser);
+    return {parser, [arguments](const CommandContext& context) {
+                return with_config(context, arguments->config, [&](const Config& config) {
+                    return evaluate_on_pairs(context, config, *arguments);
+                });
+            }};
+}
+
+Command make_evaluate_win_rate_command(CLI::App& evaluate) {
+    auto arguments = std::make_shared<Arguments>();
+    CLI::App* parser = evaluate.add_subcommand(
+        "win-rate", "judged win rate over the baseline on the held-out instructions");
+    arguments->add_to(*parser);
+    return {
+        parser, [arguments](const CommandContext& context) {
+            return with_config(context, arguments->config, [&](const Config& config) {
+                run_win_rate(
+                    context.comm,
+                    {config.run, config.models, config.evaluate, arguments->policy(config),
+                     pair_file_path(config.run), arguments->output_path(config, "win_rate.json"),
+                     provenance_json(context.comm.size(), context.command_line), context.logger});
+                return ExitStatus::done;
+            });
+        }};
+}
+
+}  // namespace popalign

@@ -1,0 +1,32 @@
+#include "app/config_command.hpp"
+
+#include <popalign/base/provenance.hpp>
+#include <popalign/contrast/judge_stage.hpp>
+#include <popalign/synthesis/synthesis_stage.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+
+namespace popalign {
+
+Command make_judge_command(CLI::App& app) {
+    auto arguments = std::make_shared<ConfigArguments>();
+    CLI::App* parser =
+        app.add_subcommand("judge", "verdicts into the pair file, contrast accuracy per strategy");
+    arguments->add_to(*parser);
+    return {
+        parser, [arguments](const CommandContext& context) {
+            return with_config(context, *arguments, [&](const Config& config) {
+                const auto directory = std::filesystem::path(config.run.directory);
+                return run_judge(
+                    context.comm,
+                    {config.run, config.models, config.judge, pair_file_path(config.run),
+                     directory / "contrast_accuracy.json",
+                     provenance_json(context.comm.size(), context.command_line), context.logger},
+                    make_deadline(config.run));
+            });
+        }};
+}
+
+}  // namespace popalign

@@ -1,0 +1,76 @@
+#include "app/command.hpp"
+#include "app/config.hpp"
+
+#include <popalign/base/provenance.hpp>
+#include <popalign/comm/run.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <optional>
+#include <vector>
+
+namespace popalign {
+namespace {
+
+std::vector<Command> add_commands(CLI::App& app) {
+    std::vector<Command> commands{make_synthesize_command(app), make_judge_command(app),
+                                  make_train_command(app)};
+    CLI::App* evaluate = app.add_subcommand("evaluate", "measure a model");
+    evaluate->require_subcommand(1);
+    commands.push_back(make_evaluate_preference_command(*evaluate));
+    commands.push_back(make_evaluate_win_rate_command(*evaluate));
+    for (auto* make :
+         {make_generate_command, make_score_command, make_tokenize_command, make_inspect_command})
+        commands.push_back(make(app));
+    return commands;
+}
+
+ExitStatus run(const Communicator& comm, int argc, char** argv) {
+    CLI::App app(
+        "Aligns a language model without human labels (PopAlign, arXiv 2410.13785).\n"
+        "Under srun or mpirun every command runs on all ranks.",
+        "popalign");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", build_summary());
+    bool reference = false;
+    app.add_flag("--config-reference", reference, "print every config key and leave");
+    const std::vector<Command> commands = add_commands(app);
+
+    // Every rank parses the same line; one of them says what is wrong with it.
+    const auto parse = [&]() -> std::optional<ExitStatus> {
+        try {
+            app.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            if (reference && comm.is_root())
+                std::fputs(config_reference().c_str(), stdout);
+            else if (error.get_exit_code() == 0 && comm.is_root())
+                app.exit(error);
+            if (reference || error.get_exit_code() == 0)
+                return ExitStatus::done;
+            throw UsageError(std::string("command line: ") + error.what() +
+                             "; see popalign --help");
+        }
+        return std::nullopt;
+    };
+    if (const auto finished = run_on_all(comm, parse))
+        return *finished;
+
+    std::string command_line;
+    for (int i = 0; i < argc; ++i)
+        command_line += (i > 0 ? " " : "") + std::string(argv[i]);
+    const CommandContext context{comm, Logger(comm.rank(), comm.size(), LogLevel::info),
+                                 command_line};
+    for (const Command& command : commands)
+        if (command.parser->parsed())
+            return command.run(context);
+    return ExitStatus::wrong_use;
+}
+
+}  // namespace
+}  // namespace popalign
+
+int main(int argc, char** argv) {
+    return popalign::run_program(argc, argv, [&](const popalign::Communicator& comm) {
+        return popalign::run(comm, argc, argv);
+    });
+}
