@@ -63,7 +63,7 @@ DeviceGroup::DeviceGroup(const Communicator& comm) : native_(std::make_unique<Na
         if (comm.is_root())
             check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
     });
-    broadcast(comm, std::as_writable_bytes(std::span(id.internal)));
+    popalign::broadcast<std::byte>(comm, std::as_writable_bytes(std::span(id.internal)));
     ncclComm_t group = nullptr;
     check_nccl(ncclCommInitRank(&group, comm.size(), id, comm.rank()), "ncclCommInitRank");
     native_->group.reset(group);
