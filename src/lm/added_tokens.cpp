@@ -1,9 +1,9 @@
 #include "lm/added_tokens.hpp"
 
+#include "lm/unicode.hpp"
+
 #include <algorithm>
 #include <functional>
-
-#include "lm/unicode.hpp"
 
 namespace popalign {
 namespace {

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <popalign/lm/tokenizer.hpp>
+
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <popalign/lm/tokenizer.hpp>
 
 namespace popalign {
 
@@ -17,8 +17,8 @@ struct AddedToken {
     bool special = false, normalized = false, lstrip = false, rstrip = false;
 };
 
-/// Finds added tokens in text as `tokenizers` does with encode_special_tokens: leftmost-longest over
-/// all of them, where a special one is passed over as text.
+/// Finds added tokens in text as `tokenizers` does with encode_special_tokens: leftmost-longest
+/// over all of them, where a special one is passed over as text.
 class AddedTokenMatcher {
   public:
     void add(const AddedToken& token, const std::string& pattern);

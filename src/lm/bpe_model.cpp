@@ -1,9 +1,9 @@
 #include "lm/bpe_model.hpp"
 
+#include "lm/unicode.hpp"
+
 #include <algorithm>
 #include <functional>
-
-#include "lm/unicode.hpp"
 
 namespace popalign {
 namespace {
@@ -114,8 +114,8 @@ void BpeModel::merge_all(Scratch& scratch) const {
         if (left.removed || left.next < 0)
             continue;
         auto& right = symbols[static_cast<std::size_t>(left.next)];
-        // `tokenizers` tells a stale candidate by its result, not by its pair: another pair with the
-        // same result is merged at the stale rank.
+        // `tokenizers` tells a stale candidate by its result, not by its pair: another pair with
+        // the same result is merged at the stale rank.
         const Merge* current = find_merge(left.token, right.token);
         if (current == nullptr || current->result != candidate.result)
             continue;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/lm/tokenizer.hpp>
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -8,17 +10,16 @@
 #include <unordered_map>
 #include <vector>
 
-#include <popalign/lm/tokenizer.hpp>
-
 namespace popalign {
 
-/// Byte-level byte-pair encoding. Tokens are given by their bytes, not in the printable alphabet that
-/// files use for them (`printable_to_bytes`).
+/// Byte-level byte-pair encoding. Tokens are given by their bytes, not in the printable alphabet
+/// that files use for them (`printable_to_bytes`).
 class BpeModel {
   public:
     struct Options {
-        std::optional<TokenId> unknown;  ///< for bytes that are no token; without one they are dropped
-        bool fuse_unknown = false;       ///< neighbouring unknown bytes become one token
+        std::optional<TokenId>
+            unknown;                ///< for bytes that are no token; without one they are dropped
+        bool fuse_unknown = false;  ///< neighbouring unknown bytes become one token
         bool whole_words_first = false;  ///< a word that is a token is not merged ("ignore_merges")
     };
 

@@ -1,5 +1,9 @@
 #include "lm/unicode.hpp"
 
+#include "lm/unicode_tables.hpp"
+
+#include <popalign/base/error.hpp>
+
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -8,10 +12,6 @@
 #include <iterator>
 #include <span>
 #include <vector>
-
-#include <popalign/base/error.hpp>
-
-#include "lm/unicode_tables.hpp"
 
 namespace popalign {
 namespace {
@@ -41,13 +41,14 @@ Sequence leading_sequence(std::string_view bytes) {
     const unsigned lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     const unsigned highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
     for (std::size_t i = 1; i < length; ++i)
-        if (i >= bytes.size() || at(i) < (i == 1 ? lowest : 0x80) || at(i) > (i == 1 ? highest : 0xBF))
+        if (i >= bytes.size() || at(i) < (i == 1 ? lowest : 0x80) ||
+            at(i) > (i == 1 ? highest : 0xBF))
             return {i, false};
     return {length, true};
 }
 
-/// Appends the composition of `points`, which are decomposed and ordered here: utf8proc's own ordering
-/// takes quadratic time on long runs of marks.
+/// Appends the composition of `points`, which are decomposed and ordered here: utf8proc's own
+/// ordering takes quadratic time on long runs of marks.
 void append_composed(std::vector<utf8proc_int32_t>& points, std::string& output) {
     const auto combining_class = [](utf8proc_int32_t point) {
         return utf8proc_get_property(point)->combining_class;

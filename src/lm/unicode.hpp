@@ -10,8 +10,8 @@ namespace popalign {
 char32_t next_code_point(std::string_view text, std::size_t& offset);
 void append_code_point(std::string& text, char32_t code_point);
 
-/// Valid UTF-8: each maximal part of an ill-formed sequence becomes one U+FFFD (Unicode 15, D93b), as
-/// Rust's from_utf8_lossy and Python's errors="replace" do.
+/// Valid UTF-8: each maximal part of an ill-formed sequence becomes one U+FFFD (Unicode 15, D93b),
+/// as Rust's from_utf8_lossy and Python's errors="replace" do.
 std::string repair_utf8(std::string_view bytes);
 
 /// Property White_Space.

@@ -1,0 +1,244 @@
+#include "lm/tokenizer_from_json.hpp"
+
+#include "lm/unicode.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/base/file.hpp>
+#include <popalign/base/hash.hpp>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace popalign {
+namespace {
+
+using nlohmann::json;
+using Vocabulary = std::unordered_map<std::string, TokenId>;
+
+/// True where a key is absent or holds what changes nothing.
+bool is_default(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found == object.end() || found->is_null() || *found == "" || *found == false ||
+           *found == 0.0;
+}
+
+bool read_normalizer(const json& description, int depth = 0) {
+    if (description.is_null())
+        return false;
+    if (depth > 4)
+        throw UsageError("normalizers are nested too deeply");
+    const auto type = description.at("type").get<std::string>();
+    if (type == "NFC")
+        return true;
+    if (type != "Sequence")
+        throw UsageError(fmt::format("normalizer '{}' is not supported", type));
+    bool compose = false;
+    for (const auto& step : description.at("normalizers"))
+        compose = read_normalizer(step, depth + 1) || compose;
+    return compose;
+}
+
+void check_model(const json& model) {
+    if (const auto type = model.value("type", "BPE"); type != "BPE")
+        throw UsageError(fmt::format("tokenizer model '{}' is not supported", type));
+    for (const char* key :
+         {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"})
+        if (!is_default(model, key))
+            throw UsageError(fmt::format("BPE with {} is not supported", key));
+}
+
+Vocabulary read_vocabulary(const json& model) {
+    const auto& entries = model.at("vocab").get_ref<const json::object_t&>();
+    // Ids index tables, so they may not be far beyond the number of tokens.
+    const std::int64_t limit = 2 * static_cast<std::int64_t>(entries.size()) + 65536;
+    Vocabulary vocabulary;
+    std::vector<bool> taken(static_cast<std::size_t>(limit));
+    for (const auto& [token, id] : entries) {
+        const auto value = id.get<std::int64_t>();
+        if (!id.is_number_integer() || value < 0 || value >= limit)
+            throw UsageError(
+                fmt::format("token '{}' has the id {}, which is out of range", token, id.dump()));
+        if (taken[static_cast<std::size_t>(value)])
+            throw UsageError(fmt::format("two tokens have the id {}", value));
+        taken[static_cast<std::size_t>(value)] = true;
+        vocabulary.emplace(token, static_cast<TokenId>(value));
+    }
+    return vocabulary;
+}
+
+TokenId require_token(const Vocabulary& vocabulary, const std::string& token) {
+    const auto found = vocabulary.find(token);
+    if (found == vocabulary.end())
+        throw UsageError(fmt::format("'{}' is merged or named but not in the vocabulary", token));
+    return found->second;
+}
+
+std::pair<std::string, std::string> read_merge(const json& entry) {
+    if (entry.is_array()) {
+        if (entry.size() != 2)
+            throw UsageError(fmt::format("merge {} is no pair", entry.dump()));
+        return {entry[0].get<std::string>(), entry[1].get<std::string>()};
+    }
+    const auto text = entry.get<std::string>();
+    const auto space = text.find(' ');
+    if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos)
+        throw UsageError(fmt::format("merge '{}' is no pair", text));
+    return {text.substr(0, space), text.substr(space + 1)};
+}
+
+BpeModel read_model(const json& model, const Vocabulary& vocabulary) {
+    BpeModel::Options options;
+    if (!is_default(model, "unk_token"))
+        options.unknown = require_token(vocabulary, model["unk_token"].get<std::string>());
+    options.fuse_unknown = model.value("fuse_unk", false);
+    options.whole_words_first = model.value("ignore_merges", false);
+    BpeModel bpe(options);
+    for (const auto& [token, id] : vocabulary)
+        if (const auto bytes = printable_to_bytes(token))
+            bpe.add_token(*bytes, id);
+    for (const auto& entry : model.at("merges").get_ref<const json::array_t&>()) {
+        const auto [left, right] = read_merge(entry);
+        bpe.add_merge(require_token(vocabulary, left), require_token(vocabulary, right),
+                      require_token(vocabulary, left + right));
+    }
+    return bpe;
+}
+
+AddedToken read_added_token(const json& entry) {
+    AddedToken token;
+    token.content = entry.at("content").get<std::string>();
+    token.special = entry.at("special").get<bool>();
+    token.normalized = entry.at("normalized").get<bool>();
+    token.lstrip = entry.at("lstrip").get<bool>();
+    token.rstrip = entry.at("rstrip").get<bool>();
+    if (entry.at("single_word").get<bool>() && !token.special)
+        throw UsageError(
+            fmt::format("added token '{}' with single_word is not supported", token.content));
+    return token;
+}
+
+/// `tokenizers` gives added tokens the id of the vocabulary or the next free one, whatever the file
+/// says; a file that says otherwise would mean different ids to different readers.
+TokenId check_id(const json& entry, const AddedToken& token, const Vocabulary& vocabulary,
+                 TokenId next_id) {
+    const auto known = vocabulary.find(token.content);
+    const TokenId expected = known != vocabulary.end() ? known->second : next_id;
+    if (entry.at("id").get<std::int64_t>() != expected)
+        throw UsageError(fmt::format("added token '{}' has the id {}, where {} is due",
+                                     token.content, entry["id"].dump(), expected));
+    return expected;
+}
+
+void set_token(Tokenizer::Tables& tables, const std::string& token, TokenId id) {
+    const auto index = static_cast<std::size_t>(id);
+    if (tables.bytes.size() <= index) {
+        tables.bytes.resize(index + 1);
+        tables.special.resize(index + 1);
+    }
+    tables.bytes[index] = printable_to_bytes(token).value_or(token);
+}
+
+void read_added_tokens(const json& entries, const Vocabulary& vocabulary,
+                       Tokenizer::Tables& tables) {
+    auto next_id = static_cast<TokenId>(vocabulary.size());
+    for (const auto& entry : entries) {
+        AddedToken token = read_added_token(entry);
+        if (token.content.empty())
+            continue;
+        token.id = check_id(entry, token, vocabulary, next_id);
+        next_id = std::max(next_id, token.id + 1);
+        if (!tables.added.emplace(token.content, token.id).second)
+            throw UsageError(fmt::format("added token '{}' is there twice", token.content));
+        set_token(tables, token.content, token.id);
+        tables.special[static_cast<std::size_t>(token.id)] = token.special;
+        if (token.normalized)
+            tables.normalized_matcher.add(
+                token, tables.compose ? compose_nfc(token.content) : token.content);
+        else
+            tables.raw_matcher.add(token, token.content);
+    }
+}
+
+std::shared_ptr<Tokenizer::Tables> build(const json& file, std::string text) {
+    const auto& model = file.at("model");
+    check_model(model);
+    if (file.value("/decoder/type"_json_pointer, "") != "ByteLevel")
+        throw UsageError("a decoder other than ByteLevel is not supported");
+    const Vocabulary vocabulary = read_vocabulary(model);
+    auto tables = std::make_shared<Tokenizer::Tables>(Tokenizer::Tables{
+        .json = std::move(text),
+        .sha256 = {},
+        .bytes = {},
+        .special = {},
+        .added = {},
+        .raw_matcher = {},
+        .normalized_matcher = {},
+        .compose = read_normalizer(file.value("normalizer", json())),
+        .pre_tokenizer = PreTokenizer(file.value("pre_tokenizer", json::object())),
+        .bpe = read_model(model, vocabulary),
+        .bos = {},
+        .eos = {}});
+    tables->sha256 = sha256_hex(tables->json);
+    for (const auto& [token, id] : vocabulary)
+        set_token(*tables, token, id);
+    read_added_tokens(file.value("added_tokens", json::array()), vocabulary, *tables);
+    return tables;
+}
+
+json parse(const std::string& text, const std::string& file) {
+    try {
+        return json::parse(text);
+    } catch (const json::parse_error& error) {
+        const auto end =
+            text.begin() + std::min(std::ssize(text), static_cast<std::ptrdiff_t>(error.byte));
+        throw InputError(file, static_cast<std::size_t>(1 + std::count(text.begin(), end, '\n')),
+                         "this is no JSON");
+    }
+}
+
+/// The id of `bos_token` or `eos_token` in the tokenizer_config.json beside the tokenizer.
+std::optional<TokenId> configured_token(const json& config, const char* key,
+                                        const Tokenizer::Tables& tables) {
+    if (!config.is_object() || !config.contains(key))
+        return std::nullopt;
+    const json& entry = config[key];
+    const json& content = entry.is_object() ? entry.value("content", json()) : entry;
+    if (!content.is_string())
+        return std::nullopt;
+    const auto found = tables.added.find(content.get<std::string>());
+    return found == tables.added.end() ? std::nullopt : std::optional(found->second);
+}
+
+}  // namespace
+
+std::shared_ptr<Tokenizer::Tables> read_tokenizer(const json& parsed, std::string text,
+                                                  const std::string& file) {
+    try {
+        return build(parsed, std::move(text));
+    } catch (const UsageError& error) {
+        throw InputError(file, error.what());
+    } catch (const json::exception& error) {
+        throw InputError(file, fmt::format("this is no tokenizer.json ({})", error.what()));
+    }
+}
+
+Tokenizer Tokenizer::from_json_text(const std::string& text, const std::string& file) {
+    return Tokenizer(read_tokenizer(parse(text, file), text, file));
+}
+
+Tokenizer Tokenizer::from_json(const std::filesystem::path& path) {
+    const std::string text = read_text_file(path);
+    auto tables = read_tokenizer(parse(text, path.native()), text, path.native());
+    const auto config_path = path.parent_path() / "tokenizer_config.json";
+    if (std::filesystem::exists(config_path)) {
+        const nlohmann::json config = parse(read_text_file(config_path), config_path.native());
+        tables->bos = configured_token(config, "bos_token", *tables);
+        tables->eos = configured_token(config, "eos_token", *tables);
+    }
+    return Tokenizer(std::move(tables));
+}
+
+}  // namespace popalign

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "lm/added_tokens.hpp"
+#include "lm/bpe_model.hpp"
+#include "lm/pre_tokenizer.hpp"
+
+#include <popalign/lm/tokenizer.hpp>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace popalign {
+
+struct Tokenizer::Tables {
+    std::string json, sha256;
+    /// Bytes of a token by its id; empty where no token has the id.
+    std::vector<std::string> bytes;
+    std::vector<bool> special;
+    std::unordered_map<std::string, TokenId> added;
+    AddedTokenMatcher raw_matcher, normalized_matcher;
+    bool compose = false;  ///< NFC before anything is split
+    PreTokenizer pre_tokenizer;
+    BpeModel bpe;
+    std::optional<TokenId> bos, eos;
+};
+
+}  // namespace popalign

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Compares `popalign tokenize` with HF `tokenizers` on seeded strings of every kind: 0 differences allowed.
+
+    tokenizer_parity.py --program build/dev/src/app/popalign --model M.gguf [--strings 10000] [--seed 0]
+
+The reference is built from the vocabulary and merges of the GGUF file with the normalizer and pre-tokenizer
+that the model's authors published, and encodes special tokens as text. Exit status 77: nothing to compare.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import subprocess
+import sys
+
+try:
+    import gguf
+    import tokenizers
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+CONTROL, USER_DEFINED, UNUSED = 3, 4, 5
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+WORDS = r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def split_and_bytes(pattern):
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def pre_tokenizer(name):
+    if name == "smollm":
+        return pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+    if name == "qwen2":
+        return split_and_bytes(CONTRACTIONS + WORDS % "")
+    if name == "llama-bpe":
+        return split_and_bytes(CONTRACTIONS + WORDS % "{1,3}")
+    if name in ("gpt-2", "default"):
+        return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    raise SystemExit(f"no reference for the pre-tokenizer {name}")
+
+
+def reference_tokenizer(path):
+    fields = gguf.GGUFReader(path).fields
+    read = lambda key: fields[f"tokenizer.ggml.{key}"].contents()
+    tokens, types, merges = read("tokens"), read("token_type"), read("merges")
+    name = read("pre")
+    vocabulary = {token: i for i, token in enumerate(tokens) if types[i] != UNUSED}
+    reference = Tokenizer(
+        models.BPE(
+            vocabulary,
+            [tuple(merge.split(" ")) for merge in merges],
+            ignore_merges=name == "llama-bpe",
+        )
+    )
+    if name == "qwen2":
+        reference.normalizer = normalizers.NFC()
+    reference.pre_tokenizer = pre_tokenizer(name)
+    reference.decoder = decoders.ByteLevel()
+    for i, token in enumerate(tokens):
+        if types[i] == CONTROL:
+            reference.add_special_tokens([AddedToken(token, special=True, normalized=False)])
+        elif types[i] == USER_DEFINED:
+            reference.add_tokens([AddedToken(token, special=False, normalized=False)])
+    reference.encode_special_tokens = True
+    return reference, [tokens[i] for i in range(len(tokens)) if types[i] in (CONTROL, USER_DEFINED)]
+
+
+WHITE_SPACE = (
+    [chr(c) for c in range(0x09, 0x0E)]
+    + list(" \x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff")
+    + [chr(c) for c in range(0x2000, 0x200B)]
+)
+EMOJI = ["👩‍👩‍👧‍👦", "👍🏽", "🏳️‍🌈", "🇫🇷", "❤️", "1️⃣", "🧑🏿‍🚀", "😀"]
+WORD_PIECES = (
+    "the quick Brown foxes don't they'LL we've I'm he'd it's o'clock 'S 'ſ ſ K ﬁ naïve café ŉ straße İstanbul "
+    "你好 世界 こんにちは カタカナ 안녕하세요 Здравствуйте привет שלום مرحبا नमस्ते สวัสดี ไทย Ελληνικά Հայերեն ქართული "
+    "def return self.x += 0x1F; // /* */ { } [ ] => :: -> <= != && || \\n \\t #include <vector> std::move(x) "
+    "3.14159 1e-10 1234567 ١٢٣ ½ Ⅷ ² ① 一二三 $100 50% user@example.com https://a.b/c?d=e&f=g #tag @name ... !!! ??? --- ___"
+).split()
+LETTERS_AND_MARKS = "aeiouAEIOUnNcCyY가각ᄀ나ᅢᆨᆩཱིུྲྀৱো்কேோ"
+
+
+def random_code_point(draw):
+    while True:
+        limit = draw.choice([0x80, 0x250, 0x3000, 0x10000, 0x20000, 0x33480, 0xE0200, 0x110000])
+        code_point = draw.randrange(limit)
+        if not 0xD800 <= code_point < 0xE000:
+            return chr(code_point)
+
+
+def random_piece(draw, special):
+    kind = draw.randrange(12)
+    if kind == 0:
+        return "".join(random_code_point(draw) for _ in range(draw.randrange(1, 8)))
+    if kind == 1:
+        return "".join(draw.choice(WHITE_SPACE) for _ in range(draw.randrange(1, 6)))
+    if kind == 2:
+        return draw.choice(LETTERS_AND_MARKS) + "".join(
+            chr(draw.choice([draw.randrange(0x300, 0x370), draw.randrange(0x1AB0, 0x1ACF), 0x0328, 0x0323, 0x302]))
+            for _ in range(draw.randrange(0, 5))
+        )
+    if kind == 3:
+        return draw.choice(EMOJI)
+    if kind == 4:
+        text = draw.choice(special)
+        return text[: draw.randrange(1, len(text) + 1)] if draw.random() < 0.3 else text
+    if kind == 5:
+        return str(draw.randrange(10 ** draw.randrange(1, 20)))
+    if kind == 6:
+        return draw.choice([" ", "  ", "\n", "\n\n", "\r\n", " \n ", "\t", "    "])
+    if kind == 7:
+        return draw.choice("abcxyz '\"-_=+.,") * draw.randrange(1, 40)
+    if kind == 8:
+        # Blocks of the newest Unicode versions, where tables differ.
+        begin = draw.choice([0x10D40, 0x11DE0, 0x1CCF0, 0x16D40, 0x1E5D0, 0x11F00, 0x31350, 0xA7C0, 0x0870, 0x11930, 0x105C0])
+        return "".join(chr(begin + draw.randrange(64)) for _ in range(draw.randrange(1, 5)))
+    return draw.choice(["", " "]) + draw.choice(WORD_PIECES)
+
+
+def random_text(draw, special):
+    return "".join(random_piece(draw, special) for _ in range(draw.randrange(1, 12)))
+
+
+def all_code_points():
+    """Each code point between letters, digits and spaces, so that no class and no composition is missed."""
+    for begin in range(0, 0x110000, 64):
+        points = [chr(c) for c in range(begin, begin + 64) if not 0xD800 <= c < 0xE000]
+        if points:
+            yield "".join(f"a{c}b {c} {c}1'{c}{c}\n" for c in points)
+            yield "".join(f"e{c}\u0301 \u0316{c}" for c in points)
+
+
+def run(program, model, rows, *options):
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    command = [*program, "tokenize", "--model", model, *options]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
+
+
+def report(what, rows, ours, theirs):
+    """The number of differences, of which it prints the first few."""
+    if len(ours) != len(rows):
+        raise SystemExit(f"{what}: {len(rows)} lines in, {len(ours)} out")
+    differences = [i for i in range(len(rows)) if ours[i] != theirs[i]]
+    print(f"{what}: {len(rows)} compared, {len(differences)} differ")
+    for i in differences[:5]:
+        print(f"  {rows[i]!a}\n    ours   {ours[i]!a}\n    theirs {theirs[i]!a}")
+    return len(differences)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", required=True, nargs="+")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--strings", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for path in (options.program[0], options.model):
+        if not pathlib.Path(path).exists():
+            print(f"skipped: there is no {path}")
+            sys.exit(77)
+
+    reference, special = reference_tokenizer(options.model)
+    draw = random.Random(options.seed)
+    texts = [random_text(draw, special) for _ in range(options.strings)] + list(all_code_points())
+    ours = run(options.program, options.model, texts)
+    theirs = [encoding.ids for encoding in reference.encode_batch(texts, add_special_tokens=False)]
+    differences = report("encode", texts, ours, theirs)
+
+    size = reference.get_vocab_size()
+    ids = theirs[: options.strings] + [
+        [draw.randrange(size + 5) for _ in range(draw.randrange(1, 20))] for _ in range(options.strings)
+    ]
+    differences += report(
+        "decode", ids, run(options.program, options.model, ids, "--decode"), reference.decode_batch(ids)
+    )
+    sys.exit(differences != 0)
+
+
+if __name__ == "__main__":
+    main()
