@@ -52,8 +52,8 @@ struct PairBlock {
 };
 
 /// Writes format version 1 (the contract's layout) in parallel: the ranks' blocks follow each other
-/// in rank order. Written beside, synced and renamed; on failure nothing is left. The file's bytes do
-/// not depend on the number of ranks. Collective.
+/// in rank order. Written beside, synced and renamed; on failure nothing is left. What the file
+/// holds does not depend on the number of ranks. Collective.
 void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block);
 

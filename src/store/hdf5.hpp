@@ -1,0 +1,70 @@
+#pragma once
+
+#include <popalign/base/unique_handle.hpp>
+#include <popalign/comm/communicator.hpp>
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace popalign::hdf5 {
+
+template <herr_t (*Close)(hid_t)>
+struct HandleTraits {
+    using Handle = hid_t;
+    static Handle null() noexcept { return H5I_INVALID_HID; }
+    static void release(Handle handle) noexcept { Close(handle); }
+};
+using File = UniqueHandle<HandleTraits<H5Fclose>>;
+using Group = UniqueHandle<HandleTraits<H5Gclose>>;
+using Dataset = UniqueHandle<HandleTraits<H5Dclose>>;
+using Dataspace = UniqueHandle<HandleTraits<H5Sclose>>;
+using Attribute = UniqueHandle<HandleTraits<H5Aclose>>;
+using Datatype = UniqueHandle<HandleTraits<H5Tclose>>;
+using PropertyList = UniqueHandle<HandleTraits<H5Pclose>>;
+
+/// The identifier or status, if it is not negative; else Error with HDF5's own reason.
+hid_t check(hid_t result, std::string_view call, std::string_view what);
+void check_status(herr_t result, std::string_view call, std::string_view what);
+
+/// The HDF5 type of a column's elements, in memory and (little-endian) in the file.
+template <class T>
+hid_t memory_type();
+template <class T>
+hid_t file_type();
+
+/// Collective over `comm` unless that is serial.
+File create_file(const std::filesystem::path& path, const Communicator& comm);
+File open_for_update(const std::filesystem::path& path, const Communicator& comm);
+File open_for_reading(const std::filesystem::path& path);
+/// Throws where a destructor could not, e.g. when flushing meets a full disk.
+void close(File file, std::string_view path);
+
+Group create_group(hid_t parent, const std::string& name);
+bool exists(hid_t parent, const std::string& name);
+
+void write_attribute(hid_t object, const std::string& name, const std::string& value);
+void write_attribute(hid_t object, const std::string& name, std::int64_t value);
+std::string read_text_attribute(hid_t object, const std::string& name);
+std::int64_t read_integer_attribute(hid_t object, const std::string& name);
+
+/// Writes a chunked, checksummed dataset of all ranks' parts behind each other. Collective.
+template <class T>
+Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,
+                     const Communicator& comm);
+
+/// A one-dimensional dataset of T. Throws UsageError if it is missing or of another kind.
+template <class T>
+Dataset open_column(hid_t parent, const std::string& name);
+std::uint64_t column_size(const Dataset& column);
+/// Elements [begin, begin + count). Throws UsageError if there are fewer.
+template <class T>
+std::vector<T> read_column(const Dataset& column, const std::string& name, std::uint64_t begin,
+                           std::uint64_t count);
+
+}  // namespace popalign::hdf5

@@ -1,0 +1,84 @@
+#include <popalign/base/error.hpp>
+#include <popalign/base/file.hpp>
+#include <popalign/store/jsonl.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace popalign {
+namespace {
+
+/// The first of `names` that the row has.
+const nlohmann::json* member(const nlohmann::json& row, std::initializer_list<const char*> names) {
+    for (const char* name : names)
+        if (const auto found = row.find(name); found != row.end() && !found->is_null())
+            return &*found;
+    return nullptr;
+}
+
+}  // namespace
+
+void read_jsonl(const std::filesystem::path& path,
+                const std::function<void(std::size_t, const nlohmann::json&)>& visit) {
+    if (!std::filesystem::is_regular_file(path))
+        throw InputError(path.native(), "no such file; give the path of a JSON Lines file");
+    const MappedFile file(path);
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
+                                file.bytes().size());
+    std::size_t number = 0;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string_view line = text.substr(begin, end - begin);
+        begin = end + 1;
+        ++number;
+        if (line.find_first_not_of(" \t\r") == std::string_view::npos)
+            continue;
+        try {
+            visit(number, nlohmann::json::parse(line));
+        } catch (const nlohmann::json::parse_error& error) {
+            throw InputError(
+                path.native(), number,
+                fmt::format("not JSON ({}); correct or remove the line", error.what()));
+        } catch (const nlohmann::json::exception& error) {
+            throw InputError(
+                path.native(), number,
+                fmt::format("a member is missing or of the wrong type ({}); correct or "
+                            "remove the line",
+                            error.what()));
+        }
+    }
+}
+
+std::vector<Instruction> read_instructions(const std::filesystem::path& path) {
+    std::vector<Instruction> instructions;
+    std::unordered_set<std::string> ids;
+    read_jsonl(path, [&](std::size_t line, const nlohmann::json& row) {
+        if (!row.is_object())
+            throw InputError(path.native(), line, "not an object; give {\"instruction\": ...}");
+        const auto* text = member(row, {"instruction", "prompt", "text"});
+        if (text == nullptr)
+            throw InputError(path.native(), line, "no `instruction` (or `prompt`, `text`)");
+        Instruction instruction;
+        instruction.text = text->get<std::string>();
+        if (instruction.text.find_first_not_of(" \t\r\n") == std::string::npos)
+            throw InputError(path.native(), line, "the instruction is empty; remove the line");
+        if (const auto* source = member(row, {"source", "category"}))
+            instruction.source = source->get<std::string>();
+        const auto* id = member(row, {"id"});
+        instruction.id = id == nullptr     ? fmt::format("{}-{}", path.stem().native(), line)
+                         : id->is_string() ? id->get<std::string>()
+                                           : id->dump();
+        if (!ids.insert(instruction.id).second)
+            throw InputError(path.native(), line,
+                             fmt::format("the id '{}' is used twice", instruction.id));
+        instructions.push_back(std::move(instruction));
+    });
+    if (instructions.empty())
+        throw InputError(path.native(), "holds no instruction; give at least one line");
+    return instructions;
+}
+
+}  // namespace popalign

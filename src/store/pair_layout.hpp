@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string_view>
+
+namespace popalign::pair_layout {
+
+// Format version 1: names of groups and columns, shared by the writer and the reader.
+inline constexpr std::string_view format = "popalign.pairs";
+inline constexpr int format_version = 1;
+
+// What the numbers of a column mean, as its attribute `meaning`.
+inline constexpr std::string_view split_meaning = R"({"0": "train", "1": "held_out"})";
+inline constexpr std::string_view finish_meaning = R"({"0": "stop", "1": "length"})";
+inline constexpr std::string_view flags_meaning =
+    R"({"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal"})";
+inline constexpr std::string_view order_meaning = R"({"0": "chosen_first", "1": "rejected_first"})";
+inline constexpr std::string_view label_meaning = R"({"0": "rejected", "1": "chosen", "2": "tie"})";
+
+}  // namespace popalign::pair_layout
