@@ -1,4 +1,3 @@
-#include "preference/gather.hpp"
 #include "preference/model_setup.hpp"
 
 #include <popalign/comm/run.hpp>
@@ -12,18 +11,6 @@
 
 namespace popalign {
 namespace {
-
-/// Strategies by item; each rank looks up its share.
-std::vector<std::uint32_t> strategies_of(const Communicator& comm, const PairData& data) {
-    const Range share = partition(data.size(), comm.rank(), comm.size());
-    const auto mine = run_on_all(comm, [&] {
-        std::vector<std::uint32_t> strategies;
-        for (std::size_t item = share.begin; item < share.end; ++item)
-            strategies.push_back(data.example(item).strategy);
-        return strategies;
-    });
-    return gather_all(comm, mine);
-}
 
 nlohmann::json to_json(const Proportion& proportion) {
     const Interval interval = proportion.interval();
@@ -94,13 +81,12 @@ PreferenceEvaluation evaluate_preference(const Communicator& comm, const Prefere
 
     PreferenceEvaluation evaluation;
     evaluation.dropped = data.dropped;
-    const auto strategies = strategies_of(comm, data);
     std::map<std::string, std::vector<PairScore>> by_strategy;
     for (std::size_t i = 0; i < data.size(); ++i) {
-        evaluation.scores.push_back({data.rows[i], strategies[i], own.chosen[i], own.rejected[i],
-                                     reference->chosen[i], reference->rejected[i],
+        evaluation.scores.push_back({data.rows[i], data.strategies[i], own.chosen[i],
+                                     own.rejected[i], reference->chosen[i], reference->rejected[i],
                                      data.lengths[i].chosen, data.lengths[i].rejected});
-        by_strategy[data.strategy_names.at(strategies[i])].push_back(evaluation.scores.back());
+        by_strategy[data.strategy_names.at(data.strategies[i])].push_back(evaluation.scores.back());
     }
     evaluation.overall = summarise(evaluation.scores, inputs.beta);
     for (const auto& [name, scores] : by_strategy)

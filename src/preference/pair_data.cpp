@@ -24,6 +24,13 @@ void in_blocks(Range range, Visit&& visit) {
         visit(Range{begin, std::min(begin + block_rows, range.end)});
 }
 
+std::vector<std::string_view> flag_names() {
+    std::vector<std::string_view> names;
+    for (const auto& [flag, name] : pair_flag_names)
+        names.push_back(name);
+    return names;
+}
+
 std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
     const std::vector<Split> mine = run_on_all(comm, [&] {
         std::vector<Split> splits;
@@ -121,14 +128,21 @@ class PairEncoder {
     TokenId end_of_turn_ = 0;
 };
 
-std::vector<PairLengths> measure(const Communicator& comm, const PairEncoder& encoder,
-                                 const std::vector<std::uint64_t>& rows) {
+struct Measured {
+    PairLengths lengths;
+    std::uint32_t strategy = 0;
+};
+
+std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encoder,
+                              const std::vector<std::uint64_t>& rows) {
     const Range share = partition(rows.size(), comm.rank(), comm.size());
     const auto mine = run_on_all(comm, [&] {
-        std::vector<PairLengths> lengths;
-        for (std::size_t i = share.begin; i < share.end; ++i)
-            lengths.push_back(lengths_of(encoder.encode(rows[i])));
-        return lengths;
+        std::vector<Measured> measured;
+        for (std::size_t i = share.begin; i < share.end; ++i) {
+            const PairExample example = encoder.encode(rows[i]);
+            measured.push_back({lengths_of(example), example.strategy});
+        }
+        return measured;
     });
     return gather_all(comm, mine);
 }
@@ -148,10 +162,8 @@ std::uint32_t flag_mask(std::span<const std::string> names) {
         const auto* known = std::find_if(pair_flag_names.begin(), pair_flag_names.end(),
                                          [&](const auto& entry) { return entry.second == name; });
         if (known == pair_flag_names.end())
-            throw UsageError(
-                fmt::format("train.exclude_flags: unknown flag '{}'; use identical, "
-                            "empty, truncated, unparsed, refusal",
-                            name));
+            throw UsageError(fmt::format("train.exclude_flags: unknown flag '{}'; use {}", name,
+                                         fmt::join(flag_names(), ", ")));
         mask |= static_cast<std::uint32_t>(known->first);
     }
     return mask;
@@ -174,16 +186,18 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
     const auto encoder = run_on_all(
         comm, [&] { return std::make_shared<const PairEncoder>(path, front_end, limits); });
     const auto rows = select_rows(comm, encoder->file(), selection);
-    const auto lengths = measure(comm, *encoder, rows);
+    const auto measured = measure(comm, *encoder, rows);
 
     PairData data;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (lengths[i].prompt == 0 || lengths[i].chosen == 0 || lengths[i].rejected == 0) {
+        const auto& [lengths, strategy] = measured[i];
+        if (lengths.prompt == 0 || lengths.chosen == 0 || lengths.rejected == 0) {
             ++data.dropped;
             continue;
         }
         data.rows.push_back(rows[i]);
-        data.lengths.push_back(lengths[i]);
+        data.lengths.push_back(lengths);
+        data.strategies.push_back(strategy);
     }
     for (const StrategyRow& strategy : encoder->file().header().strategies)
         data.strategy_names.push_back(strategy.name);

@@ -143,7 +143,7 @@ class TrainingLoop {
         line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
         line["grad_norm"] = report.grad_norm;
         line["learning_rate"] = rate;
-        line["num_tokens"] = state_.tokens;
+        line["num_tokens"] = static_cast<std::int64_t>(state_.tokens);
         line["perf/tokens_per_second"] = report.statistics.tokens() / report.seconds;
         line["perf/exposed_communication"] = report.communication / report.seconds;
         line["train/padding_fraction"] = 0.0;

@@ -19,8 +19,9 @@ namespace popalign {
 namespace {
 
 /// Keys that change speed or where things lie, not what comes out; models are in by their hashes.
-const std::set<std::string, std::less<>> not_in_result{"model", "reference", "micro_batch_tokens",
-                                                       "checkpoint_steps", "keep_checkpoints"};
+const std::set<std::string, std::less<>> not_in_result{
+    "model",        "reference", "micro_batch_tokens", "checkpoint_steps", "keep_checkpoints",
+    "logging_steps"};
 
 std::string hash_of(const PairData& data) {
     const auto bytes = [](const auto& values) {

@@ -47,6 +47,7 @@ struct TokenLimits {
 struct PairData {
     std::vector<std::uint64_t> rows;  ///< of /pairs, ascending
     std::vector<PairLengths> lengths;
+    std::vector<std::uint32_t> strategies;    ///< rows of /strategies
     std::vector<std::string> strategy_names;  ///< by row of /strategies
     std::uint64_t file_pairs = 0;             ///< pairs in the whole file
     std::uint64_t dropped = 0;                ///< selected, but a completion had no room left

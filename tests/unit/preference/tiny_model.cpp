@@ -10,19 +10,20 @@
 namespace popalign::test {
 namespace {
 
-constexpr std::int64_t vocabulary = 61;
+constexpr std::uint64_t token_range = 61;
 
 std::vector<TokenId> random_tokens(const RandomStream& stream, std::uint64_t& position,
                                    std::size_t least, std::size_t range) {
     std::vector<TokenId> tokens(least + stream.bits(position++) % range);
     for (TokenId& token : tokens)
-        token = static_cast<TokenId>(stream.bits(position++) % vocabulary);
+        token = static_cast<TokenId>(stream.bits(position++) % token_range);
     return tokens;
 }
 
 }  // namespace
 
-CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::Device device) {
+CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::Device device,
+                    std::int64_t vocabulary) {
     ModelConfig config;
     config.architecture = architecture;
     config.vocab_size = vocabulary;
@@ -57,6 +58,7 @@ PairData random_pairs(std::size_t count, std::size_t strategies) {
                             static_cast<std::uint32_t>(i % strategies), 10 * i};
         data.rows.push_back(example.pair);
         data.lengths.push_back(lengths_of(example));
+        data.strategies.push_back(example.strategy);
         examples->push_back(std::move(example));
     }
     for (std::size_t i = 0; i < strategies; ++i)

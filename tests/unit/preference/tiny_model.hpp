@@ -13,7 +13,7 @@ namespace popalign::test {
 
 /// Two layers with random weights, grouped queries and, for qwen2, biases; equal on every rank.
 CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype,
-                    at::Device device = at::kCPU);
+                    at::Device device = at::kCPU, std::int64_t vocabulary = 61);
 
 /// `count` pairs of random tokens; lengths vary and strategies take turns.
 PairData random_pairs(std::size_t count, std::size_t strategies = 2);

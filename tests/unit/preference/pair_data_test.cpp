@@ -1,0 +1,80 @@
+#include "support/temporary_directory.hpp"
+#include "support/world.hpp"
+#include "unit/preference/tiny_run.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/preference/pair_data.hpp>
+
+#include <gtest/gtest.h>
+
+namespace popalign {
+namespace {
+
+using test::world;
+
+class PairDataTest : public ::testing::Test {
+  protected:
+    PairDataTest() { test::write_tiny_pairs(world(), path()); }
+
+    std::filesystem::path path() const { return directory_ / "pairs.h5"; }
+    PairData open(const Communicator& comm, const PairSelection& selection,
+                  const TokenLimits& limits = {}) const {
+        return open_pair_data(comm, path(), front_end_, selection, limits);
+    }
+
+    test::TemporaryDirectory directory_;
+    ModelFrontEnd front_end_ = test::byte_front_end();
+};
+
+TEST_F(PairDataTest, SelectsBySplitFlagsAndStrategies) {
+    EXPECT_EQ(open(world(), {Split::train, {"identical"}, {}}).size(), 15u);
+    EXPECT_EQ(open(world(), {Split::train, {}, {}}).size(), 16u);
+    EXPECT_EQ(open(world(), {Split::train, {}, {"good"}}).size(), 8u);
+    EXPECT_EQ(open(world(), {Split::held_out, {}, {}}).rows,
+              (std::vector<std::uint64_t>{16, 17, 18, 19}));
+}
+
+TEST_F(PairDataTest, IsTheSameOnAnyNumberOfRanks) {
+    const PairData together = open(world(), {Split::train, {"identical"}, {}});
+    const PairData alone = open(Communicator(), {Split::train, {"identical"}, {}});
+    EXPECT_EQ(together.rows, alone.rows);
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+        EXPECT_EQ(together.lengths[i].packed(), alone.lengths[i].packed());
+        EXPECT_EQ(lengths_of(together.example(i)).packed(), alone.lengths[i].packed());
+        EXPECT_EQ(together.example(i).pair, alone.rows[i]);
+    }
+}
+
+TEST_F(PairDataTest, ThePromptIsTheOriginalInstructionAndAnswersEndTheirTurn) {
+    const PairData data = open(world(), {Split::train, {}, {}});
+    const auto text = [&](const auto& tokens) {
+        return front_end_.tokenizer.decode_with_special(tokens);
+    };
+    const PairExample first = data.example(0);
+    const Message message{Role::user, "What is 0?"};
+    EXPECT_EQ(text(first.prompt), to_text(front_end_.chat->render_prompt(std::span(&message, 1))));
+    EXPECT_EQ(text(first.chosen), "A fine number 0<|im_end|>");
+    EXPECT_EQ(text(first.rejected), "No<|im_end|>");
+    EXPECT_EQ(text(data.example(4).chosen), "A fine number 2") << "was cut off";
+    EXPECT_EQ(data.example(5).strategy, 1u);
+}
+
+TEST_F(PairDataTest, LimitsCutAnswersAndDropPairsWithoutRoom) {
+    const std::int64_t prompt = open(world(), {Split::train, {}, {}}).lengths[0].prompt;
+    const PairData cut = open(world(), {Split::train, {}, {}}, {prompt + 5, prompt});
+    EXPECT_EQ(cut.lengths[0].chosen, 5u);
+    EXPECT_EQ(cut.lengths[0].rejected, 3u);
+    EXPECT_EQ(cut.dropped, 0u);
+    const PairData none = open(world(), {Split::train, {}, {}}, {prompt, prompt});
+    EXPECT_EQ(none.size(), 0u);
+    EXPECT_EQ(none.dropped, 16u);
+}
+
+TEST_F(PairDataTest, UnknownNamesAreRefused) {
+    EXPECT_THROW(open(world(), {Split::train, {"boring"}, {}}), UsageError);
+    EXPECT_THROW(open(world(), {Split::train, {}, {"best"}}), UsageError);
+    EXPECT_THROW(open_pair_data(world(), directory_ / "none.h5", front_end_, {}, {}), Error);
+}
+
+}  // namespace
+}  // namespace popalign
