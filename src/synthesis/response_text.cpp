@@ -55,9 +55,13 @@ bool declines(std::string_view text) {
     static constexpr std::array<std::string_view, 12> openings{
         "i'm sorry",  "i am sorry",  "sorry, ",         "i can't ", "i cannot ", "i can not ",
         "i'm unable", "i am unable", "i'm not able to", "as an ai", "i won't ",  "i apologize"};
-    std::string start = lower(text.substr(0, 64));
-    for (std::size_t at; (at = start.find("\xE2\x80\x99")) != std::string::npos;)
-        start.replace(at, 3, "'");  // typographic apostrophe
+    std::string start;
+    for (std::size_t i = 0; i < std::min<std::size_t>(text.size(), 64); ++i) {
+        const bool apostrophe = text.substr(i, 3) == "\xE2\x80\x99";  // the typographic one
+        start += apostrophe ? '\'' : text[i];
+        i += apostrophe ? 2 : 0;
+    }
+    start = lower(start);
     return std::ranges::any_of(
         openings, [&](std::string_view opening) { return start.starts_with(opening); });
 }
