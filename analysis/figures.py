@@ -100,12 +100,18 @@ def training_curves(metrics):
     return svg(figure)
 
 
+def before_after_rows(before, after):
+    """(name, figures before, figures after) of all pairs and of each strategy; absent ones are {}."""
+    before, after = before or {}, after or {}
+    rows = [("all", before.get("all", {}), after.get("all", {}))]
+    names = (after or before).get("strategies", {})
+    return rows + [(name, before.get("strategies", {}).get(name, {}), after.get("strategies", {}).get(name, {}))
+                   for name in names]
+
+
 def before_and_after(before, after):
     """Reward accuracy by strategy: a hollow dot before training, a full one after, with intervals."""
-    rows = [("all", before, after)]
-    for name in (after or before).get("strategies", {}):
-        rows.append((name, (before or {}).get("strategies", {}).get(name),
-                     (after or {}).get("strategies", {}).get(name)))
+    rows = before_after_rows(before, after)
     figure, axes = plt.subplots(figsize=(7.6, 0.8 + 0.42 * len(rows)))
     for place, (_, first, second) in enumerate(rows):
         for entry, shift, style in ((first, -0.13, {"markerfacecolor": "white", "color": GREY}),

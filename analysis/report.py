@@ -63,9 +63,10 @@ def note(text):
 
 def cards(run):
     contrast = (run.contrast or {}).get("all")
-    shown = [("contrast accuracy", interval(contrast, "accuracy"), "% of verdicts for the chosen answer"),
-             ("reward accuracy", f"{interval(run.before, 'accuracy').split(' ')[0]} → "
-              f"{interval(run.after, 'accuracy').split(' ')[0]}", "% of held-out pairs, before → after"),
+    shown = [("contrast accuracy", interval(contrast, "accuracy"), "% of pairs, the judge for the chosen"),
+             ("reward accuracy", " → ".join(interval((side or {}).get("all"), "accuracy").split(" ")[0]
+                                            for side in (run.before, run.after)),
+              "% of held-out pairs, before → after"),
              ("win rate", interval(run.win_rate, "win_rate"), "% against the unaligned model"),
              ("pairs", run.pairs.pairs if run.pairs else "–",
               f"from {run.pairs.instructions} instructions" if run.pairs else "no pair file")]
@@ -87,7 +88,7 @@ def contrast_section(run):
         note("How often the judge prefers the answer that its strategy means to be the better one. Every pair is "
              "shown in both orders; the bars have 95 % intervals."),
         picture(figures.contrast_accuracy(run.contrast), "contrast accuracy of each strategy"),
-        table(("strategy", "accuracy [%]", "valid", "ties", "same in both orders [%]", *figures.PAPER), rows),
+        table(("strategy", "accuracy [%]", "pairs", "ties", "same in both orders [%]", *figures.PAPER), rows),
         note(f"Judge: {run.contrast.get('judge', 'unknown')}, template {run.contrast.get('template', 'unknown')}. "
              "The paper's figures (table 2, 200 pairs a strategy) are of answers by 34B and 33B models under "
              "far stronger judges: they are for orientation, not to be compared point by point."))
@@ -127,22 +128,22 @@ def preference_section(run):
     absent = [name for name, value in (("before", run.before), ("after", run.after)) if not value]
     parts = [missing(f"evaluate/preference_{name}.json is not there.") for name in absent]
     if len(absent) < 2:
-        rows = [("all", *preference_cells(run.before, run.after))]
-        for name in ((run.after or run.before).get("strategies") or {}):
-            rows.append((name, *preference_cells(*(((side or {}).get("strategies") or {}).get(name)
-                                                   for side in (run.before, run.after)))))
+        rows = [(name, *preference_cells(first, second))
+                for name, first, second in figures.before_after_rows(run.before, run.after)]
         parts += [note("How often the model's implicit reward puts the chosen answer above the rejected one, on "
                        "pairs whose instructions training never saw. Before training the policy is the reference, "
-                       "so all margins are zero; a tie counts as wrong."),
+                       "so all margins are zero, and a tie counts as wrong. The last two columns need no reference: how "
+                       "often the chosen answer has the higher log-probability a token."),
                   picture(figures.before_and_after(run.before, run.after), "reward accuracy before and after"),
-                  table(("strategy", "pairs", "before [%]", "after [%]", "margin before", "margin after"), rows)]
+                  table(("strategy", "pairs", "before [%]", "after [%]", "margin after",
+                         "log-prob. before [%]", "log-prob. after [%]"), rows)]
     return section(title, *parts)
 
 
 def preference_cells(before, after):
-    count = (after or before or {}).get("n", "–")
-    return (count, interval(before, "accuracy"), interval(after, "accuracy"),
-            number((before or {}).get("margin"), 4), number((after or {}).get("margin"), 4))
+    return ((after or before).get("n", "–"), interval(before, "accuracy"), interval(after, "accuracy"),
+            number(after.get("margin"), 4), interval(before.get("logps"), "accuracy"),
+            interval(after.get("logps"), "accuracy"))
 
 
 def win_rate_section(run):
@@ -153,7 +154,7 @@ def win_rate_section(run):
         "Win rate", note("The judge compares the aligned model's answers to held-out instructions with the "
                          "unaligned model's, in both orders; a tie counts half."),
         table(("aligned", "unaligned", "judge", "win rate [%]", "answers", "ties", "same in both orders [%]"),
-              [(w.get("model", "–"), w.get("baseline", "–"), w.get("judge", "–"), interval(w, "win_rate"),
+              [(*(pathlib.PurePath(w.get(name, "–")).name for name in ("model", "baseline", "judge")), interval(w, "win_rate"),
                 w.get("n", "–"), w.get("ties", "–"), number(w.get("position_consistency"), scale=100))], 3))
 
 
@@ -234,7 +235,7 @@ def page(run):
 
 
 def print_summary(run):
-    print(f"{'strategy':<15}{'contrast accuracy [%]':>24}{'verdicts':>10}{'pairs':>7}{'unflagged':>11}")
+    print(f"{'strategy':<15}{'contrast accuracy [%]':>24}{'judged':>10}{'pairs':>7}{'unflagged':>11}")
     counts = {s.name: s for s in run.pairs.strategies} if run.pairs else {}
     strategies = (run.contrast or {}).get("strategies", {})
     for name in strategies or counts:
@@ -242,8 +243,11 @@ def print_summary(run):
         print(f"{name:<15}{interval(entry, 'accuracy'):>24}{(entry or {}).get('n_valid', '–'):>10}"
               f"{count.pairs if count else '–':>7}{count.usable if count else '–':>11}")
     print(f"{'all':<15}{interval((run.contrast or {}).get('all'), 'accuracy'):>24}")
-    print(f"reward accuracy on held-out pairs [%]: before {interval(run.before, 'accuracy')}, "
-          f"after {interval(run.after, 'accuracy')}")
+    first, second = ((side or {}).get("all") or {} for side in (run.before, run.after))
+    print(f"reward accuracy on held-out pairs [%]: before {interval(first, 'accuracy')}, "
+          f"after {interval(second, 'accuracy')}")
+    print(f"log-probability a token higher for the chosen answer [%]: before {interval(first.get('logps'), 'accuracy')}, "
+          f"after {interval(second.get('logps'), 'accuracy')}")
     print(f"win rate of aligned against unaligned [%]: {interval(run.win_rate, 'win_rate')}")
 
 

@@ -139,6 +139,24 @@ def read_pairs(path, examples_per_strategy):
         return summary
 
 
+def read_preference(path):
+    """`{"all": figures, "strategies": {name: figures}}`: reward accuracy and margin, and the accuracy of the
+    log-probability a token, which needs no reference."""
+    def figures(entry):
+        interval = dict(entry["reward_accuracy"])
+        return {"n": entry["n"], "accuracy": interval.pop("value"), **interval,
+                "margin": entry["reward_margin"],
+                "logps": {"accuracy": entry["logps_accuracy"]["value"],
+                          "lower": entry["logps_accuracy"]["lower"], "upper": entry["logps_accuracy"]["upper"]}}
+    try:
+        json_value = read_json(path)
+        return json_value and {"all": figures(json_value["overall"]),
+                               "strategies": {name: figures(entry)
+                                              for name, entry in json_value["strategies"].items()}}
+    except (KeyError, TypeError):
+        return None
+
+
 @dataclass
 class Run:
     directory: pathlib.Path
@@ -164,6 +182,6 @@ def read_run(directory, examples_per_strategy=2):
     evaluation = directory / "evaluate"
     return Run(directory, pairs, problem, read_json(directory / "contrast_accuracy.json"),
                read_jsonl(directory / "train/metrics.jsonl"),
-               read_json(evaluation / "preference_before.json"),
-               read_json(evaluation / "preference_after.json"),
+               read_preference(evaluation / "preference_before.json"),
+               read_preference(evaluation / "preference_after.json"),
                read_json(evaluation / "win_rate.json"), read_jsonl(directory / "stages.jsonl"))

@@ -3,9 +3,10 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export venv=$root/build/venv
 
-say() { printf 'popalign: %s\n' "$*"; }
+# To people, on stderr: stdout is for results.
+say() { printf 'popalign: %s\n' "$*" >&2; }
 fail() {
-    printf 'popalign: %s\n' "$*" >&2
+    say "$*"
     exit 1
 }
 now() { date +%s; }

@@ -57,7 +57,7 @@ started=$(now)
 step "Setting up" bash slurm/setup.sh thin "${fetched[@]:-none}"
 prepare_environment
 build release popalign
-popalign=$root/build/release/src/app/popalign
+popalign=$root/build/release/popalign
 [[ -x $popalign ]] || fail "$popalign was not built"
 
 cores=$(nproc)
@@ -79,24 +79,24 @@ stage() {
         return
     fi
     start=$(now)
-    step "$name" "${launch[@]}" "$popalign" "$@" --config configs/quickstart.yaml "${overrides[@]}"
+    step "$name" "${launch[@]}" "$popalign" "$@" --config configs/quickstart.yaml "${overrides[@]}" \
+        >>"$directory/output.log"
     printf '{"stage": "%s", "seconds": %d, "ranks": %d, "threads": %d}\n' \
         "$name" $(($(now) - start)) "$ranks" "$OMP_NUM_THREADS" >>"$directory/stages.jsonl"
 }
 
 evaluation=$directory/evaluate
-student=${model[student]:-build/models/SmolLM2-135M-Instruct-Q4_1.gguf}
 stage "Synthesis" pairs.h5 synthesize
 stage "Judging" contrast_accuracy.json judge
 stage "Reward accuracy before" evaluate/preference_before.json \
-    evaluate preference --model "$student" --output "$evaluation/preference_before.json"
-stage "Training" model/config.json train
+    evaluate preference --model student --output "$evaluation/preference_before.json"
+stage "Training" train/finished.json train
 stage "Reward accuracy after" evaluate/preference_after.json \
     evaluate preference --model "$directory/model" --output "$evaluation/preference_after.json"
 stage "Win rate" evaluate/win_rate.json evaluate win-rate
 
 step "Writing the report" "$venv/bin/python" analysis/report.py --run "$directory"
-say "All done in $(($(now) - started)) s, set-up and build included. Look at:
+echo "All done in $(($(now) - started)) s, set-up and build included. Look at:
   $directory/report.html          everything, in a browser
   $directory/pairs.h5             the pairs and verdicts: $popalign inspect $directory/pairs.h5
   $directory/train/metrics.jsonl  a line for each training step

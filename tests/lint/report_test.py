@@ -64,6 +64,13 @@ def share(value, half_width):
     return {"accuracy": value, "lower": max(0.0, value - half_width), "upper": min(1.0, value + half_width)}
 
 
+def preference(count, value, half_width):
+    def proportion(middle):
+        return {"value": middle, "lower": max(0.0, middle - half_width), "upper": min(1.0, middle + half_width)}
+    return {"n": count, "reward_accuracy": proportion(value), "reward_margin": value / 10,
+            "logps_accuracy": proportion(0.55)}
+
+
 def write_run(directory):
     write_pairs(directory / "pairs.h5")
     accuracies = dict(zip((name for name, _ in STRATEGIES), (0.62, 0.71, 0.78, 0.9, 0.84, 0.47)))
@@ -84,8 +91,8 @@ def write_run(directory):
     (directory / "evaluate").mkdir()
     for name, shift in (("before", 0.0), ("after", 0.6)):
         (directory / f"evaluate/preference_{name}.json").write_text(json.dumps(
-            share(shift, 0.1) | {"margin": shift / 10, "n": 48, "strategies": {
-                strategy: share(min(1, shift * (0.8 + 0.1 * i)), 0.2) | {"margin": shift / 9, "n": 8}
+            {"overall": preference(48, shift, 0.1), "n": 48, "dropped": 0, "strategies": {
+                strategy: preference(8, min(1, shift * (0.8 + 0.1 * i)), 0.2)
                 for i, (strategy, _) in enumerate(STRATEGIES)}}))
     (directory / "evaluate/win_rate.json").write_text(json.dumps({
         "win_rate": 0.5312, "lower": 0.31, "upper": 0.74, "n": 16, "ties": 0, "position_consistency": 0.75,
