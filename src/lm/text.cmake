@@ -1,6 +1,18 @@
 popalign_module(
   lm_text
-  SOURCES added_tokens.cpp bpe_model.cpp pre_tokenizer.cpp split_regex.cpp tokenizer.cpp
-          tokenizer_from_gguf.cpp tokenizer_from_json.cpp unicode.cpp
+  SOURCES added_tokens.cpp
+          bpe_model.cpp
+          chat_template.cpp
+          chat_template_formats.cpp
+          chat_template_jinja_lexer.cpp
+          chat_template_jinja_parser.cpp
+          chat_template_jinja_render.cpp
+          chat_template_recognition.cpp
+          pre_tokenizer.cpp
+          split_regex.cpp
+          tokenizer.cpp
+          tokenizer_from_gguf.cpp
+          tokenizer_from_json.cpp
+          unicode.cpp
   PUBLIC popalign::base popalign::store
   PRIVATE PkgConfig::pcre2 PkgConfig::utf8proc nlohmann_json::nlohmann_json fmt::fmt)

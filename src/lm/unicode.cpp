@@ -142,6 +142,10 @@ bool is_white_space(char32_t point) {
            point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
+bool is_python_space(char32_t point) {
+    return is_white_space(point) || (point >= 0x1C && point <= 0x1F);
+}
+
 bool is_numeric(char32_t point) {
     return point < 0x80 ? point >= '0' && point <= '9'
                         : find_range(numeric_ranges, point) != nullptr;

@@ -16,6 +16,8 @@ std::string repair_utf8(std::string_view bytes);
 
 /// Property White_Space.
 bool is_white_space(char32_t code_point);
+/// Python's str.isspace, by which str.strip() and Jinja's `trim` strip.
+bool is_python_space(char32_t code_point);
 /// Rust's char::is_numeric.
 bool is_numeric(char32_t code_point);
 
