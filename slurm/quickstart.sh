@@ -96,9 +96,10 @@ stage "Reward accuracy after" evaluate/preference_after.json \
 stage "Win rate" evaluate/win_rate.json evaluate win-rate
 
 step "Writing the report" "$venv/bin/python" analysis/report.py --run "$directory"
-echo "All done in $(($(now) - started)) s, set-up and build included. Look at:
-  $directory/report.html          everything, in a browser
-  $directory/pairs.h5             the pairs and verdicts: $popalign inspect $directory/pairs.h5
-  $directory/train/metrics.jsonl  a line for each training step
-  $directory/model                the aligned model, as transformers loads it
-  $evaluation                     the figures of the evaluations"
+echo "All done in $(($(now) - started)) s, set-up and build included. Look at:"
+printf '  %-40s %s\n' \
+    "$directory/report.html" "everything, in a browser" \
+    "$directory/pairs.h5" "the pairs and verdicts; build/release/popalign inspect $directory/pairs.h5" \
+    "$directory/train/metrics.jsonl" "a line for each training step" \
+    "$directory/model" "the aligned model, as transformers loads it" \
+    "$evaluation" "the figures of the evaluations"
