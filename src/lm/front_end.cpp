@@ -98,7 +98,8 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
         identity.sha256 = sha256_file(path);
     } else {
         std::string all;
-        for (const auto& file : SafetensorsModel(path).files())
+        const SafetensorsModel weights(path);
+        for (const auto& file : weights.files())
             all += sha256_file(file) + "\n";
         identity.sha256 = sha256_hex(all);
     }
