@@ -49,9 +49,9 @@ class Lexer {
     void step() {
         const std::size_t tag = next_tag(offset_);
         add_text(tag);
+        offset_ = std::min(tag + 2, source_.size());
         if (tag == source_.size())
             return;
-        offset_ = tag + 2;
         const char kind = source_[tag + 1];
         if (offset_ < source_.size() && (source_[offset_] == '-' || source_[offset_] == '+'))
             ++offset_;

@@ -101,8 +101,9 @@ BpeModel read_model(const json& model, const Vocabulary& vocabulary) {
             bpe.add_token(*bytes, id);
     for (const auto& entry : model.at("merges").get_ref<const json::array_t&>()) {
         const auto [left, right] = read_merge(entry);
-        bpe.add_merge(require_token(vocabulary, left), require_token(vocabulary, right),
-                      require_token(vocabulary, left + right));
+        const TokenId first = require_token(vocabulary, left);
+        const TokenId second = require_token(vocabulary, right);
+        bpe.add_merge(first, second, require_token(vocabulary, left + right));
     }
     return bpe;
 }
@@ -148,10 +149,11 @@ void read_added_tokens(const json& entries, const Vocabulary& vocabulary,
         AddedToken token = read_added_token(entry);
         if (token.content.empty())
             continue;
+        if (tables.added.contains(token.content))
+            throw UsageError(fmt::format("added token '{}' is there twice", token.content));
         token.id = check_id(entry, token, vocabulary, next_id);
         next_id = std::max(next_id, token.id + 1);
-        if (!tables.added.emplace(token.content, token.id).second)
-            throw UsageError(fmt::format("added token '{}' is there twice", token.content));
+        tables.added.emplace(token.content, token.id);
         set_token(tables, token.content, token.id);
         tables.special[static_cast<std::size_t>(token.id)] = token.special;
         if (token.normalized)
