@@ -1,6 +1,8 @@
 #include "preference/gather.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/hash.hpp>
+#include <popalign/base/random.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/pair_data.hpp>
 #include <popalign/store/pair_store.hpp>
@@ -11,6 +13,8 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <string_view>
+#include <type_traits>
 
 namespace popalign {
 namespace {
@@ -128,10 +132,24 @@ class PairEncoder {
     TokenId end_of_turn_ = 0;
 };
 
+template <class T>
+std::string_view bytes_of(const std::vector<T>& values) {
+    static_assert(std::has_unique_object_representations_v<T>);
+    return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
 struct Measured {
     PairLengths lengths;
     std::uint32_t strategy = 0;
+    std::uint64_t row = 0, token_hash = 0;
 };
+
+std::uint64_t hash_tokens(const PairExample& example) {
+    std::uint64_t hash = 0;
+    for (const auto* tokens : {&example.prompt, &example.chosen, &example.rejected})
+        hash = stable_hash(bytes_of(*tokens), hash);
+    return hash;
+}
 
 std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encoder,
                               const std::vector<std::uint64_t>& rows) {
@@ -140,7 +158,8 @@ std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encod
         std::vector<Measured> measured;
         for (std::size_t i = share.begin; i < share.end; ++i) {
             const PairExample example = encoder.encode(rows[i]);
-            measured.push_back({lengths_of(example), example.strategy});
+            measured.push_back(
+                {lengths_of(example), example.strategy, rows[i], hash_tokens(example)});
         }
         return measured;
     });
@@ -190,17 +209,18 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
 
     PairData data;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto& [lengths, strategy] = measured[i];
+        const auto& [lengths, strategy, row, token_hash] = measured[i];
         if (lengths.prompt == 0 || lengths.chosen == 0 || lengths.rejected == 0) {
             ++data.dropped;
             continue;
         }
-        data.rows.push_back(rows[i]);
+        data.rows.push_back(row);
         data.lengths.push_back(lengths);
         data.strategies.push_back(strategy);
     }
     for (const StrategyRow& strategy : encoder->file().header().strategies)
         data.strategy_names.push_back(strategy.name);
+    data.digest = sha256_hex(bytes_of(measured));
     data.file_pairs = encoder->file().pair_count();
     data.example = [encoder, kept = data.rows](std::size_t item) {
         return encoder->encode(kept.at(item));

@@ -1,7 +1,6 @@
 #include "preference/model_setup.hpp"
 
 #include <popalign/base/file.hpp>
-#include <popalign/base/hash.hpp>
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/fingerprint.hpp>
@@ -23,14 +22,6 @@ const std::set<std::string, std::less<>> not_in_result{
     "model",        "reference", "micro_batch_tokens", "checkpoint_steps", "keep_checkpoints",
     "logging_steps"};
 
-std::string hash_of(const PairData& data) {
-    const auto bytes = [](const auto& values) {
-        return std::string_view(reinterpret_cast<const char*>(values.data()),
-                                values.size() * sizeof(values[0]));
-    };
-    return sha256_hex(sha256_hex(bytes(data.rows)) + sha256_hex(bytes(data.lengths)));
-}
-
 Fingerprint fingerprint_of(const TrainInputs& inputs, const ModelIdentity& model,
                            const std::string& reference, const PairData& data) {
     FingerprintVisitor visitor(not_in_result);
@@ -45,7 +36,7 @@ Fingerprint fingerprint_of(const TrainInputs& inputs, const ModelIdentity& model
     fingerprint["tokenizer.sha256"] = model.tokenizer_sha256;
     fingerprint["chat_template.sha256"] = model.template_sha256;
     fingerprint["reference.key"] = reference;
-    fingerprint["pairs.sha256"] = hash_of(data);
+    fingerprint["pairs.sha256"] = data.digest;
     return fingerprint;
 }
 

@@ -49,6 +49,7 @@ struct PairData {
     std::vector<PairLengths> lengths;
     std::vector<std::uint32_t> strategies;    ///< rows of /strategies
     std::vector<std::string> strategy_names;  ///< by row of /strategies
+    std::string digest;                       ///< of all rows and tokens
     std::uint64_t file_pairs = 0;             ///< pairs in the whole file
     std::uint64_t dropped = 0;                ///< selected, but a completion had no room left
     std::function<PairExample(std::size_t item)> example;

@@ -38,6 +38,8 @@ TEST_F(PairDataTest, IsTheSameOnAnyNumberOfRanks) {
     const PairData together = open(world(), {Split::train, {"identical"}, {}});
     const PairData alone = open(Communicator(), {Split::train, {"identical"}, {}});
     EXPECT_EQ(together.rows, alone.rows);
+    EXPECT_EQ(together.digest, alone.digest);
+    EXPECT_NE(together.digest, open(Communicator(), {Split::train, {}, {"good"}}).digest);
     for (std::size_t i = 0; i < alone.size(); ++i) {
         EXPECT_EQ(together.lengths[i].packed(), alone.lengths[i].packed());
         EXPECT_EQ(lengths_of(together.example(i)).packed(), alone.lengths[i].packed());
