@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <variant>
@@ -180,6 +181,11 @@ PlacedTensor read_tensor(Cursor& in, const std::filesystem::path& path) {
         tensor.view.shape.insert(tensor.view.shape.begin(), static_cast<std::int64_t>(size));
     }
     tensor.view.type = tensor_type(in.read<std::uint32_t>(), tensor.view.name, path);
+    try {
+        storage_bytes(tensor.view.type, static_cast<std::size_t>(tensor.view.shape.back()));
+    } catch (const UsageError& error) {
+        in.fail(fmt::format("tensor '{}': a row's {}", tensor.view.name, error.what()));
+    }
     tensor.offset = in.read<std::uint64_t>();
     return tensor;
 }
@@ -214,12 +220,11 @@ struct GgufFile::Contents {
         std::vector<PlacedTensor> placed;
         for (std::uint64_t i = 0; i < count; ++i)
             placed.push_back(read_tensor(in, path));
-        const std::int64_t alignment = alignment_of_data();
-        const auto step = static_cast<std::uint64_t>(alignment);
+        const auto step = static_cast<std::uint64_t>(alignment_of_data());
         const std::uint64_t start = (in.position() + step - 1) / step * step;
         const std::uint64_t size = file.bytes().size();
         for (auto& tensor : placed) {
-            const std::uint64_t bytes = bytes_of(tensor.view);
+            const std::uint64_t bytes = storage_bytes(tensor.view.type, tensor.view.count());
             if (tensor.offset % step != 0)
                 in.fail(fmt::format("tensor '{}' is not aligned", tensor.view.name));
             if (start > size || tensor.offset > size - start ||
@@ -230,7 +235,8 @@ struct GgufFile::Contents {
                                 "again",
                                 tensor.view.name, start + tensor.offset + bytes, size));
             tensor.view.data = file.bytes().subspan(start + tensor.offset, bytes);
-            by_name.emplace(tensor.view.name, tensors.size());
+            if (!by_name.emplace(tensor.view.name, tensors.size()).second)
+                in.fail(fmt::format("tensor '{}' stands twice", tensor.view.name));
             tensors.push_back(std::move(tensor.view));
         }
     }
@@ -241,18 +247,10 @@ struct GgufFile::Contents {
             found == metadata.end() ? nullptr : std::get_if<std::int64_t>(&found->second);
         if (value == nullptr)
             return 32;
-        if (*value < 1 || *value > 65536)
-            throw InputError(path.native(), "damaged GGUF (general.alignment is absurd)");
+        if (*value < 1 || *value > 65536 ||
+            !std::has_single_bit(static_cast<std::uint64_t>(*value)))
+            throw InputError(path.native(), "damaged GGUF (general.alignment is no power of two)");
         return *value;
-    }
-
-    std::uint64_t bytes_of(const TensorView& view) const {
-        try {
-            return storage_bytes(view.type, view.count());
-        } catch (const UsageError& error) {
-            throw InputError(path.native(), fmt::format("damaged GGUF (tensor '{}': {})", view.name,
-                                                        error.what()));
-        }
     }
 
     template <class T>

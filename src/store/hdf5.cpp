@@ -4,6 +4,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
+#include <popalign/comm/run.hpp>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::size_t bytes_per_write = std::size_t{64} << 20;
 constexpr hsize_t chunk_bytes = hsize_t{1} << 20;
+constexpr hsize_t largest_chunk_rows = hsize_t{1} << 26;  // other writers may choose larger chunks
 
 /// HDF5 would print its stack of errors; we put the innermost into our own message.
 std::string take_reason() {
@@ -38,12 +40,18 @@ PropertyList property_list(hid_t kind) {
     return PropertyList(check(H5Pcreate(kind), "H5Pcreate", "a property list"));
 }
 
+/// One rank of an MPI program too writes through MPI, which gives the same bytes as many ranks do.
+bool uses_mpi(const Communicator& comm) {
+    return comm.native() != nullptr;
+}
+
 PropertyList access_for(const Communicator& comm) {
     PropertyList access = property_list(H5P_FILE_ACCESS);
-    // Attributes larger than 64 KB (a long config) need the newer layout.
-    check_status(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_LATEST),
+    // This layout has checksums on all metadata and room for attributes above 64 KB (a long
+    // config).
+    check_status(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
                  "H5Pset_libver_bounds", "");
-    if (comm.size() > 1) {
+    if (uses_mpi(comm)) {
         check_status(H5Pset_fapl_mpio(access.get(), native_handle(comm), MPI_INFO_NULL),
                      "H5Pset_fapl_mpio", "");
         check_status(H5Pset_all_coll_metadata_ops(access.get(), true),
@@ -56,6 +64,27 @@ PropertyList access_for(const Communicator& comm) {
 
 Dataspace space_of(hsize_t count) {
     return Dataspace(check(H5Screate_simple(1, &count, nullptr), "H5Screate_simple", ""));
+}
+
+/// For what can fail on one rank, while the others would wait for it in the next call. Collective.
+void check_together(const Communicator& comm, herr_t result, std::string_view call,
+                    std::string_view what) {
+    run_on_all(comm, [&] { check_status(result, call, what); });
+}
+
+File opened_together(const Communicator& comm, hid_t file, std::string_view call,
+                     std::string_view path) {
+    File result(std::max(file, File().get()));
+    check_together(comm, file < 0 ? -1 : 0, call, path);
+    return result;
+}
+
+/// What the file could at most unfold to (1032 is deflate's best); a file can claim any size.
+std::uint64_t largest_content(hid_t object) {
+    const File file(check(H5Iget_file_id(object), "H5Iget_file_id", ""));
+    hsize_t bytes = 0;
+    check_status(H5Fget_filesize(file.get(), &bytes), "H5Fget_filesize", "");
+    return bytes * 1032;
 }
 
 void select(const Dataspace& space, hsize_t begin, hsize_t count) {
@@ -126,14 +155,16 @@ File create_file(const std::filesystem::path& path, const Communicator& comm) {
     const PropertyList access = access_for(comm);
     const PropertyList creation = property_list(H5P_FILE_CREATE);
     check_status(H5Pset_obj_track_times(creation.get(), false), "H5Pset_obj_track_times", "");
-    return File(check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()),
-                      "H5Fcreate", path.native()));
+    return opened_together(comm,
+                           H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()),
+                           "H5Fcreate", path.native());
 }
 
 File open_for_update(const std::filesystem::path& path, const Communicator& comm) {
     silence();
     const PropertyList access = access_for(comm);
-    return File(check(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), "H5Fopen", path.native()));
+    return opened_together(comm, H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), "H5Fopen",
+                           path.native());
 }
 
 File open_for_reading(const std::filesystem::path& path) {
@@ -151,8 +182,8 @@ File open_for_reading(const std::filesystem::path& path) {
     return File(file);
 }
 
-void close(File file, std::string_view path) {
-    check_status(H5Fclose(file.take()), "H5Fclose", path);
+void close(File file, const Communicator& comm, std::string_view path) {
+    check_together(comm, H5Fclose(file.take()), "H5Fclose", path);
 }
 
 Group create_group(hid_t parent, const std::string& name) {
@@ -198,7 +229,8 @@ std::string read_text_attribute(hid_t object, const std::string& name) {
     const Datatype type(check(H5Aget_type(attribute.get()), "H5Aget_type", name));
     const Dataspace space(check(H5Aget_space(attribute.get()), "H5Aget_space", name));
     if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 ||
-        H5Sget_simple_extent_npoints(space.get()) != 1)
+        H5Sget_simple_extent_npoints(space.get()) != 1 ||
+        H5Tget_size(type.get()) > largest_content(object))
         throw UsageError(fmt::format("attribute '{}' is no text of fixed length", name));
     std::string value(H5Tget_size(type.get()), '\0');
     check_status(H5Aread(attribute.get(), type.get(), value.data()), "H5Aread", name);
@@ -236,7 +268,7 @@ Dataset write_column(hid_t parent, const std::string& name, std::span<const T> m
                           "H5Dcreate2", name));
 
     const PropertyList transfer = property_list(H5P_DATASET_XFER);
-    if (comm.size() > 1)  // filtered chunks can only be written together
+    if (uses_mpi(comm))  // filtered chunks can only be written together
         check_status(H5Pset_dxpl_mpio(transfer.get(), H5FD_MPIO_COLLECTIVE), "H5Pset_dxpl_mpio",
                      name);
     constexpr std::size_t step = bytes_per_write / sizeof(T);
@@ -248,9 +280,10 @@ Dataset write_column(hid_t parent, const std::string& name, std::span<const T> m
         select(space, begin + at, count);
         const Dataspace memory = space_of(std::max<hsize_t>(count, 1));
         select(memory, 0, count);
-        check_status(H5Dwrite(dataset.get(), memory_type<T>(), memory.get(), space.get(),
-                              transfer.get(), mine.data() + at),
-                     "H5Dwrite", name);
+        check_together(comm,
+                       H5Dwrite(dataset.get(), memory_type<T>(), memory.get(), space.get(),
+                                transfer.get(), mine.data() + at),
+                       "H5Dwrite", name);
     }
     return dataset;
 }
@@ -266,6 +299,14 @@ Dataset open_column(hid_t parent, const std::string& name) {
     if (H5Sget_simple_extent_ndims(space.get()) != 1 || H5Tget_class(type.get()) != kind ||
         H5Tget_size(type.get()) != sizeof(T))
         throw UsageError(fmt::format("column '{}' has another shape or type", name));
+    if (column_size(column) > largest_content(column.get()) / sizeof(T))
+        throw UsageError(fmt::format("column '{}' claims more rows than the file can hold", name));
+    const PropertyList creation(
+        check(H5Dget_create_plist(column.get()), "H5Dget_create_plist", name));
+    hsize_t chunk = 0;
+    if (H5Pget_layout(creation.get()) != H5D_CHUNKED ||
+        H5Pget_chunk(creation.get(), 1, &chunk) != 1 || chunk > largest_chunk_rows)
+        throw UsageError(fmt::format("column '{}' is not in chunks of a sensible size", name));
     return column;
 }
 
@@ -284,9 +325,6 @@ std::vector<T> read_column(const Dataset& column, const std::string& name, std::
         throw UsageError(fmt::format("column '{}' has {} rows where more are needed", name, size));
     if (count == 0)
         return {};
-    // A file can claim any size without holding it.
-    if (H5Dget_storage_size(column.get()) < size * sizeof(T))
-        throw UsageError(fmt::format("column '{}' lacks data", name));
     std::vector<T> values(count);
     const Dataspace space(check(H5Dget_space(column.get()), "H5Dget_space", name));
     const Dataspace memory = space_of(count);

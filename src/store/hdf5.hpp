@@ -42,8 +42,8 @@ hid_t file_type();
 File create_file(const std::filesystem::path& path, const Communicator& comm);
 File open_for_update(const std::filesystem::path& path, const Communicator& comm);
 File open_for_reading(const std::filesystem::path& path);
-/// Throws where a destructor could not, e.g. when flushing meets a full disk.
-void close(File file, std::string_view path);
+/// Throws where a destructor could not, e.g. when flushing meets a full disk. Collective.
+void close(File file, const Communicator& comm, std::string_view path);
 
 Group create_group(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);

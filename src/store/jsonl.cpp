@@ -11,12 +11,29 @@
 namespace popalign {
 namespace {
 
+/// The library's text without its own prefix and place (its line is always 1).
+std::string_view reason_of(const nlohmann::json::exception& error) {
+    std::string_view reason = error.what();
+    for (const std::string_view prefix : {"] ", "parse error at line 1, "})
+        if (const auto at = reason.find(prefix); at != std::string_view::npos)
+            reason.remove_prefix(at + prefix.size());
+    return reason;
+}
+
 /// The first of `names` that the row has.
 const nlohmann::json* member(const nlohmann::json& row, std::initializer_list<const char*> names) {
     for (const char* name : names)
         if (const auto found = row.find(name); found != row.end() && !found->is_null())
             return &*found;
     return nullptr;
+}
+
+std::string id_of(const nlohmann::json* id, const std::filesystem::path& path, std::size_t line) {
+    if (id == nullptr)
+        return fmt::format("{}-{}", path.stem().native(), line);
+    if (id->is_number_integer())
+        return id->dump();
+    return id->get<std::string>();
 }
 
 }  // namespace
@@ -41,13 +58,12 @@ void read_jsonl(const std::filesystem::path& path,
         } catch (const nlohmann::json::parse_error& error) {
             throw InputError(
                 path.native(), number,
-                fmt::format("not JSON ({}); correct or remove the line", error.what()));
+                fmt::format("not JSON ({}); correct or remove the line", reason_of(error)));
         } catch (const nlohmann::json::exception& error) {
-            throw InputError(
-                path.native(), number,
-                fmt::format("a member is missing or of the wrong type ({}); correct or "
-                            "remove the line",
-                            error.what()));
+            throw InputError(path.native(), number,
+                             fmt::format("a value is missing or of the wrong type ({}); correct or "
+                                         "remove the line",
+                                         reason_of(error)));
         }
     }
 }
@@ -67,10 +83,7 @@ std::vector<Instruction> read_instructions(const std::filesystem::path& path) {
             throw InputError(path.native(), line, "the instruction is empty; remove the line");
         if (const auto* source = member(row, {"source", "category"}))
             instruction.source = source->get<std::string>();
-        const auto* id = member(row, {"id"});
-        instruction.id = id == nullptr     ? fmt::format("{}-{}", path.stem().native(), line)
-                         : id->is_string() ? id->get<std::string>()
-                                           : id->dump();
+        instruction.id = id_of(member(row, {"id"}), path, line);
         if (!ids.insert(instruction.id).second)
             throw InputError(path.native(), line,
                              fmt::format("the id '{}' is used twice", instruction.id));

@@ -316,20 +316,28 @@ std::vector<std::string> PairFile::verify() const {
     };
     in_parts(contents_->instructions, [&](Range rows) { instructions(rows); });
     in_parts(contents_->responses, [&](Range rows) { responses(rows); });
+    std::vector<std::uint64_t> owners;
+    attempt([&] {
+        contents_->guarded([&] {
+            owners = contents_->numbers<std::uint64_t>("responses/instruction",
+                                                       {0, contents_->responses});
+        });
+    });
     in_parts(contents_->pairs, [&](Range part) {
+        std::size_t row = part.begin;
         for (const PreferencePair& pair : pairs(part)) {
-            const std::uint64_t sides[] = {pair.chosen, pair.rejected};
-            const auto owners = contents_->numbers<std::uint64_t>("responses/instruction",
-                                                                  {sides[0], sides[0] + 1});
-            if (owners.front() != pair.instruction)
-                problems.push_back(
-                    fmt::format("a pair's chosen answer {} is to another instruction", sides[0]));
+            for (const std::uint64_t side : {pair.chosen, pair.rejected})
+                if (side < owners.size() && owners[side] != pair.instruction)
+                    problems.push_back(fmt::format(
+                        "{}: pair {} is of instruction {}, its response {} of instruction {}",
+                        contents_->path.native(), row, pair.instruction, side, owners[side]));
+            ++row;
         }
     });
     attempt([&] { verdicts(); });
     attempt([&] {
         for (const std::string& key : reference_keys())
-            reference(key);
+            attempt([&] { reference(key); });
     });
     return problems;
 }

@@ -3,6 +3,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
+#include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/pair_store.hpp>
@@ -13,6 +14,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <tuple>
 
 namespace popalign {
 namespace {
@@ -69,6 +72,13 @@ class TableWriter {
     const Communicator& comm_;
     hdf5::Group group_;
 };
+
+struct DescriptorTraits {
+    using Handle = int;
+    static Handle null() noexcept { return -1; }
+    static void release(Handle handle) noexcept { ::close(handle); }
+};
+using Descriptor = UniqueHandle<DescriptorTraits>;
 
 void write_header(hid_t file, const PairFileHeader& header, const Communicator& comm) {
     hdf5::write_attribute(file, "format", std::string(format));
@@ -145,6 +155,15 @@ void write_block(hid_t file, const PairBlock& block, const Communicator& comm) {
         "flags", block.pairs, [](const PreferencePair& row) { return row.flags; }, flags_meaning);
 }
 
+std::uint64_t header_bytes(const PairFileHeader& header) {
+    std::uint64_t bytes = header.config.size() + header.provenance.size();
+    for (const auto& row : header.models)
+        bytes += 300 + row.name.size() + row.path.size();
+    for (const auto& row : header.generations)
+        bytes += 32 + row.name.size() + row.template_text.size();
+    return bytes;
+}
+
 std::uint64_t block_bytes(const PairBlock& block) {
     std::uint64_t bytes = 0;
     for (const auto& row : block.instructions)
@@ -154,46 +173,61 @@ std::uint64_t block_bytes(const PairBlock& block) {
     return bytes + 32 * block.pairs.size();
 }
 
-/// Makes sure that the file will fit: HDF5 cannot leave a full disk gracefully.
+/// Makes sure that the file will fit: on a full disk HDF5 over MPI-IO crashes, hangs or loses data
+/// without a word. Where the file system can, the space stays the file's until HDF5 closes it.
 void reserve_space(const std::filesystem::path& partial, std::uint64_t bytes) {
-    constexpr std::uint64_t margin = std::uint64_t{1} << 20;
-    const int descriptor = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor < 0)
+    // The last chunk of each column is stored whole, and groups and indexes take room.
+    const std::uint64_t margin =
+        (std::uint64_t{1} << 20) + std::min(bytes, std::uint64_t{48} << 20);
+    const Descriptor file(::open(partial.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file)
         throw_system_error("create it", partial.native());
-    const int code =
-        ::posix_fallocate(descriptor, 0, static_cast<off_t>(bytes + bytes / 8 + margin));
-    ::close(descriptor);
-    if (code == ENOSPC || code == EDQUOT) {
-        errno = code;
-        throw_system_error("reserve its space", partial.native());
+    if (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes + margin)) == 0)
+        return;
+    if (errno == EOPNOTSUPP || errno == ENOSYS) {
+        if (std::filesystem::space(partial).available >= bytes + margin)
+            return;
+        errno = ENOSPC;
+    }
+    throw_system_error("reserve its space", partial.native());
+}
+
+/// Makes a file with `open(partial)`, fills it with `fill(file)` and puts it in place; removes it
+/// if any of that fails. Collective.
+template <class Open, class Fill>
+void write_atomically(const Communicator& comm, const std::filesystem::path& path,
+                      std::uint64_t bytes, Open&& open, Fill&& fill) {
+    const std::filesystem::path partial = partial_path(path);
+    const auto on_root = [&](auto&& work) {
+        run_on_all(comm, [&] {
+            if (comm.is_root())
+                work();
+        });
+    };
+    try {
+        on_root([&] {
+            if (path.has_parent_path())
+                std::filesystem::create_directories(path.parent_path());
+        });
+        hdf5::File file = open(partial);
+        on_root([&] { reserve_space(partial, bytes); });
+        fill(file.get());
+        hdf5::close(std::move(file), comm, path.native());
+        on_root([&] { commit_path(partial, path); });
+    } catch (...) {
+        std::error_code ignored;
+        if (comm.is_root())
+            std::filesystem::remove(partial, ignored);
+        throw;
     }
 }
 
-/// Runs `write(partial)` on all ranks and puts the result in place; removes it if that fails.
-template <class Write>
-void write_atomically(const Communicator& comm, const std::filesystem::path& path,
-                      std::uint64_t bytes, Write&& write) {
-    const std::filesystem::path partial = partial_path(path);
-    const auto remove_partial = [&] {
-        std::error_code ignored;
-        std::filesystem::remove(partial, ignored);
-    };
-    try {
-        run_on_all(comm, [&] {
-            if (!comm.is_root())
-                return;
-            if (path.has_parent_path())
-                std::filesystem::create_directories(path.parent_path());
-            reserve_space(partial, bytes);
-        });
-        write(partial);
-        run_on_all(comm, [&] {
-            if (comm.is_root())
-                commit_path(partial, path);
-        });
-    } catch (...) {
-        remove_partial();
-        throw;
+void copy_whole(const std::filesystem::path& from, const std::filesystem::path& to) {
+    std::error_code code;
+    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, code);
+    if (code) {
+        errno = code.value();
+        throw_system_error("copy it", from.native());
     }
 }
 
@@ -203,16 +237,22 @@ void update_atomically(const Communicator& comm, const std::filesystem::path& pa
                        std::uint64_t added_bytes, Change&& change) {
     const auto size =
         run_on_all(comm, [&] { return comm.is_root() ? std::filesystem::file_size(path) : 0; });
-    write_atomically(comm, path, size + added_bytes, [&](const std::filesystem::path& partial) {
+    const auto open_copy = [&](const std::filesystem::path& partial) {
         run_on_all(comm, [&] {
             if (comm.is_root())
-                std::filesystem::copy_file(path, partial,
-                                           std::filesystem::copy_options::overwrite_existing);
+                copy_whole(path, partial);
         });
-        hdf5::File file = hdf5::open_for_update(partial, comm);
-        change(file.get());
-        hdf5::close(std::move(file), path.native());
-    });
+        return hdf5::open_for_update(partial, comm);
+    };
+    write_atomically(comm, path, size + added_bytes, open_copy, change);
+}
+
+/// The pairs of the file, which one rank looks up. Collective.
+std::uint64_t count_pairs(const Communicator& comm, const std::filesystem::path& path) {
+    std::uint64_t count = run_on_all(
+        comm, [&] { return comm.is_root() ? PairFile(path).pair_count() : std::uint64_t{0}; });
+    broadcast(comm, std::span(&count, 1));
+    return count;
 }
 
 void remove_link(hid_t parent, const std::string& name) {
@@ -221,25 +261,18 @@ void remove_link(hid_t parent, const std::string& name) {
 }
 
 /// Each rank receives a consecutive share of all verdicts, in the order of the file. Collective.
-std::vector<Verdict> in_file_order(const Communicator& comm, const std::vector<Verdict>& mine) {
+std::vector<Verdict> in_file_order(const Communicator& comm, std::uint64_t pairs,
+                                   std::uint64_t judges, const std::vector<Verdict>& mine) {
     std::vector<std::vector<Verdict>> outgoing(static_cast<std::size_t>(comm.size()));
-    // Ranks own ranges of (judge, pair): counts decide the ranges, so that no rank holds all.
-    std::uint64_t last_pair = 0, last_judge = 0;
-    for (const Verdict& verdict : mine) {
-        last_pair = std::max(last_pair, verdict.pair + 1);
-        last_judge = std::max<std::uint64_t>(last_judge, verdict.judge + 1);
-    }
-    last_pair = all_reduce(comm, last_pair, Reduction::maximum);
-    last_judge = all_reduce(comm, last_judge, Reduction::maximum);
-    const std::size_t cells = static_cast<std::size_t>(last_pair * last_judge);
     for (const Verdict& verdict : mine)
         outgoing[static_cast<std::size_t>(
-                     owner(cells, verdict.judge * last_pair + verdict.pair, comm.size()))]
+                     owner(pairs * judges, verdict.judge * pairs + verdict.pair, comm.size()))]
             .push_back(verdict);
     std::vector<Verdict> sorted;
     for (auto& part : all_to_all_objects(comm, outgoing))
-        sorted.insert(sorted.end(), part.begin(), part.end());
-    std::ranges::sort(sorted, {}, [](const Verdict& verdict) {
+        sorted.insert(sorted.end(), std::move_iterator(part.begin()),
+                      std::move_iterator(part.end()));
+    std::ranges::stable_sort(sorted, {}, [](const Verdict& verdict) {
         return std::tuple(verdict.judge, verdict.pair, verdict.order);
     });
     return sorted;
@@ -249,21 +282,34 @@ std::vector<Verdict> in_file_order(const Communicator& comm, const std::vector<V
 
 void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block) {
-    const auto bytes = all_reduce<std::uint64_t>(comm, block_bytes(block), Reduction::sum) +
-                       header.config.size() + header.provenance.size();
-    write_atomically(comm, path, bytes, [&](const std::filesystem::path& partial) {
-        hdf5::File file = hdf5::create_file(partial, comm);
-        write_header(file.get(), header, comm);
-        write_block(file.get(), block, comm);
-        hdf5::close(std::move(file), path.native());
+    const auto bytes =
+        all_reduce<std::uint64_t>(comm, block_bytes(block), Reduction::sum) + header_bytes(header);
+    const auto create = [&](const std::filesystem::path& partial) {
+        return hdf5::create_file(partial, comm);
+    };
+    write_atomically(comm, path, bytes, create, [&](hid_t file) {
+        write_header(file, header, comm);
+        write_block(file, block, comm);
     });
 }
 
 void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
                     const std::vector<JudgeRow>& judges, const std::vector<Verdict>& mine) {
-    const std::vector<Verdict> rows = in_file_order(comm, mine);
-    const auto count = all_reduce<std::uint64_t>(comm, rows.size(), Reduction::sum);
-    update_atomically(comm, path, 256 * count, [&](hid_t file) {
+    const std::uint64_t pairs = count_pairs(comm, path);
+    run_on_all(comm, [&] {
+        for (const Verdict& verdict : mine)
+            if (verdict.pair >= pairs || verdict.judge >= judges.size())
+                throw UsageError(
+                    fmt::format("{}: there is no pair {} or no judge {} to write a "
+                                "verdict of",
+                                path.native(), verdict.pair, verdict.judge));
+    });
+    const std::vector<Verdict> rows = in_file_order(comm, pairs, judges.size(), mine);
+    std::uint64_t bytes = 0;
+    for (const Verdict& verdict : rows)
+        bytes += 40 + verdict.raw.size();
+    bytes = all_reduce(comm, bytes, Reduction::sum);
+    update_atomically(comm, path, bytes, [&](hid_t file) {
         remove_link(file, "verdicts");
         TableWriter verdicts(file, "verdicts", comm);
         verdicts.number<std::uint64_t>("pair", rows, [](const Verdict& row) { return row.pair; });
@@ -291,6 +337,14 @@ void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
 
 void write_reference(const Communicator& comm, const std::filesystem::path& path,
                      const std::string& key, const PairFile::Reference& reference) {
+    const std::uint64_t pairs = count_pairs(comm, path);
+    run_on_all(comm, [&] {
+        if (reference.chosen_logprob.size() != pairs || key.empty() ||
+            reference.rejected_logprob.size() != pairs || key.find('/') != std::string::npos)
+            throw UsageError(fmt::format(
+                "{}: a reference needs a name without '/' and a value for each of the {} pairs",
+                path.native(), pairs));
+    });
     update_atomically(comm, path, 32 * reference.chosen_logprob.size(), [&](hid_t file) {
         const Range mine = partition(reference.chosen_logprob.size(), comm.rank(), comm.size());
         const auto part = [&](const std::vector<double>& values) {

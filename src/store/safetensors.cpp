@@ -13,6 +13,7 @@ namespace popalign {
 namespace {
 
 constexpr std::uint64_t largest_header = 100'000'000;  // as in the reference implementation
+constexpr std::uint64_t largest_count = std::uint64_t{1} << 40;
 
 TensorType parse_type(const std::string& name, const std::string& tensor,
                       const std::filesystem::path& path) {
@@ -54,21 +55,33 @@ Header read_header(const MappedFile& file, const std::filesystem::path& path) {
     return {std::move(json), bytes.subspan(sizeof length + length)};
 }
 
+std::vector<std::uint64_t> unsigned_numbers(const nlohmann::json& list, const std::string& tensor,
+                                            const std::filesystem::path& path) {
+    const auto fits = [](const auto& item) { return item.is_number_unsigned(); };
+    if (!list.is_array() || !std::ranges::all_of(list, fits))
+        throw InputError(
+            path.native(),
+            fmt::format("damaged safetensors (tensor '{}': not a list of whole numbers)", tensor));
+    return list.get<std::vector<std::uint64_t>>();
+}
+
 TensorView read_entry(const std::string& name, const nlohmann::json& entry,
                       std::span<const std::byte> data, const std::filesystem::path& path) {
     TensorView view;
     view.name = name;
     view.type = parse_type(entry.at("dtype").get<std::string>(), name, path);
     std::uint64_t count = 1;
-    for (const auto& size : entry.at("shape")) {
-        const auto value = size.get<std::uint64_t>();
-        if (value == 0 || value > (std::uint64_t{1} << 40) / count)
+    for (const std::uint64_t size : unsigned_numbers(entry.at("shape"), name, path)) {
+        if (size > largest_count / std::max<std::uint64_t>(count, 1))
             throw InputError(path.native(), fmt::format("tensor '{}' has an absurd shape", name));
-        count *= value;
-        view.shape.push_back(static_cast<std::int64_t>(value));
+        count *= size;
+        view.shape.push_back(static_cast<std::int64_t>(size));
     }
-    const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
-    const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
+    const auto offsets = unsigned_numbers(entry.at("data_offsets"), name, path);
+    if (offsets.size() != 2)
+        throw InputError(path.native(),
+                         fmt::format("damaged safetensors (tensor '{}' has no two offsets)", name));
+    const std::uint64_t begin = offsets[0], end = offsets[1];
     if (end > data.size())
         throw InputError(path.native(),
                          fmt::format("truncated safetensors (tensor '{}' ends at byte {} of {}); "
@@ -82,6 +95,20 @@ TensorView read_entry(const std::string& name, const nlohmann::json& entry,
                         name));
     view.data = data.subspan(begin, end - begin);
     return view;
+}
+
+void check_overlaps(std::span<const TensorView> tensors, const std::filesystem::path& path) {
+    std::vector<const TensorView*> in_order;
+    for (const TensorView& tensor : tensors)
+        if (!tensor.data.empty())
+            in_order.push_back(&tensor);
+    std::ranges::sort(in_order, {}, [](const TensorView* tensor) { return tensor->data.data(); });
+    for (std::size_t i = 1; i < in_order.size(); ++i)
+        if (const auto before = in_order[i - 1]->data;
+            before.data() + before.size() > in_order[i]->data.data())
+            throw InputError(path.native(),
+                             fmt::format("damaged safetensors (tensors '{}' and '{}' overlap)",
+                                         in_order[i - 1]->name, in_order[i]->name));
 }
 
 /// The weight files of a directory.
@@ -122,6 +149,7 @@ struct SafetensorsModel::Contents {
 
     void add(const std::filesystem::path& path) {
         paths.push_back(path);
+        const std::size_t before = tensors.size();
         const Header header = read_header(files.emplace_back(path), path);
         for (const auto& [name, entry] : header.json.items()) {
             if (name == "__metadata__")
@@ -135,6 +163,7 @@ struct SafetensorsModel::Contents {
             if (!by_name.emplace(name, tensors.size() - 1).second)
                 throw InputError(path.native(), fmt::format("tensor '{}' stands twice", name));
         }
+        check_overlaps(std::span(tensors).subspan(before), path);
     }
 };
 
@@ -179,7 +208,12 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
                                {"data_offsets", {offset, offset + tensor.data.size()}}};
         offset += tensor.data.size();
     }
-    std::string text = header.dump();
+    std::string text;
+    try {
+        text = header.dump();
+    } catch (const nlohmann::json::exception& error) {  // a name that is not UTF-8
+        throw UsageError(fmt::format("{}: cannot be written ({})", path.native(), error.what()));
+    }
     text.append((8 - text.size() % 8) % 8, ' ');
     const std::uint64_t length = text.size();
     AtomicFile file(path);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/store/tensor_view.hpp>
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -8,8 +10,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <popalign/store/tensor_view.hpp>
 
 namespace popalign {
 

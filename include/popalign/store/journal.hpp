@@ -9,8 +9,9 @@
 namespace popalign {
 
 /// An append-only log of one writer: a 16-byte header (magic, format version), then records of
-/// length (u64), CRC-32C of the payload (u32), payload. Killed at any moment, what was appended
-/// before is readable; a torn tail is cut off when the file is opened again.
+/// length (u64), CRC-32C of the payload (u32), CRC-32C of these 12 bytes (u32), payload; all
+/// little-endian. Killed at any moment, what was appended before is readable; a torn tail is cut
+/// off when the file is opened again.
 class JournalWriter {
   public:
     /// Creates the file or continues it after its last whole record. Throws Error.
@@ -20,6 +21,7 @@ class JournalWriter {
     ~JournalWriter();
 
     /// Hands the record to the operating system before it returns: a killed process loses none.
+    /// Throws Error, e.g. on a full disk; the file is then as it was before.
     void append(std::span<const std::byte> payload);
     /// Flushes to the device: a crashed machine loses none of what was appended before.
     void sync();
@@ -35,8 +37,9 @@ struct JournalSummary {
     std::uint64_t torn_bytes = 0;   ///< behind the last whole record
 };
 
-/// Calls `visit` for each whole record in order. A bad checksum before the last record is damage, not
-/// a torn tail: throws Error naming the file and the offset. The payload is valid during the call.
+/// Calls `visit` for each whole record in order; the payload is valid during the call. A bad
+/// checksum of a length, or of a payload before the last one, is damage, not a torn tail: throws
+/// Error naming the file and the offset.
 JournalSummary read_journal(const std::filesystem::path& path,
                             const std::function<void(std::span<const std::byte>)>& visit);
 

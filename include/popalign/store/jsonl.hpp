@@ -1,20 +1,21 @@
 #pragma once
 
+#include <popalign/record/instruction.hpp>
+
+#include <nlohmann/json_fwd.hpp>
+
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <popalign/record/instruction.hpp>
-
 namespace popalign {
 
 /// Calls `visit(line number, value)` for each line of a JSON Lines file; blank lines are passed
-/// over; lines end at '\n' only. Throws InputError with file and line for a line that is not JSON, or
-/// when `visit` throws std::exception from nlohmann (a missing or mistyped member).
+/// over; lines end at '\n' only. Throws InputError with file and line for a line that is not JSON,
+/// or when `visit` throws std::exception from nlohmann (a missing or mistyped member).
 void read_jsonl(const std::filesystem::path& path,
                 const std::function<void(std::size_t, const nlohmann::json&)>& visit);
 

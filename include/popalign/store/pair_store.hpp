@@ -1,5 +1,11 @@
 #pragma once
 
+#include <popalign/comm/communicator.hpp>
+#include <popalign/record/instruction.hpp>
+#include <popalign/record/preference_pair.hpp>
+#include <popalign/record/response.hpp>
+#include <popalign/record/verdict.hpp>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -7,12 +13,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <popalign/comm/communicator.hpp>
-#include <popalign/record/instruction.hpp>
-#include <popalign/record/preference_pair.hpp>
-#include <popalign/record/response.hpp>
-#include <popalign/record/verdict.hpp>
 
 namespace popalign {
 
@@ -24,8 +24,8 @@ struct ModelRow {
 };
 
 struct GenerationRow {
-    std::string name;         ///< e.g. "teacher/prefix/chosen"
-    std::uint32_t model = 0;  ///< row of /models
+    std::string name;           ///< e.g. "teacher/prefix/chosen"
+    std::uint32_t model = 0;    ///< row of /models
     std::string template_text;  ///< column `template`: the turns, as YAML
     bool operator==(const GenerationRow&) const = default;
 };
@@ -53,13 +53,14 @@ struct PairBlock {
 
 /// Writes format version 1 (the contract's layout) in parallel: the ranks' blocks follow each other
 /// in rank order. Written beside, synced and renamed; on failure nothing is left. What the file
-/// holds does not depend on the number of ranks. Collective.
+/// holds does not depend on the number of ranks, nor do its bytes as long as no rank has more than
+/// 64 MiB of a column. Throws AgreedError. Collective.
 void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block);
 
 struct JudgeRow {
-    std::string name;       ///< e.g. "teacher"
-    std::string model;      ///< sha256 of the model
+    std::string name;   ///< e.g. "teacher"
+    std::string model;  ///< sha256 of the model
     std::string template_name;
     std::string template_sha256;
     bool operator==(const JudgeRow&) const = default;
@@ -91,12 +92,13 @@ class PairFile {
     /// The keys under /reference.
     std::vector<std::string> reference_keys() const;
     struct Reference {
-        std::vector<double> chosen_logprob, rejected_logprob;  ///< a row a pair [nat]; NaN: not computed
+        std::vector<double> chosen_logprob,
+            rejected_logprob;  ///< a row a pair [nat]; NaN: not computed
     };
     Reference reference(const std::string& key) const;
 
-    /// Reads every chunk (checksums are verified by HDF5) and checks every cross-reference; one line
-    /// for each thing that is wrong.
+    /// Reads every chunk (checksums are verified by HDF5) and checks every cross-reference; one
+    /// line for each thing that is wrong.
     std::vector<std::string> verify() const;
 
   private:

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/store/tensor_view.hpp>
+
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -8,13 +10,11 @@
 #include <string_view>
 #include <vector>
 
-#include <popalign/store/tensor_view.hpp>
-
 namespace popalign {
 
 /// The tensors of an HF directory: `model.safetensors`, or the shards that
-/// `model.safetensors.index.json` names; memory-mapped. Untrusted: header length, offsets, shapes and
-/// overlaps are checked. Throws InputError.
+/// `model.safetensors.index.json` names; memory-mapped. Untrusted: header length, offsets, shapes
+/// and overlaps are checked. Throws InputError.
 class SafetensorsModel {
   public:
     /// `path` is the directory, or one .safetensors file.
