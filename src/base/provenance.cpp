@@ -1,4 +1,4 @@
-#include "base/version.hpp"
+#include "version.hpp"
 
 #include <popalign/base/provenance.hpp>
 

@@ -34,6 +34,7 @@ struct Side {
         v.field("model", model, "model, chosen or rejected", Presence::required);
         v.field("turns", turns, "the dialogue", Presence::required);
     }
+    bool operator==(const Side&) const = default;
 };
 
 struct Contrast {

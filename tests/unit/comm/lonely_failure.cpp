@@ -1,0 +1,13 @@
+// One rank throws while the other waits in a collective.
+#include <popalign/comm/collectives.hpp>
+#include <popalign/comm/run.hpp>
+
+int main(int argc, char** argv) {
+    using namespace popalign;
+    return run_program(argc, argv, [](const Communicator& comm) {
+        if (comm.rank() == 1)
+            throw Error("rank 1 gives up");
+        barrier(comm);
+        return ExitStatus::done;
+    });
+}

@@ -1,0 +1,124 @@
+#include "unit/lm/tiny_model.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/lm/generator.hpp>
+#include <popalign/lm/scorer.hpp>
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+namespace popalign {
+namespace {
+
+using test::make_tiny_model;
+using test::random_tokens;
+
+constexpr TokenId stop = 5;
+
+std::vector<GenerationRequest> make_requests(std::size_t count) {
+    std::vector<GenerationRequest> requests;
+    for (std::size_t i = 0; i < count; ++i) {
+        auto prompt = random_tokens(6, 1);  // all begin alike
+        const auto rest = random_tokens(1 + i * 7 % 23, 100 + i);
+        prompt.insert(prompt.end(), rest.begin(), rest.end());
+        requests.push_back({prompt, 4 + static_cast<std::int64_t>(i * 5 % 17),
+                            RandomStream(3, std::to_string(i), "test")});
+    }
+    return requests;
+}
+
+std::vector<GeneratedTokens> generate(const CausalLm& model,
+                                      const std::vector<GenerationRequest>& requests,
+                                      GeneratorOptions options) {
+    std::vector<GeneratedTokens> results(requests.size());
+    std::vector<int> given(requests.size(), 0);
+    Generator(model, {stop}, options)
+        .generate(requests, [&](std::size_t i, GeneratedTokens result) {
+            results[i] = std::move(result);
+            ++given[i];
+        });
+    EXPECT_EQ(given, std::vector<int>(requests.size(), 1)) << "each request exactly once";
+    return results;
+}
+
+TEST(Generator, BatchedEqualsOneAtATime) {
+    for (const char* architecture : {"llama", "qwen2"}) {
+        const CausalLm model = make_tiny_model(architecture, 5);
+        const auto requests = make_requests(23);
+        const auto together = generate(model, requests, {{}, 5, false});
+        for (std::size_t i = 0; i < requests.size(); ++i)
+            EXPECT_EQ(generate(model, {requests[i]}, {{}, 2, false})[0].tokens, together[i].tokens)
+                << "request " << i;
+    }
+}
+
+TEST(Generator, DeterministicResultsDependOnTheRequestAlone) {
+    at::set_num_threads(1);
+    const CausalLm model = make_tiny_model("qwen2", 6);
+    const auto requests = make_requests(19);
+    const auto all = generate(model, requests, {{}, 8, true});
+    const std::vector<GenerationRequest> some(requests.rbegin(), requests.rbegin() + 7);
+    const auto reversed = generate(model, some, {{}, 8, true});
+    for (std::size_t i = 0; i < some.size(); ++i) {
+        const GeneratedTokens& expected = all[requests.size() - 1 - i];
+        EXPECT_EQ(reversed[i].tokens, expected.tokens);
+        EXPECT_EQ(reversed[i].logprob, expected.logprob) << "to the last bit";
+    }
+}
+
+TEST(Generator, LogProbabilitiesAreThoseOfTheScorer) {
+    const CausalLm model = make_tiny_model("llama", 7);
+    const auto requests = make_requests(9);
+    const auto results = generate(model, requests, {{.temperature = 1.7, .top_k = 20}, 4, false});
+    std::vector<ScoreRequest> rows;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        rows.push_back({requests[i].prompt, results[i].tokens});
+        if (results[i].finish_reason == FinishReason::stop)
+            rows.back().completion.push_back(stop);
+    }
+    score(model, rows, 64, [&](std::size_t i, const std::vector<float>& logprobs) {
+        double sum = 0;
+        for (float value : logprobs)
+            sum += static_cast<double>(value);
+        EXPECT_NEAR(sum, results[i].logprob, 1e-4);
+    });
+}
+
+TEST(Generator, StopsAtTheStopTokenOrTheLimit) {
+    const CausalLm model = make_tiny_model("llama", 8);
+    const auto requests = make_requests(30);
+    const auto results = generate(model, requests, {});
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        EXPECT_EQ(std::count(results[i].tokens.begin(), results[i].tokens.end(), stop), 0);
+        const auto length = static_cast<std::int64_t>(results[i].tokens.size());
+        if (results[i].finish_reason == FinishReason::length) {
+            EXPECT_EQ(length, requests[i].max_new_tokens);
+        } else {
+            EXPECT_LT(length, requests[i].max_new_tokens);
+        }
+    }
+}
+
+TEST(Generator, GivesUpWhenToldTo) {
+    const CausalLm model = make_tiny_model("llama", 9);
+    int done = 0, asked = 0;
+    Generator(model, {stop}, {{}, 4, false})
+        .generate(
+            make_requests(40), [&](std::size_t, const GeneratedTokens&) { ++done; },
+            [&] { return ++asked < 6; });
+    EXPECT_LT(done, 40);
+}
+
+TEST(Generator, RefusesWhatTheModelCannotHold) {
+    const CausalLm model = make_tiny_model("llama", 10);
+    const RandomStream stream(0, "", "");
+    const auto attempt = [&](GenerationRequest request) {
+        Generator(model, {stop}, {})
+            .generate(std::span(&request, 1), [](std::size_t, const GeneratedTokens&) {});
+    };
+    EXPECT_THROW(attempt({random_tokens(250, 1), 10, stream}), UsageError);
+    EXPECT_THROW(attempt({{}, 10, stream}), UsageError);
+}
+
+}  // namespace
+}  // namespace popalign
