@@ -5,12 +5,22 @@
 #include <popalign/comm/run.hpp>
 
 #include <CLI/CLI.hpp>
+#include <malloc.h>
 
 #include <optional>
 #include <vector>
 
 namespace popalign {
 namespace {
+
+/// Tensors of many megabytes come and go in every step; by default glibc maps and unmaps each of them,
+/// and the kernel clears their pages again and again.
+void keep_large_buffers() {
+    constexpr int never = 1 << 30;
+    mallopt(M_MMAP_THRESHOLD, never);
+    mallopt(M_TRIM_THRESHOLD, never);
+    mallopt(M_ARENA_MAX, 2);
+}
 
 std::vector<Command> add_commands(CLI::App& app) {
     std::vector<Command> commands{make_synthesize_command(app), make_judge_command(app),
@@ -70,6 +80,7 @@ ExitStatus run(const Communicator& comm, int argc, char** argv) {
 }  // namespace popalign
 
 int main(int argc, char** argv) {
+    popalign::keep_large_buffers();
     return popalign::run_program(argc, argv, [&](const popalign::Communicator& comm) {
         return popalign::run(comm, argc, argv);
     });
