@@ -16,9 +16,9 @@ namespace {
 /// Tensors of many megabytes come and go in every step; by default glibc maps and unmaps each of them,
 /// and the kernel clears their pages again and again.
 void keep_large_buffers() {
-    constexpr int never = 1 << 30;
-    mallopt(M_MMAP_THRESHOLD, never);
-    mallopt(M_TRIM_THRESHOLD, never);
+    constexpr int gibibyte = 1 << 30;
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, gibibyte);
     mallopt(M_ARENA_MAX, 2);
 }
 
