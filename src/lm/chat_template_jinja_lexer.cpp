@@ -119,7 +119,7 @@ class Lexer {
             offset_ = std::min(source_.find_first_not_of(space, offset_), source_.size());
             if (offset_ == source_.size())
                 throw UsageError(fmt::format("'{}' is missing", closing));
-            const bool control = source_[offset_] == '-' || source_[offset_] == '+';
+            const bool control = source_[offset_] == '-' || (source_[offset_] == '+' && !is_output);
             const std::size_t end = offset_ + (control ? 1 : 0);
             if (depth == 0 && std::string_view(source_).substr(end).starts_with(closing)) {
                 add(is_output ? Token::Kind::end_output : Token::Kind::end_block, "");

@@ -3,7 +3,7 @@
 
 `tokenizers` splits with Oniguruma, tests digits with Rust's char::is_numeric and composes with a crate of
 its own, each with its own Unicode version. They are asked about every code point; PCRE2 and utf8proc are
-asked the same, and the differences become tables. Run again when one of them is updated:
+asked the same, and the differences become tables. Run again (it takes minutes) when one is updated:
 
     python src/lm/generate_unicode_tables.py > src/lm/unicode_tables.hpp
 """

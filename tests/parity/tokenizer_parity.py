@@ -4,19 +4,22 @@
     tokenizer_parity.py --program build/dev/src/app/popalign --model M.gguf [--strings 10000] [--seed 0]
 
 The reference is built from the vocabulary and merges of the GGUF file with the normalizer and pre-tokenizer
-that the model's authors published, and encodes special tokens as text. Exit status 77: nothing to compare.
+that the model's authors published, and encodes special tokens as text. `--model tokenizer.model`, the file of
+ranks that Llama 3 came with, is compared as the tokenizer.json it stands for. Exit status 77: nothing to
+compare.
 """
 
 import argparse
+import base64
 import json
 import pathlib
 import random
 import subprocess
 import sys
+import tempfile
 
 try:
     import gguf
-    import tokenizers
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 except ImportError as error:
     print(f"skipped: {error}")
@@ -77,6 +80,39 @@ def reference_tokenizer(path):
             reference.add_tokens([AddedToken(token, special=False, normalized=False)])
     reference.encode_special_tokens = True
     return reference, [tokens[i] for i in range(len(tokens)) if types[i] in (CONTROL, USER_DEFINED)]
+
+
+def printable_bytes():
+    """GPT-2's printable character for each byte."""
+    kept = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in kept]
+    return {byte: chr(byte) for byte in kept} | {byte: chr(0x100 + i) for i, byte in enumerate(others)}
+
+
+def llama3_tokenizer(path):
+    """From lines of base64 and rank; every split of a token into two others is a merge of its rank."""
+    lines = pathlib.Path(path).read_bytes().split(b"\n")
+    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, filter(None, lines))}
+    printable = printable_bytes()
+    text = lambda token: "".join(printable[byte] for byte in token)
+    merges = []
+    for token in sorted(ranks, key=ranks.get):
+        splits = [(token[:i], token[i:]) for i in range(1, len(token))]
+        known = [pair for pair in splits if pair[0] in ranks and pair[1] in ranks]
+        merges += sorted(known, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
+    reference = Tokenizer(
+        models.BPE(
+            {text(token): rank for token, rank in ranks.items()},
+            [(text(left), text(right)) for left, right in merges],
+            ignore_merges=True,
+        )
+    )
+    reference.pre_tokenizer = pre_tokenizer("llama-bpe")
+    reference.decoder = decoders.ByteLevel()
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    reference.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    reference.encode_special_tokens = True
+    return reference, special
 
 
 WHITE_SPACE = (
@@ -174,10 +210,18 @@ def main():
             print(f"skipped: there is no {path}")
             sys.exit(77)
 
-    reference, special = reference_tokenizer(options.model)
+    if options.model.endswith(".gguf"):
+        return compare(options, options.model, *reference_tokenizer(options.model))
+    reference, special = llama3_tokenizer(options.model)
+    with tempfile.TemporaryDirectory() as directory:
+        reference.save(f"{directory}/tokenizer.json")
+        compare(options, directory, reference, special)
+
+
+def compare(options, model, reference, special):
     draw = random.Random(options.seed)
     texts = [random_text(draw, special) for _ in range(options.strings)] + list(all_code_points())
-    ours = run(options.program, options.model, texts)
+    ours = run(options.program, model, texts)
     theirs = [encoding.ids for encoding in reference.encode_batch(texts, add_special_tokens=False)]
     differences = report("encode", texts, ours, theirs)
 
@@ -186,7 +230,7 @@ def main():
         [draw.randrange(size + 5) for _ in range(draw.randrange(1, 20))] for _ in range(options.strings)
     ]
     differences += report(
-        "decode", ids, run(options.program, options.model, ids, "--decode"), reference.decode_batch(ids)
+        "decode", ids, run(options.program, model, ids, "--decode"), reference.decode_batch(ids)
     )
     sys.exit(differences != 0)
 
