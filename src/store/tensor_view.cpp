@@ -190,6 +190,8 @@ std::size_t storage_bytes(TensorType type, std::size_t count) {
 
 void dequantise(const TensorView& tensor, std::span<float> output) {
     const Format& format = format_of(tensor.type);
+    if (output.empty())
+        return;
     if (tensor.type == TensorType::f32) {
         std::memcpy(output.data(), tensor.data.data(), output.size_bytes());
         return;

@@ -354,6 +354,25 @@ TEST(PairStore, NeverCrashesOnDamage) {
     test::read_damaged(path, 997, 300, read_all);
 }
 
+TEST(PairStore, ReadsOnlyTheChunksItNeeds) {
+    const TemporaryDirectory directory;
+    if (!world().is_root())
+        return;
+    const auto path = directory / "pairs.h5";
+    PairBlock block = sample_block({0, 2});
+    block.responses[4].text.assign(std::size_t{3} << 20, 'x');
+    block.responses[5].text = "the last answer of all";
+    write_pair_file({}, path, sample_header(), block);
+    std::string bytes = read_text_file(path);
+    const auto at = bytes.find(block.responses[5].text);
+    ASSERT_NE(at, std::string::npos);
+    bytes[at] = 'T';
+    write_text_file(path, bytes);
+    const PairFile file(path);
+    EXPECT_EQ(file.responses(Range{1, 2}).front(), block.responses[1]);
+    EXPECT_THROW(file.responses(Range{5, 6}), InputError);
+}
+
 /// A flipped bit in the data is always noticed.
 TEST(PairStore, VerifiesChecksums) {
     const TemporaryDirectory directory;
