@@ -53,8 +53,8 @@ struct PairBlock {
 
 /// Writes format version 1 (the contract's layout) in parallel: the ranks' blocks follow each other
 /// in rank order. Written beside, synced and renamed; on failure nothing is left. The file's bytes
-/// depend neither on the number of ranks nor on the time (a serial communicator's, which HDF5 places
-/// otherwise, hold the same). Throws AgreedError. Collective.
+/// depend neither on the number of ranks nor on the time (a serial communicator's, which HDF5
+/// places otherwise, hold the same). Throws AgreedError. Collective.
 void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block);
 
