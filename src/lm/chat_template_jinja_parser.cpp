@@ -251,18 +251,22 @@ class Parser {
         if (accept("-"))
             return {Kind::minus, "-", {}, {parse_unary()}, {}};
         Expression value = parse_primary();
+        // Members follow a value, but neither a filter nor a test.
+        bool plain = true;
         while (true) {
-            if (accept(".")) {
+            if (plain && accept(".")) {
                 value = {Kind::attribute, take_name(), {}, {value}, {}};
-            } else if (accept("[")) {
+            } else if (plain && accept("[")) {
                 value = parse_subscript(std::move(value));
             } else if (is_symbol("(")) {
                 value = {Kind::call, "", {}, {value}, {}};
                 parse_arguments(value);
             } else if (accept("|")) {
+                plain = false;
                 value = {Kind::filter, take_name(), {}, {value}, {}};
                 parse_arguments(value);
             } else if (accept_name("is")) {
+                plain = false;
                 const bool negated = accept_name("not");
                 value = {Kind::test, take_name(), {}, {value}, {}};
                 parse_arguments(value);

@@ -5,7 +5,7 @@
 its own, each with its own Unicode version. They are asked about every code point; PCRE2 and utf8proc are
 asked the same, and the differences become tables. Run again (it takes minutes) when one is updated:
 
-    python src/lm/generate_unicode_tables.py > src/lm/unicode_tables.hpp
+    python src/lm/generate_unicode_tables.py | clang-format > src/lm/unicode_tables.hpp
 """
 
 import ctypes

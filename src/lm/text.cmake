@@ -5,6 +5,7 @@ popalign_module(
           chat_template.cpp
           chat_template_formats.cpp
           chat_template_jinja_lexer.cpp
+          chat_template_jinja_operations.cpp
           chat_template_jinja_parser.cpp
           chat_template_jinja_render.cpp
           chat_template_recognition.cpp
