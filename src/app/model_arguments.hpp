@@ -23,7 +23,7 @@ struct ModelArguments {
     }
     ModelFrontEnd load_front_end() const { return popalign::load_front_end(path, chat_template); }
     CausalLm load(int local_rank) const {
-        return load_causal_lm(path, parse_dtype(dtype), select_device(device, local_rank));
+        return load_for_inference(path, parse_dtype(dtype), select_device(device, local_rank));
     }
 };
 

@@ -68,34 +68,22 @@ std::vector<std::uint64_t> my_pairs(const Communicator& comm, const PairFile& fi
 
 std::vector<Verdict> judge_pairs(const PairwiseJudge& judge, const PairFile& file,
                                  const std::vector<PreferencePair>& pairs,
-                                 std::span<const std::uint64_t> rows, const JudgeTemplate& labels,
-                                 std::int64_t batch_tokens, std::uint32_t judge_row,
-                                 Progress& progress) {
+                                 std::span<const std::uint64_t> rows, std::int64_t batch_tokens,
+                                 std::uint32_t judge_row, Progress& progress) {
     std::vector<Comparison> comparisons;
-    std::vector<Verdict> verdicts;
     for (std::uint64_t row : rows) {
         const PreferencePair& pair = pairs[row];
         const std::uint64_t answers[] = {pair.chosen, pair.rejected};
         const auto responses = file.responses(answers);
-        const std::string text =
-            file.instructions({pair.instruction, pair.instruction + 1}).front().text;
-        comparisons.push_back({text, responses[0].text, responses[1].text});
-        comparisons.push_back({text, responses[1].text, responses[0].text});
-        for (const auto order : {AnswerOrder::chosen_first, AnswerOrder::rejected_first})
-            verdicts.push_back({row, judge_row, order, VerdictLabel::tie, 0.5, "", true});
+        comparisons.push_back(
+            {file.instructions({pair.instruction, pair.instruction + 1}).front().text,
+             responses[0].text, responses[1].text});
     }
-    judge.judge(comparisons, batch_tokens, [&](std::size_t index, const Judgement& judgement) {
-        Verdict& verdict = verdicts[index];
-        verdict.probability = verdict.order == AnswerOrder::chosen_first
-                                  ? judgement.first_probability
-                                  : 1 - judgement.first_probability;
-        verdict.label = verdict.probability > 0.5   ? VerdictLabel::chosen
-                        : verdict.probability < 0.5 ? VerdictLabel::rejected
-                                                    : VerdictLabel::tie;
-        verdict.raw = nlohmann::json{{"logprob",
-                                      {{labels.labels.first, judgement.first_logprob},
-                                       {labels.labels.second, judgement.second_logprob}}}}
-                          .dump();
+    std::vector<Verdict> verdicts;
+    judge.judge(comparisons, batch_tokens, [&](std::size_t index, Verdict verdict) {
+        verdict.pair = rows[index];
+        verdict.judge = judge_row;
+        verdicts.push_back(std::move(verdict));
         progress.advance();
     });
     return verdicts;
@@ -169,7 +157,7 @@ ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs,
         run_on_all(comm, [&] {
             if (rows.empty())
                 return;
-            const CausalLm model = load_causal_lm(
+            const CausalLm model = load_for_inference(
                 judge.options.path, judge.options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
                 select_device(inputs.run.device, local_rank));
             const PairwiseJudge pairwise(model, judge.front_end, judge.judge_template);
@@ -179,7 +167,7 @@ ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs,
                 const auto part = judge_pairs(
                     pairwise, file, pairs,
                     std::span(rows).subspan(at, std::min(pairs_between_checks, rows.size() - at)),
-                    judge.judge_template, inputs.judge.batch_tokens, judge_row, progress);
+                    inputs.judge.batch_tokens, judge_row, progress);
                 verdicts.insert(verdicts.end(), part.begin(), part.end());
             }
         });

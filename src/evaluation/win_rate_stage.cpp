@@ -15,7 +15,8 @@ namespace {
 /// One instruction with both answers and what the judge said.
 struct Item {
     std::string id, instruction, answer, baseline;
-    std::vector<Verdict> verdicts;  // `chosen` is the aligned model
+    std::vector<Verdict> verdicts =
+        std::vector<Verdict>(2);  // by order; `chosen` is the aligned model
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
@@ -49,7 +50,7 @@ std::vector<std::string> answer(const WinRateInputs& inputs, const ModelOptions&
              inputs.evaluate.max_new_tokens,
              RandomStream(inputs.run.seed, item.id, "evaluate win-rate")});
     }
-    const CausalLm model = load_causal_lm(options.path, dtype(options), device);
+    const CausalLm model = load_for_inference(options.path, dtype(options), device);
     const Generator generator(model, front_end.stop_tokens,
                               {inputs.evaluate.sampling, inputs.evaluate.batch_size});
     std::vector<std::string> answers(items.size());
@@ -63,25 +64,16 @@ void judge(const WinRateInputs& inputs, std::vector<Item>& items, std::uint64_t 
            at::Device device) {
     const ModelOptions& options = named(inputs, inputs.evaluate.judge);
     const ModelFrontEnd front_end = load_front_end(options.path, options.chat_template);
-    const CausalLm model = load_causal_lm(options.path, dtype(options), device);
+    const CausalLm model = load_for_inference(options.path, dtype(options), device);
     const PairwiseJudge pairwise(model, front_end,
                                  load_judge_template(inputs.evaluate.judge_template));
     std::vector<Comparison> comparisons;
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        comparisons.push_back({items[i].instruction, items[i].answer, items[i].baseline});
-        comparisons.push_back({items[i].instruction, items[i].baseline, items[i].answer});
-        for (const auto order : {AnswerOrder::chosen_first, AnswerOrder::rejected_first})
-            items[i].verdicts.push_back(
-                {first_item + i, 0, order, VerdictLabel::tie, 0.5, "", true});
-    }
+    for (const Item& item : items)
+        comparisons.push_back({item.instruction, item.answer, item.baseline});
     pairwise.judge(comparisons, inputs.evaluate.batch_tokens,
-                   [&](std::size_t index, const Judgement& judgement) {
-                       Verdict& verdict = items[index / 2].verdicts[index % 2];
-                       verdict.probability = index % 2 == 0 ? judgement.first_probability
-                                                            : 1 - judgement.first_probability;
-                       verdict.label = verdict.probability > 0.5   ? VerdictLabel::chosen
-                                       : verdict.probability < 0.5 ? VerdictLabel::rejected
-                                                                   : VerdictLabel::tie;
+                   [&](std::size_t index, Verdict verdict) {
+                       verdict.pair = first_item + index;
+                       items[index].verdicts[static_cast<std::size_t>(verdict.order)] = verdict;
                    });
 }
 
@@ -140,7 +132,7 @@ void run_win_rate(const Communicator& comm, const WinRateInputs& inputs) {
         std::vector<Item> all;
         for (const auto& instruction : file.instructions({0, file.instruction_count()}))
             if (instruction.split == Split::held_out)
-                all.push_back({instruction.id, instruction.text, "", "", {}});
+                all.push_back({instruction.id, instruction.text, "", ""});
         if (all.empty())
             throw UsageError(inputs.pairs.native() +
                              ": no held-out instructions in it; set instructions.held_out");

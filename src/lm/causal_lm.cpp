@@ -1,3 +1,5 @@
+#include "lm/packed_linear.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/lm/causal_lm.hpp>
 
@@ -107,6 +109,15 @@ at::ScalarType CausalLm::dtype() const {
     return embedding_.scalar_type();
 }
 
+void CausalLm::pack() {
+    parameters_.clear();  // so that each plain weight goes as soon as its packed one is there
+    for (Layer& layer : layers_)
+        for (at::Tensor* weight :
+             {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
+            *weight = pack_weight(*weight);
+    head_ = pack_weight(head_);
+}
+
 at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attention) const {
     const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
         return at::rms_norm(x, {config_.hidden_size}, weight, config_.rms_norm_eps);
@@ -117,23 +128,23 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
         const Layer& layer = layers_[i];
         const at::Tensor attention_input = norm(x, layer.input_norm);
         const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias) {
-            return at::linear(attention_input, weight, bias)
+            return apply_linear(attention_input, weight, bias)
                 .view({x.size(0), -1, config_.head_dim});
         };
         const at::Tensor attended = attention.attend(
             static_cast<std::int64_t>(i), rotary.rotate(heads(layer.q, layer.q_bias)),
             rotary.rotate(heads(layer.k, layer.k_bias)), heads(layer.v, layer.v_bias));
-        x = x + at::linear(attended, layer.o);
+        x = x + apply_linear(attended, layer.o);
         const at::Tensor mlp_input = norm(x, layer.post_norm);
-        x = x + at::linear(
-                    at::silu(at::linear(mlp_input, layer.gate)) * at::linear(mlp_input, layer.up),
-                    layer.down);
+        x = x + apply_linear(at::silu(apply_linear(mlp_input, layer.gate)) *
+                                 apply_linear(mlp_input, layer.up),
+                             layer.down);
     }
     return norm(x, final_norm_);
 }
 
 at::Tensor CausalLm::logits(const at::Tensor& hidden) const {
-    return at::linear(hidden, head_);
+    return apply_linear(hidden, head_);
 }
 
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,

@@ -5,6 +5,7 @@
 #include <popalign/lm/scorer.hpp>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <cmath>
@@ -16,11 +17,10 @@ std::span<const EmbeddedText> builtin_judges();
 namespace {
 
 /// Fills in the marks in one pass: answers may themselves contain one.
-std::string fill(const std::string& text, const Comparison& comparison) {
+std::string fill(const std::string& text, const std::string& instruction, const std::string& first,
+                 const std::string& second) {
     const std::array<std::pair<std::string_view, const std::string*>, 3> marks{
-        {{"{instruction}", &comparison.instruction},
-         {"{first}", &comparison.first},
-         {"{second}", &comparison.second}}};
+        {{"{instruction}", &instruction}, {"{first}", &first}, {"{second}", &second}}};
     std::string result;
     for (std::size_t at = 0; at < text.size();) {
         bool filled = false;
@@ -80,26 +80,40 @@ PairwiseJudge::PairwiseJudge(const CausalLm& model, const ModelFrontEnd& front_e
     }
 }
 
-std::vector<TokenId> PairwiseJudge::prompt(const Comparison& comparison) const {
+std::vector<TokenId> PairwiseJudge::prompt(const std::string& instruction, const std::string& first,
+                                           const std::string& second) const {
     std::vector<Message> messages;
     if (!template_.system.empty())
         messages.push_back({Role::system, template_.system});
-    messages.push_back({Role::user, fill(template_.user, comparison)});
+    messages.push_back({Role::user, fill(template_.user, instruction, first, second)});
     return encode_pieces(front_end_.tokenizer,
                          front_end_.chat->render_prompt(messages, template_.assistant_prefix));
 }
 
 void PairwiseJudge::judge(std::span<const Comparison> comparisons, std::int64_t token_budget,
-                          const std::function<void(std::size_t, Judgement)>& done) const {
+                          const std::function<void(std::size_t, Verdict)>& done) const {
     std::vector<std::vector<TokenId>> prompts;
-    for (const auto& comparison : comparisons)
-        prompts.push_back(prompt(comparison));
-    score_next_token(model_, prompts, labels_, token_budget,
-                     [&](std::size_t index, const std::vector<float>& logprobs) {
-                         const auto first = static_cast<double>(logprobs[0]);
-                         const auto second = static_cast<double>(logprobs[1]);
-                         done(index, {first, second, 1 / (1 + std::exp(second - first))});
-                     });
+    for (const auto& [instruction, chosen, rejected] : comparisons) {
+        prompts.push_back(prompt(instruction, chosen, rejected));
+        prompts.push_back(prompt(instruction, rejected, chosen));
+    }
+    const auto on_scored = [&](std::size_t index, const std::vector<float>& logprobs) {
+        const auto first = static_cast<double>(logprobs[0]);
+        const auto second = static_cast<double>(logprobs[1]);
+        Verdict verdict;
+        verdict.order = index % 2 == 0 ? AnswerOrder::chosen_first : AnswerOrder::rejected_first;
+        const double ahead = index % 2 == 0 ? first - second : second - first;
+        verdict.probability = 1 / (1 + std::exp(-ahead));
+        verdict.label = ahead > 0   ? VerdictLabel::chosen
+                        : ahead < 0 ? VerdictLabel::rejected
+                                    : VerdictLabel::tie;
+        verdict.raw =
+            nlohmann::json{
+                {"logprob", {{template_.labels.first, first}, {template_.labels.second, second}}}}
+                .dump();
+        done(index / 2, std::move(verdict));
+    };
+    score_next_token(model_, prompts, labels_, token_budget, on_scored);
 }
 
 }  // namespace popalign

@@ -108,6 +108,13 @@ CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
     return model;
 }
 
+CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
+                            at::Device device) {
+    CausalLm model = load_causal_lm(path, dtype, device);
+    model.pack();
+    return model;
+}
+
 at::Device select_device(const std::string& name, int local_rank) {
     const int devices = at::detail::getCUDAHooks().deviceCount();
     if (name == "cpu" || (name == "auto" && devices <= 0))

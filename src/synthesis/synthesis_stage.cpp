@@ -167,7 +167,7 @@ class Synthesizer {
                 continue;
             const NamedModel& model = models_.at(name);
             const auto start = std::chrono::steady_clock::now();
-            const CausalLm weights = load_causal_lm(
+            const CausalLm weights = load_for_inference(
                 model.options.path, model.options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
                 device_);
             const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

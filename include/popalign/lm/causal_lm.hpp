@@ -93,6 +93,10 @@ class CausalLm {
     at::Device device() const;
     at::ScalarType dtype() const;
 
+    /// For inference alone: replaces the weights by ones in the layout of this processor's matrix
+    /// kernels. `parameters()` is empty afterwards.
+    void pack();
+
     /// Final, normalised hidden states [rows, hidden] of `tokens` [rows] int64.
     at::Tensor hidden_states(const at::Tensor& tokens, Attention& attention) const;
     /// Logits [rows, vocab] in the model's type.

@@ -40,6 +40,9 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
 /// Weights of an HF directory or a GGUF file, converted to `dtype` on `device`. Throws InputError
 /// for missing, misshapen or unsupported tensors, by name.
 CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype, at::Device device);
+/// The same, packed: it can answer and score, but not be trained or saved.
+CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
+                            at::Device device);
 
 /// An HF directory that `transformers` loads as it is: model.safetensors, config.json,
 /// generation_config.json, tokenizer.json, tokenizer_config.json with the chat template. Appears

@@ -54,7 +54,8 @@ TEST(Generator, BatchedEqualsOneAtATime) {
 
 TEST(Generator, DeterministicResultsDependOnTheRequestAlone) {
     at::set_num_threads(1);
-    const CausalLm model = make_tiny_model("qwen2", 6);
+    CausalLm model = make_tiny_model("qwen2", 6);
+    model.pack();
     const auto requests = make_requests(19);
     const auto all = generate(model, requests, {{}, 8, true});
     const std::vector<GenerationRequest> some(requests.rbegin(), requests.rbegin() + 7);

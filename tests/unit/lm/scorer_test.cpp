@@ -60,6 +60,24 @@ TEST(Scorer, NextTokensAreWhatScoringThemGives) {
                      });
 }
 
+TEST(Scorer, PackedWeightsGiveTheSame) {
+    for (const char* architecture : {"llama", "qwen2"}) {
+        CausalLm model = make_tiny_model(architecture, 7);
+        std::vector<ScoreRequest> requests;
+        for (std::size_t i = 0; i < 6; ++i)
+            requests.push_back({random_tokens(3 + i, i), random_tokens(8, 60 + i)});
+        std::vector<std::vector<float>> plain(requests.size());
+        score(model, requests, 1000,
+              [&](std::size_t i, std::vector<float> logprobs) { plain[i] = std::move(logprobs); });
+        model.pack();
+        EXPECT_TRUE(model.parameters().empty());
+        score(model, requests, 1000, [&](std::size_t i, const std::vector<float>& logprobs) {
+            for (std::size_t k = 0; k < logprobs.size(); ++k)
+                EXPECT_NEAR(logprobs[k], plain[i][k], 1e-5);
+        });
+    }
+}
+
 TEST(Scorer, NeedsAPrompt) {
     const CausalLm model = make_tiny_model("llama", 6);
     const ScoreRequest request{{}, {1}};

@@ -18,11 +18,13 @@ TEST(Strategies, HoldThePapersWords) {
         return load_strategy({name, "alignment", "m", "m", "m", ""});
     };
     const auto prefix = load("prefix");
-    EXPECT_EQ(variant(prefix, "alignment").chosen.turns[0].assistant_prefix, "(helpful, harmless)");
+    EXPECT_EQ(variant(prefix, "alignment").chosen.turns[0].assistant_prefix,
+              "(helpful, harmless)\n");
     EXPECT_EQ(variant(prefix, "alignment").rejected.turns[0].assistant_prefix,
-              "(unhelpful, harmful)");
-    EXPECT_EQ(variant(prefix, "leaderboard").chosen.turns[0].assistant_prefix, "(good response)");
-    EXPECT_EQ(variant(prefix, "leaderboard").rejected.turns[0].assistant_prefix, "(bad response)");
+              "(unhelpful, harmful)\n");
+    EXPECT_EQ(variant(prefix, "leaderboard").chosen.turns[0].assistant_prefix, "(good response)\n");
+    EXPECT_EQ(variant(prefix, "leaderboard").rejected.turns[0].assistant_prefix,
+              "(bad response)\n");
     const auto elicitive = load("elicitive");
     EXPECT_NE(variant(elicitive, "alignment")
                   .rejected.turns[0]
