@@ -13,8 +13,8 @@
 namespace popalign {
 namespace {
 
-/// Tensors of many megabytes come and go in every step; by default glibc maps and unmaps each of them,
-/// and the kernel clears their pages again and again.
+/// Tensors of many megabytes come and go in every step; by default glibc maps and unmaps each of
+/// them, and the kernel clears their pages again and again.
 void keep_large_buffers() {
     constexpr int gibibyte = 1 << 30;
     mallopt(M_MMAP_MAX, 0);

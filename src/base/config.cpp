@@ -3,12 +3,14 @@
 #include <popalign/base/file.hpp>
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <set>
+#include <sstream>
 
 namespace popalign {
 namespace {
@@ -18,6 +20,38 @@ constexpr int maximum_depth = 32;
 std::size_t line_of(const YAML::Mark& mark) {
     return mark.is_null() ? 1 : static_cast<std::size_t>(mark.line) + 1;
 }
+
+/// Refuses anchors: aliases to them could blow a small file up to any size, and nothing needs them.
+class AnchorGuard final : public YAML::EventHandler {
+  public:
+    explicit AnchorGuard(const std::string& file) : file_(file) {}
+
+    void OnDocumentStart(const YAML::Mark&) override {}
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { check(mark, anchor); }
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override { check(mark, anchor); }
+    void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  const std::string&) override {
+        check(mark, anchor);
+    }
+    void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                         YAML::EmitterStyle::value) override {
+        check(mark, anchor);
+    }
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                    YAML::EmitterStyle::value) override {
+        check(mark, anchor);
+    }
+    void OnMapEnd() override {}
+
+  private:
+    void check(const YAML::Mark& mark, YAML::anchor_t anchor) const {
+        if (anchor != 0)
+            throw InputError(file_, line_of(mark), "YAML anchors and aliases are not supported");
+    }
+    const std::string& file_;
+};
 
 ConfigNode convert(const YAML::Node& node, const std::string& file, int depth) {
     ConfigNode result;
@@ -98,14 +132,9 @@ const ConfigNode* ConfigNode::find(std::string_view key) const {
 
 ConfigNode parse_config(const std::string& text, const std::string& file) {
     try {
-        // Aliases could blow a small file up to any size; nothing here needs them.
-        for (std::size_t line = 1, at = 0; at < text.size(); ++line) {
-            const auto end = std::min(text.find('\n', at), text.size());
-            const auto start = text.find_first_not_of(" -", at);
-            if (start < end && (text[start] == '&' || text[start] == '*'))
-                throw InputError(file, line, "YAML anchors and aliases are not supported");
-            at = end + 1;
-        }
+        std::istringstream stream(text);
+        AnchorGuard guard(file);
+        YAML::Parser(stream).HandleNextDocument(guard);
         ConfigNode root = convert(YAML::Load(text), file, 0);
         if (root.kind == ConfigNode::Kind::null)
             root.kind = ConfigNode::Kind::mapping;
