@@ -38,6 +38,8 @@ prepare_environment() {
     if [[ ! -d ${HOME:-/nonexistent}/.cache/ccache ]]; then
         export CCACHE_DIR=${CCACHE_DIR:-$root/build/ccache}
     fi
+    # One compilation serves all presets and clones that would do the same.
+    export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
 }
 
 # build PRESET TARGET...: configures where needed and builds.
