@@ -44,7 +44,7 @@ def write_config(path, directory, model, **sections):
         "strategies": strategies,
         "synthesis": {"max_new_tokens": 12, "max_thought_tokens": 4, "batch_size": 8},
         "judge": {"model": "teacher"},
-        "train": {"model": "student", "beta": 0.1, "learning_rate": 1e-5, "global_batch_size": 8,
+        "train": {"model": "student", "beta": 0.1, "learning_rate": 1e-5, "global_batch_size": 8, "epochs": 2,
                   "exclude_flags": ["identical", "empty"], "checkpoint_steps": 1},
         "evaluate": {"baseline": "student", "judge": "teacher", "max_new_tokens": 12},
     }

@@ -2,10 +2,12 @@
 import json
 import math
 import pathlib
+import subprocess
 import sys
 import tempfile
+import time
 
-from harness import check, require_models, run, write_config
+from harness import check, command, environment, require_models, run, write_config
 
 CONTRACT = {
     "models": ["name", "path", "sha256", "parameters", "tokenizer_sha256", "template_sha256"],
@@ -73,6 +75,27 @@ def same_greedy_text(program, directory, work):
         check(text == answer["text"], f"transformers writes the same greedy text: {text[:40]!r}")
 
 
+def kill_and_resume(program, work, pairs, expected):
+    """Kills the training (SIGKILL) behind its second checkpoint; the same command ends it."""
+    directory = work / "killed"
+    directory.mkdir()
+    (directory / "pairs.h5").write_bytes(pairs)
+    config = write_config(work / "killed.yaml", directory, expected["model"])
+    process = subprocess.Popen(command(program, 1, "train", "--config", config),
+                               env=environment(), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    for _ in range(1200):
+        if process.poll() is not None or any((directory / "train").glob("checkpoints/step-000002*")):
+            break
+        time.sleep(0.05)
+    check(process.poll() is None, "the training is running when it is killed")
+    process.kill()
+    process.wait()
+    run(program, "train", "--config", config)
+    losses = [row["loss"] for row in read_metrics(directory)]
+    check(losses == expected["losses"], f"killed and resumed, the losses are the same: {losses}")
+
+
 def main():
     program, model = sys.argv[1], require_models(sys.argv[2])
     try:
@@ -109,6 +132,9 @@ def main():
                     for a, b in zip(metrics, other) for name in ("loss", "grad_norm"))
         check(len(metrics) == len(other) and worst < 1e-3,
               f"1 rank and 2 ranks take the same steps (largest relative difference {worst:.1e})")
+
+        kill_and_resume(program, work, (alone / "pairs.h5").read_bytes(),
+                        {"model": model, "losses": [row["loss"] for row in other]})
 
         accuracy = json.loads((directory / "contrast_accuracy.json").read_text())
         check(accuracy["all"]["n_valid"] == 36 and len(accuracy["strategies"]) == 6,

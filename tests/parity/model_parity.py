@@ -1,9 +1,9 @@
-"""`score` and `generate` against `transformers` in float32, on the real models.
+"""`score` and `generate` against `transformers` in float32, on a real model.
 
-20 prompts a model: log-probabilities of every token of the answers, and logits' order: each of 64 greedy
+20 prompts: log-probabilities of every token of the answers, and logits' order: each of 64 greedy
 tokens must be the largest logit of `transformers` behind the tokens before it, which makes it, token by
 token, the greedy answer of `transformers` too.
-usage: model_parity.py POPALIGN MODELS_FOLDER
+usage: model_parity.py POPALIGN MODEL.gguf
 """
 import json
 import pathlib
@@ -87,21 +87,19 @@ def stop_tokens(model):
 
 
 def main():
-    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    program, model = sys.argv[1], pathlib.Path(sys.argv[2])
     try:
         import torch
         import transformers  # noqa: F401
     except ImportError as error:
         print(f"skipped: {error}")
         return SKIP
-    files = sorted(folder.glob("*.gguf"))
-    if not files:
-        print(f"skipped: no models in {folder}")
+    if not model.exists():
+        print(f"skipped: {model} is absent")
         return SKIP
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as work:
-        results = [compare(program, file, pathlib.Path(work)) for file in files]
-    return 0 if all(results) else 1
+        return 0 if compare(program, model, pathlib.Path(work)) else 1
 
 
 if __name__ == "__main__":
