@@ -155,7 +155,7 @@ TEST(Gguf, ReadsARealModelInSeconds) {
     const auto path = std::filesystem::path(std::getenv("POPALIGN_SOURCE_DIR")) / "build/models" /
                       "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M.gguf";
     if (!std::filesystem::exists(path))
-        GTEST_SKIP() << "no " << path.filename() << "; data/fetch_models.sh fetches it";
+        GTEST_SKIP() << "no " << path.filename() << "; data/fetch_models.py fetches it";
     const GgufFile file(path);
     EXPECT_EQ(file.text("general.architecture"), "qwen2");
     EXPECT_EQ(file.texts("tokenizer.ggml.tokens").size(), 151936U);
