@@ -35,5 +35,6 @@ Command make_generate_command(CLI::App& app);
 Command make_score_command(CLI::App& app);
 Command make_tokenize_command(CLI::App& app);
 Command make_inspect_command(CLI::App& app);
+Command make_bench_generate_command(CLI::App& bench);
 
 }  // namespace popalign

@@ -7,6 +7,7 @@
 #include <popalign/store/jsonl.hpp>
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <memory>
@@ -48,18 +49,26 @@ std::string generate(const Arguments& arguments, const ModelFrontEnd& front_end,
                             RandomStream(arguments.seed, row.id, "generate")});
     std::vector<std::string> lines(rows.size());
     Progress progress(context.logger, "generate", "answers", rows.size());
-    Generator(model, front_end.stop_tokens, arguments.generator)
-        .generate(requests, [&](std::size_t i, const GeneratedTokens& result) {
-            const nlohmann::ordered_json line{
-                {"id", rows[i].id},
-                {"prompt", rows[i].text},
-                {"text", front_end.tokenizer.decode(result.tokens)},
-                {"tokens", result.tokens},
-                {"logprob", result.logprob},
-                {"finish_reason", result.finish_reason == FinishReason::stop ? "stop" : "length"}};
-            lines[i] = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-            progress.advance();
-        });
+    const GenerationStatistics statistics =
+        Generator(model, front_end.stop_tokens, arguments.generator)
+            .generate(requests, [&](std::size_t i, const GeneratedTokens& result) {
+                const nlohmann::ordered_json line{
+                    {"id", rows[i].id},
+                    {"prompt", rows[i].text},
+                    {"text", front_end.tokenizer.decode(result.tokens)},
+                    {"tokens", result.tokens},
+                    {"logprob", result.logprob},
+                    {"finish_reason",
+                     result.finish_reason == FinishReason::stop ? "stop" : "length"}};
+                lines[i] =
+                    line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+                progress.advance();
+            });
+    context.logger.info(fmt::format(
+        "generate: {} prompt tokens ({} computed, the others shared) in {:.1f} s; {} tokens "
+        "generated in {:.1f} s and {:.1f} s of drawing",
+        statistics.prompt_tokens, statistics.computed_tokens, statistics.prefill_seconds,
+        statistics.generated_tokens, statistics.decode_seconds, statistics.sampling_seconds));
     std::string text;
     for (const std::string& line : lines)
         text += line;

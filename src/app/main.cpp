@@ -29,6 +29,9 @@ std::vector<Command> add_commands(CLI::App& app) {
     evaluate->require_subcommand(1);
     commands.push_back(make_evaluate_preference_command(*evaluate));
     commands.push_back(make_evaluate_win_rate_command(*evaluate));
+    CLI::App* bench = app.add_subcommand("bench", "speed, and the limit measured beside it");
+    bench->require_subcommand(1);
+    commands.push_back(make_bench_generate_command(*bench));
     for (auto* make :
          {make_generate_command, make_score_command, make_tokenize_command, make_inspect_command})
         commands.push_back(make(app));

@@ -42,7 +42,11 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::CPU)
   target_include_directories(LibTorch::CPU SYSTEM
                              INTERFACE "${LibTorch_INCLUDE_DIR}"
                                        "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
+  # Without OpenMP in the including file, at::parallel_for is a plain loop.
+  # The runtime is libtorch's own where it brings one: its folder stands first in the search path.
+  target_compile_options(LibTorch::CPU INTERFACE -fopenmp)
   target_link_libraries(LibTorch::CPU INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
+  target_link_options(LibTorch::CPU INTERFACE -fopenmp)
   target_link_options(LibTorch::CPU INTERFACE ${_link_options})
   # libtorch's headers bring another version of fmt, found before the system's library of it.
   target_compile_definitions(LibTorch::CPU INTERFACE FMT_HEADER_ONLY)

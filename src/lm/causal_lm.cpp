@@ -1,3 +1,4 @@
+#include "lm/fused.hpp"
 #include "lm/packed_linear.hpp"
 
 #include <popalign/base/error.hpp>
@@ -11,11 +12,13 @@
 namespace popalign {
 namespace {
 
-/// Rotary embedding in the half-split layout of HF checkpoints (Su et al. 2021, eq. 34).
 struct Rotary {
+    Arithmetic arithmetic;
     at::Tensor cosine, sine;  // [rows, 1, head_dim / 2]
 
-    Rotary(const at::Tensor& positions, const ModelConfig& config, const at::Tensor& like) {
+    Rotary(Arithmetic chosen, const at::Tensor& positions, const ModelConfig& config,
+           const at::Tensor& like)
+        : arithmetic(chosen) {
         const auto precise = like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
         const at::Tensor steps =
             at::arange(0, config.head_dim, 2, at::TensorOptions().dtype(precise));
@@ -27,9 +30,7 @@ struct Rotary {
     }
 
     at::Tensor rotate(const at::Tensor& x) const {
-        const auto halves = x.chunk(2, -1);
-        return at::cat(
-            {halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
+        return popalign::rotate(arithmetic, x, cosine, sine);
     }
 };
 
@@ -60,7 +61,7 @@ std::size_t SegmentForest::add(std::span<const TokenId> segment_tokens,
 }
 
 CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device)
-    : config_(config) {
+    : config_(config), arithmetic_(Arithmetic::libtorch) {
     const auto options = at::TensorOptions().dtype(dtype).device(device);
     const auto add = [&](const std::string& name, at::IntArrayRef shape) {
         return parameters_.emplace_back(NamedParameter{name, at::zeros(shape, options)}).tensor;
@@ -111,34 +112,61 @@ at::ScalarType CausalLm::dtype() const {
 
 void CausalLm::pack() {
     parameters_.clear();  // so that each plain weight goes as soon as its packed one is there
-    for (Layer& layer : layers_)
-        for (at::Tensor* weight :
-             {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down})
-            *weight = pack_weight(*weight);
+    for (Layer& layer : layers_) {
+        layer.qkv = pack_weight(at::cat({layer.q, layer.k, layer.v}));
+        if (layer.q_bias.defined())
+            layer.qkv_bias = at::cat({layer.q_bias, layer.k_bias, layer.v_bias});
+        layer.gate_up = pack_weight(at::cat({layer.gate, layer.up}));
+        for (at::Tensor* part : {&layer.q, &layer.k, &layer.v, &layer.q_bias, &layer.k_bias,
+                                 &layer.v_bias, &layer.gate, &layer.up})
+            *part = at::Tensor();
+        layer.o = pack_weight(layer.o);
+        layer.down = pack_weight(layer.down);
+    }
     head_ = pack_weight(head_);
+    if (fits_row_kernels(embedding_))
+        arithmetic_ = Arithmetic::row_kernels;
+}
+
+CausalLm::Heads CausalLm::project(const Layer& layer, const at::Tensor& x) const {
+    const auto heads = [&](const at::Tensor& projected) {
+        return projected.view({x.size(0), -1, config_.head_dim});
+    };
+    if (!layer.qkv.defined())
+        return {heads(apply_linear(x, layer.q, layer.q_bias)),
+                heads(apply_linear(x, layer.k, layer.k_bias)),
+                heads(apply_linear(x, layer.v, layer.v_bias))};
+    const auto parts =
+        heads(apply_linear(x, layer.qkv, layer.qkv_bias))
+            .split_with_sizes({config_.num_attention_heads, config_.num_key_value_heads,
+                               config_.num_key_value_heads},
+                              1);
+    return {parts[0], parts[1], parts[2]};
+}
+
+at::Tensor CausalLm::feed_forward(const Layer& layer, const at::Tensor& x) const {
+    if (!layer.gate_up.defined())
+        return apply_linear(
+            silu_multiply(arithmetic_, apply_linear(x, layer.gate), apply_linear(x, layer.up)),
+            layer.down);
+    const auto parts = apply_linear(x, layer.gate_up).chunk(2, 1);
+    return apply_linear(silu_multiply(arithmetic_, parts[0], parts[1]), layer.down);
 }
 
 at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attention) const {
     const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
-        return at::rms_norm(x, {config_.hidden_size}, weight, config_.rms_norm_eps);
+        return rms_norm(arithmetic_, x, weight, config_.rms_norm_eps);
     };
     at::Tensor x = at::embedding(embedding_, tokens.to(device()));
-    const Rotary rotary(attention.positions(), config_, x);
+    const Rotary rotary(arithmetic_, attention.positions(), config_, x);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Layer& layer = layers_[i];
-        const at::Tensor attention_input = norm(x, layer.input_norm);
-        const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias) {
-            return apply_linear(attention_input, weight, bias)
-                .view({x.size(0), -1, config_.head_dim});
-        };
-        const at::Tensor attended = attention.attend(
-            static_cast<std::int64_t>(i), rotary.rotate(heads(layer.q, layer.q_bias)),
-            rotary.rotate(heads(layer.k, layer.k_bias)), heads(layer.v, layer.v_bias));
+        const Heads heads = project(layer, norm(x, layer.input_norm));
+        const at::Tensor attended =
+            attention.attend(static_cast<std::int64_t>(i), rotary.rotate(heads.query),
+                             rotary.rotate(heads.key), heads.value);
         x = x + apply_linear(attended, layer.o);
-        const at::Tensor mlp_input = norm(x, layer.post_norm);
-        x = x + apply_linear(at::silu(apply_linear(mlp_input, layer.gate)) *
-                                 apply_linear(mlp_input, layer.up),
-                             layer.down);
+        x = x + feed_forward(layer, norm(x, layer.post_norm));
     }
     return norm(x, final_norm_);
 }

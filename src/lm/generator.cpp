@@ -5,10 +5,12 @@
 #include <popalign/lm/generator.hpp>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 
 namespace popalign {
@@ -34,17 +36,33 @@ struct Active {
 
 using Done = std::function<void(std::size_t, GeneratedTokens)>;
 
+/// Adds the time it lives to `seconds`.
+class Stopwatch {
+  public:
+    explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+    ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+    Stopwatch(const Stopwatch&) = delete;
+    Stopwatch& operator=(const Stopwatch&) = delete;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    double& seconds_;
+    Clock::time_point start_ = Clock::now();
+};
+
 /// Decodes the requests that share one cache.
 class Decoder {
   public:
     Decoder(const CausalLm& model, std::span<const TokenId> stop_tokens,
             const GeneratorOptions& options, std::span<const GenerationRequest> requests,
-            const Done& done, std::int64_t slots, std::int64_t extent)
+            const Done& done, GenerationStatistics& statistics, std::int64_t slots,
+            std::int64_t extent)
         : model_(model),
           stop_tokens_(stop_tokens),
           options_(options),
           requests_(requests),
           done_(done),
+          statistics_(statistics),
           slots_(slots),
           extent_(extent),
           cache_(model, slots, extent) {}
@@ -90,10 +108,14 @@ class Decoder {
     /// Fills the next free slots; returns the logits [group, vocab] behind the prompts.
     at::Tensor prefill(const std::vector<std::size_t>& group,
                        const std::vector<std::span<const TokenId>>& prompts) {
+        const Stopwatch watch(statistics_.prefill_seconds);
         std::vector<std::span<const TokenId>> members;
         for (std::size_t member : group)
             members.push_back(prompts[member]);
         const PrefixForest packed = share_prefixes(members);
+        for (const auto& member : members)
+            statistics_.prompt_tokens += member.size();
+        statistics_.computed_tokens += packed.forest.tokens.size();
         PrefillAttention attention(packed, cache_, static_cast<std::int64_t>(active_.size()));
         const at::Tensor hidden = model_.hidden_states(
             at::tensor(at::ArrayRef<std::int64_t>(packed.forest.tokens)), attention);
@@ -118,45 +140,58 @@ class Decoder {
             extent = round_up(*std::max_element(lengths.begin(), lengths.end()) + 1);
         }
         DecodeAttention attention(cache_, lengths, extent);
-        const at::Tensor hidden =
-            model_.hidden_states(at::tensor(at::ArrayRef<std::int64_t>(tokens)), attention);
-        const at::Tensor logits = model_.logits(hidden);
+        const at::Tensor logits = decode(tokens, attention);
         for (Active& sequence : active_)
             ++sequence.length;
         draw(logits, 0);
     }
 
+    at::Tensor decode(const std::vector<std::int64_t>& tokens, Attention& attention) {
+        const Stopwatch watch(statistics_.decode_seconds);
+        return model_.logits(
+            model_.hidden_states(at::tensor(at::ArrayRef<std::int64_t>(tokens)), attention));
+    }
+
     /// Draws the next token of the active sequences from `begin` on, row i of `raw` for
     /// `active_[begin + i]`, and retires those that are finished.
     void draw(const at::Tensor& raw, std::size_t begin) {
-        const at::Tensor logits = raw.to(at::kFloat);
-        const at::Tensor normalizer = logits.logsumexp(1, true);
-        const double temperature = options_.sampling.temperature;
-        const at::Tensor weights = temperature == 0   ? logits
-                                   : temperature == 1 ? (logits - normalizer).exp()
-                                                      : (logits / temperature).softmax(1);
-        const at::Tensor host_logits = logits.to(at::kCPU).contiguous();
-        const at::Tensor host_weights = weights.to(at::kCPU).contiguous();
-        const at::Tensor host_normalizer = normalizer.to(at::kCPU).contiguous();
+        const Stopwatch watch(statistics_.sampling_seconds);
+        const at::Tensor logits = raw.to(at::kCPU, at::kFloat).contiguous();
         const auto vocabulary = static_cast<std::size_t>(logits.size(1));
-        for (std::size_t i = begin; i < active_.size(); ++i) {
-            const std::size_t row = i - begin;
-            Active& sequence = active_[i];
-            const GenerationRequest& request = requests_[sequence.request];
-            const TokenId token = draw_token(
-                {host_weights.data_ptr<float>() + row * vocabulary, vocabulary}, options_.sampling,
-                request.stream.uniform(sequence.result.tokens.size()));
-            sequence.result.logprob +=
-                static_cast<double>(
-                    host_logits
-                        .data_ptr<float>()[row * vocabulary + static_cast<std::size_t>(token)]) -
-                static_cast<double>(host_normalizer.data_ptr<float>()[row]);
-            if (std::ranges::find(stop_tokens_, token) != stop_tokens_.end())
-                sequence.result.finish_reason = FinishReason::stop;
-            else
-                sequence.result.tokens.push_back(token);
-        }
+        std::vector<DrawnToken> drawn(active_.size() - begin);
+        at::parallel_for(0, static_cast<std::int64_t>(drawn.size()), 1,
+                         [&](std::int64_t first, std::int64_t last) {
+                             for (auto row = static_cast<std::size_t>(first);
+                                  row < static_cast<std::size_t>(last); ++row)
+                                 drawn[row] = draw_row(
+                                     {logits.data_ptr<float>() + row * vocabulary, vocabulary},
+                                     active_[begin + row]);
+                         });
+        for (std::size_t row = 0; row < drawn.size(); ++row)
+            take(active_[begin + row].result, drawn[row]);
+        statistics_.generated_tokens += drawn.size();
         retire();
+    }
+
+    DrawnToken draw_row(std::span<const float> logits, const Active& sequence) const {
+        const GenerationRequest& request = requests_[sequence.request];
+        const auto& generated = sequence.result.tokens;
+        const bool short_yet =
+            static_cast<std::int64_t>(generated.size()) < options_.min_new_tokens;
+        return draw_token(logits, options_.sampling, request.stream.uniform(generated.size()),
+                          {.prompt = request.prompt,
+                           .generated = generated,
+                           .forbidden = short_yet ? stop_tokens_ : std::span<const TokenId>()});
+    }
+
+    void take(GeneratedTokens& result, const DrawnToken& drawn) const {
+        result.token_logprobs.push_back(static_cast<float>(drawn.log_probability));
+        result.logprob += drawn.log_probability;
+        const bool stop = std::ranges::find(stop_tokens_, drawn.token) != stop_tokens_.end();
+        if (!stop)
+            result.tokens.push_back(drawn.token);
+        if (stop || (options_.ends && options_.ends(result.tokens)))
+            result.finish_reason = FinishReason::stop;
     }
 
     bool finished(const Active& sequence) const {
@@ -185,6 +220,7 @@ class Decoder {
     const GeneratorOptions& options_;
     std::span<const GenerationRequest> requests_;
     const Done& done_;
+    GenerationStatistics& statistics_;
     std::int64_t slots_, extent_;
     KeyValueCache cache_;
     std::vector<Active> active_;
@@ -200,8 +236,9 @@ Generator::Generator(const CausalLm& model, std::vector<TokenId> stop_tokens,
     options_.batch_size = std::max<std::int64_t>(options_.batch_size, 2);
 }
 
-void Generator::generate(std::span<const GenerationRequest> requests, const Done& done,
-                         const std::function<bool()>& keep_going) const {
+GenerationStatistics Generator::generate(std::span<const GenerationRequest> requests,
+                                         const Done& done,
+                                         const std::function<bool()>& keep_going) const {
     const c10::AutoGradMode no_gradients(false);
     // Cache extents: of each request alone in deterministic mode, of the longest otherwise.
     std::map<std::int64_t, std::vector<std::size_t>> by_extent;
@@ -221,14 +258,16 @@ void Generator::generate(std::span<const GenerationRequest> requests, const Done
                 model_.config().max_position_embeddings));
         by_extent[options_.deterministic ? extent_of(request) : longest].push_back(i);
     }
+    GenerationStatistics statistics;
     for (auto& [extent, members] : by_extent) {
         const auto slots =
             options_.deterministic
                 ? options_.batch_size
                 : std::min(options_.batch_size, static_cast<std::int64_t>(members.size()));
-        Decoder(model_, stop_tokens_, options_, requests, done, slots, extent)
+        Decoder(model_, stop_tokens_, options_, requests, done, statistics, slots, extent)
             .run(std::move(members), keep_going);
     }
+    return statistics;
 }
 
 }  // namespace popalign

@@ -1,6 +1,10 @@
 #include "lm/key_value_cache.hpp"
 
+#include "lm/fused.hpp"
+#include "lm/row_kernels.hpp"
+
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <cmath>
 #include <limits>
@@ -12,9 +16,14 @@ KeyValueCache::KeyValueCache(const CausalLm& model, std::int64_t slots, std::int
     const auto options = at::TensorOptions().dtype(model.dtype()).device(model.device());
     for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
         for (auto* list : {&keys_, &values_})
-            // Zeros, not garbage: masked positions are multiplied by zero, and 0 * NaN is NaN.
             list->push_back(
-                at::zeros({slots, config.num_key_value_heads, extent, config.head_dim}, options));
+                at::empty({slots, config.num_key_value_heads, extent, config.head_dim}, options));
+    // Row kernels read only what was written, and pages never touched cost nothing. Elsewhere
+    // masked positions are multiplied by zero, and 0 * NaN is NaN.
+    if (!fits_row_kernels(keys_.front()))
+        for (auto* list : {&keys_, &values_})
+            for (at::Tensor& layer : *list)
+                layer.zero_();
 }
 
 void KeyValueCache::copy_slot(std::int64_t from, std::int64_t to) {
@@ -55,6 +64,8 @@ DecodeAttention::DecodeAttention(KeyValueCache& cache, const std::vector<std::in
 
 at::Tensor DecodeAttention::attend(std::int64_t layer, const at::Tensor& query,
                                    const at::Tensor& key, const at::Tensor& value) {
+    if (fits_row_kernels(query) && fits_row_kernels(key) && fits_row_kernels(value))
+        return attend_by_rows(layer, query, key, value);
     const std::int64_t slots = query.size(0), heads = key.size(1), dim = key.size(2);
     const auto store = [&](const at::Tensor& cached, const at::Tensor& rows) {
         cached.view({-1, dim}).index_copy_(0, rows_, rows.reshape({slots * heads, dim}));
@@ -70,6 +81,38 @@ at::Tensor DecodeAttention::attend(std::int64_t layer, const at::Tensor& query,
     scores = scores.mul_(1.0 / std::sqrt(static_cast<double>(dim))).add_(mask_);
     return at::bmm(scores.softmax(-1, at::kFloat).to(values.scalar_type()), values)
         .view({slots, -1});
+}
+
+at::Tensor DecodeAttention::attend_by_rows(std::int64_t layer, const at::Tensor& query,
+                                           const at::Tensor& key, const at::Tensor& value) {
+    const at::Tensor &keys = cache_.keys(layer), &values = cache_.values(layer);
+    const std::int64_t slots = query.size(0), kv_heads = key.size(1), dim = key.size(2);
+    const std::int64_t group = query.size(1) / kv_heads, room = keys.size(2);
+    const at::Tensor output = at::empty({slots, query.size(1) * dim}, query.options());
+    const auto row = [](const at::Tensor& rows, std::int64_t slot, std::int64_t head) {
+        return rows.data_ptr<float>() + slot * rows.stride(0) + head * rows.stride(1);
+    };
+    at::parallel_for(0, slots * kv_heads, 1, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<float> scores(static_cast<std::size_t>(extent_));
+        for (std::int64_t i = begin; i < end; ++i) {
+            const std::int64_t slot = i / kv_heads, head = i % kv_heads;
+            const std::int64_t length = lengths_.data_ptr<std::int64_t>()[slot];
+            float* cached_keys = keys.data_ptr<float>() + i * room * dim;
+            float* cached_values = values.data_ptr<float>() + i * room * dim;
+            std::copy_n(row(key, slot, head), dim, cached_keys + length * dim);
+            std::copy_n(row(value, slot, head), dim, cached_values + length * dim);
+            kernel::attend({.query = row(query, slot, head * group),
+                            .keys = cached_keys,
+                            .values = cached_values,
+                            .group = static_cast<std::size_t>(group),
+                            .dim = static_cast<std::size_t>(dim),
+                            .length = static_cast<std::size_t>(length) + 1,
+                            .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
+                            .scores = scores.data(),
+                            .output = output.data_ptr<float>() + i * group * dim});
+        }
+    });
+    return output;
 }
 
 }  // namespace popalign

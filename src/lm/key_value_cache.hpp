@@ -60,6 +60,10 @@ class DecodeAttention final : public Attention {
                       const at::Tensor& value) override;
 
   private:
+    /// Reads only what each slot holds.
+    at::Tensor attend_by_rows(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                              const at::Tensor& value);
+
     KeyValueCache& cache_;
     at::Tensor lengths_;  // [slots]
     at::Tensor rows_;     // [slots * kv_heads] of the cache as [slots * kv_heads * extent, dim]

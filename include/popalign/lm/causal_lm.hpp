@@ -72,6 +72,8 @@ class ForestAttention final : public Attention {
     std::vector<at::Tensor> masks_;  ///< of segments with ancestors, equal for all layers
 };
 
+enum class Arithmetic;
+
 struct NamedParameter {
     std::string name;  ///< as in HF checkpoints, e.g. "model.layers.0.self_attn.q_proj.weight"
     at::Tensor tensor;
@@ -105,9 +107,16 @@ class CausalLm {
   private:
     struct Layer {
         at::Tensor input_norm, q, k, v, o, q_bias, k_bias, v_bias, post_norm, gate, up, down;
+        at::Tensor qkv, qkv_bias, gate_up;  ///< packed; their parts are gone
     };
+    struct Heads {
+        at::Tensor query, key, value;  ///< [rows, heads, head_dim]
+    };
+    Heads project(const Layer& layer, const at::Tensor& x) const;
+    at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
 
     ModelConfig config_;
+    Arithmetic arithmetic_;
     std::vector<NamedParameter> parameters_;
     at::Tensor embedding_, final_norm_, head_;
     std::vector<Layer> layers_;

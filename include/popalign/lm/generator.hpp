@@ -2,6 +2,7 @@
 
 #include <popalign/base/random.hpp>
 #include <popalign/lm/causal_lm.hpp>
+#include <popalign/lm/sampler.hpp>
 #include <popalign/record/response.hpp>
 
 #include <cstdint>
@@ -11,27 +12,6 @@
 
 namespace popalign {
 
-/// How a token is chosen from the distribution. Order: temperature, top-k, top-p.
-struct SamplingOptions {
-    double temperature = 1.0;  ///< 0: greedy
-    std::int64_t top_k = 0;    ///< 0: all
-    double top_p = 1.0;
-
-    template <class Visitor>
-    void visit(Visitor& v) {
-        v.field("temperature", temperature, "0 takes the likeliest token");
-        v.field("top_k", top_k, "draw from the k likeliest tokens; 0: from all");
-        v.field("top_p", top_p, "draw from the likeliest tokens that hold this much probability");
-    }
-    void validate() const;
-};
-
-/// Draws a token with probability proportional to `weights` (not below 0), after top-k and top-p,
-/// by inversion of the cumulative distribution at `uniform` in [0, 1): one random number a token.
-/// At the limits of top-k and top-p equal weights go by id, lower first. Temperature is the
-/// caller's.
-TokenId draw_token(std::span<const float> weights, const SamplingOptions& options, double uniform);
-
 struct GenerationRequest {
     std::vector<TokenId> prompt;
     std::int64_t max_new_tokens = 0;
@@ -40,7 +20,9 @@ struct GenerationRequest {
 
 struct GeneratedTokens {
     std::vector<TokenId> tokens;  ///< without the stop token
-    double logprob = 0;           ///< of the tokens and the stop token [nat]
+    /// Of the tokens and the stop token, under the model itself, before any option [nat].
+    std::vector<float> token_logprobs;
+    double logprob = 0;  ///< their sum
     FinishReason finish_reason = FinishReason::length;
 };
 
@@ -50,6 +32,17 @@ struct GeneratorOptions {
     /// Results are a function of the request alone, bit for bit: fixed batch shapes and cache
     /// extents that depend on nothing else. Wants one thread a rank.
     bool deterministic = false;
+    std::int64_t min_new_tokens = 0;  ///< stop tokens cannot be drawn before
+    /// Asked after each token with all tokens of the answer so far; true ends it. See StopStrings.
+    std::function<bool(std::span<const TokenId>)> ends = nullptr;
+};
+
+/// What a run of the generator cost.
+struct GenerationStatistics {
+    std::uint64_t prompt_tokens = 0;     ///< asked for
+    std::uint64_t computed_tokens = 0;   ///< of these; the others shared a prefix
+    std::uint64_t generated_tokens = 0;  ///< stop tokens too
+    double prefill_seconds = 0, decode_seconds = 0, sampling_seconds = 0;
 };
 
 /// Batched generation with a key-value cache. Prompts that begin alike share the computation of
@@ -60,9 +53,9 @@ class Generator {
 
     /// Calls `done(index of the request, result)` as each is finished, in no particular order.
     /// `keep_going` is asked once a step; on false, unfinished requests are given up.
-    void generate(std::span<const GenerationRequest> requests,
-                  const std::function<void(std::size_t, GeneratedTokens)>& done,
-                  const std::function<bool()>& keep_going = {}) const;
+    GenerationStatistics generate(std::span<const GenerationRequest> requests,
+                                  const std::function<void(std::size_t, GeneratedTokens)>& done,
+                                  const std::function<bool()>& keep_going = {}) const;
 
   private:
     const CausalLm& model_;

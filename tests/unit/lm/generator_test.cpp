@@ -100,6 +100,32 @@ TEST(Generator, StopsAtTheStopTokenOrTheLimit) {
     }
 }
 
+TEST(Generator, KeepsToTheMinimumLengthAndEndsWhereToldTo) {
+    const CausalLm model = make_tiny_model("llama", 8);
+    const auto requests = make_requests(30);
+    GeneratorOptions options;
+    options.min_new_tokens = 3;
+    for (const GeneratedTokens& result : generate(model, requests, options))
+        EXPECT_GE(result.tokens.size(), 3U);
+    options.ends = [](std::span<const TokenId> tokens) { return tokens.size() == 4; };
+    for (const GeneratedTokens& result : generate(model, requests, options)) {
+        EXPECT_EQ(result.finish_reason, FinishReason::stop);
+        EXPECT_LE(result.tokens.size(), 4U);
+    }
+}
+
+TEST(Generator, CountsWhatSharedPrefixesSave) {
+    const CausalLm model = make_tiny_model("llama", 8);
+    const auto requests = make_requests(10);
+    const auto statistics =
+        Generator(model, {stop}, {{}, 16, false}).generate(requests, [](auto, const auto&) {});
+    std::uint64_t whole = 0;
+    for (const auto& request : requests)
+        whole += request.prompt.size();
+    EXPECT_EQ(statistics.prompt_tokens, whole);
+    EXPECT_LE(statistics.computed_tokens, whole - 9 * 6) << "six tokens are the same in all ten";
+}
+
 TEST(Generator, GivesUpWhenToldTo) {
     const CausalLm model = make_tiny_model("llama", 9);
     int done = 0, asked = 0;

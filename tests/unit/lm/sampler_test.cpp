@@ -1,25 +1,36 @@
 #include <popalign/base/error.hpp>
-#include <popalign/lm/generator.hpp>
+#include <popalign/base/random.hpp>
+#include <popalign/lm/sampler.hpp>
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 
 namespace popalign {
 namespace {
 
+std::vector<float> logits_of(const std::vector<float>& weights) {
+    std::vector<float> logits;
+    for (float weight : weights)
+        logits.push_back(weight > 0 ? std::log(weight) : -200.0F);
+    return logits;
+}
+
 /// Draws many tokens and compares their frequencies with `expected` (zero: must never come).
 void expect_distribution(const std::vector<float>& weights, const SamplingOptions& options,
-                         const std::vector<double>& expected) {
+                         const std::vector<double>& expected, const DrawContext& context = {}) {
     constexpr int draws = 60000;
     std::vector<int> counts(weights.size(), 0);
     const RandomStream stream(11, "sampler", "test");
+    const std::vector<float> logits = logits_of(weights);
     for (int i = 0; i < draws; ++i)
         ++counts[static_cast<std::size_t>(
-            draw_token(weights, options, stream.uniform(static_cast<std::uint64_t>(i))))];
+            draw_token(logits, options, stream.uniform(static_cast<std::uint64_t>(i)), context)
+                .token)];
     double chi_squared = 0;
     int degrees = -1;
     for (std::size_t i = 0; i < weights.size(); ++i) {
@@ -52,9 +63,15 @@ TEST(Sampler, DrawsTheWholeDistribution) {
     expect_distribution(weights, {}, normalised(expected));
 }
 
+TEST(Sampler, TemperatureIsAPowerOfTheWeights) {
+    expect_distribution({1, 4, 9, 16}, {.temperature = 2}, normalised({1, 2, 3, 4}));
+    expect_distribution({1, 2, 3, 4}, {.temperature = 0.5}, normalised({1, 4, 9, 16}));
+}
+
 TEST(Sampler, TopKKeepsTheHeaviest) {
     expect_distribution({1, 5, 2, 4, 3}, {.top_k = 3}, normalised({0, 5, 0, 4, 3}));
     expect_distribution({2, 2, 2, 2}, {.top_k = 2}, {0.5, 0.5, 0, 0});
+    expect_distribution({2, 2, 2, 2}, {.top_k = 9}, {0.25, 0.25, 0.25, 0.25});
 }
 
 TEST(Sampler, TopPKeepsTheShortestHeadThatReachesIt) {
@@ -63,22 +80,73 @@ TEST(Sampler, TopPKeepsTheShortestHeadThatReachesIt) {
     // Of the 9 that top-k leaves (5 and a 4), the 5 alone reaches half.
     expect_distribution({1, 5, 1, 4, 4}, {.top_k = 2, .top_p = 0.5}, {0, 1, 0, 0, 0});
     std::vector<float> flat(1000, 1.0F);  // a head longer than the first guess
-    std::vector<double> half(1000, 0.0);
-    std::fill(half.begin(), half.begin() + 500, 1.0 / 500);
-    expect_distribution(flat, {.top_p = 0.5}, half);
+    std::vector<double> most(1000, 0.0);
+    std::fill(most.begin(), most.begin() + 501, 1.0 / 501);
+    expect_distribution(flat, {.top_p = 0.5005}, most);
 }
 
-TEST(Sampler, GreedyTakesTheLargestAndTheEndsOfTheUnitIntervalAreSafe) {
-    const std::vector<float> weights{0, 0.25F, 0.5F, 0.25F, 0};
-    EXPECT_EQ(draw_token(weights, {.temperature = 0}, 0.9), 2);
-    EXPECT_EQ(draw_token(weights, {}, 0.0), 1);
-    EXPECT_EQ(draw_token(weights, {}, std::nextafter(1.0, 0.0)), 3);
+TEST(Sampler, MinPKeepsAShareOfTheLikeliest) {
+    expect_distribution({1, 10, 3, 6}, {.min_p = 0.25}, normalised({0, 10, 3, 6}));
+    expect_distribution({1, 10, 3, 6}, {.min_p = 1}, {0, 1, 0, 0});
+    // 0.5 of the squares: 100 and 64, not 36.
+    expect_distribution({1, 10, 8, 6}, {.temperature = 0.5, .min_p = 0.5},
+                        normalised({0, 100, 64, 0}));
+    expect_distribution({1, 10, 3, 6}, {.top_k = 2, .min_p = 0.25}, normalised({0, 10, 0, 6}));
+}
+
+TEST(Sampler, RepetitionPenaltyShrinksWhatWasSeen) {
+    // Logits above 0 are divided, those below are multiplied: e^2 -> e^1, e^-1 -> e^-2.
+    const auto e = [](double x) { return std::exp(x); };
+    const std::vector<float> weights{static_cast<float>(e(2)), static_cast<float>(e(2)),
+                                     static_cast<float>(e(-1)), static_cast<float>(e(-1))};
+    const std::vector<TokenId> prompt{0, 0}, generated{2};
+    expect_distribution(weights, {.repetition_penalty = 2}, normalised({e(1), e(2), e(-2), e(-1)}),
+                        {.prompt = prompt, .generated = generated});
+}
+
+TEST(Sampler, ForbiddenTokensAreNeverDrawn) {
+    const std::vector<TokenId> forbidden{1, 3};
+    const DrawContext context{.forbidden = forbidden};
+    expect_distribution({1, 50, 2, 9}, {}, normalised({1, 0, 2, 0}), context);
+    expect_distribution({1, 50, 2, 9}, {.temperature = 1e-4}, {0, 0, 1, 0}, context);
+    expect_distribution({1, 50, 2, 9}, {.temperature = 0}, {0, 0, 1, 0}, context);
+}
+
+TEST(Sampler, LogProbabilityIsTheModelsOwnWhateverTheOptions) {
+    const std::vector<float> logits = logits_of({1, 5, 2, 4, 8});
+    for (const SamplingOptions& options :
+         {SamplingOptions{}, SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 3},
+          SamplingOptions{.top_k = 2, .min_p = 0.1, .repetition_penalty = 1.5}}) {
+        const std::vector<TokenId> prompt{4, 1};
+        const DrawnToken drawn = draw_token(logits, options, 0.7, {.prompt = prompt});
+        const std::vector<double> weights{1, 5, 2, 4, 8};
+        EXPECT_NEAR(drawn.log_probability,
+                    std::log(weights[static_cast<std::size_t>(drawn.token)] / 20), 1e-6);
+    }
+}
+
+TEST(Sampler, GreedyTakesTheFirstLargestAndTheEndsOfTheUnitIntervalAreSafe) {
+    const std::vector<float> logits = logits_of({0, 0.25F, 0.25F, 0.2F, 0});
+    EXPECT_EQ(draw_token(logits, {.temperature = 0}, 0.9).token, 1);
+    EXPECT_EQ(draw_token(logits, {}, 0.0).token, 1);
+    EXPECT_EQ(draw_token(logits, {}, std::nextafter(1.0, 0.0)).token, 3);
+}
+
+TEST(Sampler, LogitsThatAreNotNumbersAreAnError) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        std::vector<float> logits(1000, 1.0F);
+        logits[700] = bad;
+        EXPECT_THROW(draw_token(logits, {}, 0.5), Error);
+    }
 }
 
 TEST(SamplingOptions, RefuseNonsense) {
     EXPECT_THROW((SamplingOptions{.temperature = -1}.validate()), UsageError);
     EXPECT_THROW((SamplingOptions{.top_k = -1}.validate()), UsageError);
     EXPECT_THROW((SamplingOptions{.top_p = 0}.validate()), UsageError);
+    EXPECT_THROW((SamplingOptions{.min_p = 1.1}.validate()), UsageError);
+    EXPECT_THROW((SamplingOptions{.repetition_penalty = 0}.validate()), UsageError);
 }
 
 }  // namespace

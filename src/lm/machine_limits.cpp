@@ -1,0 +1,51 @@
+#include "lm/packed_linear.hpp"
+
+#include <popalign/lm/machine_limits.hpp>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace popalign {
+namespace {
+
+/// Seconds of the fastest of several calls.
+template <class Run>
+double fastest(int repeats, const Run& run) {
+    double best = 1e30;
+    for (int i = 0; i < repeats; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        run();
+        best = std::min(
+            best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return best;
+}
+
+}  // namespace
+
+MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device) {
+    const c10::AutoGradMode no_gradients(false);
+    const auto options = at::TensorOptions().dtype(dtype).device(device);
+    const std::int64_t size = device.is_cpu() ? 2048 : 8192;
+    const at::Tensor x = at::ones({size, size}, options);
+    const at::Tensor weight = pack_weight(at::ones({size, size}, options));
+    at::Tensor result;
+    // Reading one element waits for a device that runs on its own.
+    const double gemm = fastest(10, [&] {
+        result = apply_linear(x, weight);
+        result[0][0].item();
+    });
+    const at::Tensor from = at::ones({std::int64_t{64} << 20}, options.dtype(at::kFloat));
+    const at::Tensor to = at::empty_like(from);
+    const double copy = fastest(6, [&] {
+        to.copy_(from);
+        to[0].item();
+    });
+    const auto n = static_cast<double>(size);
+    return {2 * n * n * n / gemm, 2.0 * static_cast<double>(from.nbytes()) / copy};
+}
+
+}  // namespace popalign

@@ -1,0 +1,112 @@
+"""Tokens a second of popalign, transformers and llama.cpp on the same prompts, one after another.
+
+python tests/bench/generate.py build/dev/popalign MODEL.gguf [--batches 32,64,128] [--threads 2]
+
+Prints one JSON object with all figures, the limits that `popalign bench` measured, and the ratios. llama.cpp is
+measured where the package llama_cpp can be imported (README.md says how), and named as missing otherwise.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def prompts(count):
+    rows = [json.loads(line) for line in open(ROOT / "data" / "instructions.jsonl", encoding="utf-8")]
+    return [rows[i % len(rows)]["instruction"] for i in range(count)]
+
+
+def bench_popalign(arguments, texts, *options):
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        for i, text in enumerate(texts):
+            file.write(json.dumps({"id": str(i), "messages": [{"role": "user", "content": text}]}) + "\n")
+        file.flush()
+        command = [arguments.program, "bench", "generate", "--model", arguments.model, "--input", file.name,
+                   "--max-new-tokens", str(arguments.tokens), *options]
+        environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads))
+        return json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def bench_transformers(arguments, texts):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, logging
+
+    logging.disable_progress_bar()
+    torch.set_num_threads(arguments.threads)
+    path = pathlib.Path(arguments.model)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token_id = tokenizer.eos_token_id
+    stop = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")}
+    rendered = [tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False,
+                                              add_generation_prompt=True) for text in texts]
+    rendered.sort(key=len)  # equal lengths together: its best case, little padding
+    rates = {}
+    for batch in arguments.batches:
+        useful, start = 0, time.perf_counter()
+        for begin in range(0, len(rendered), batch):
+            inputs = tokenizer(rendered[begin:begin + batch], return_tensors="pt", padding=True,
+                               add_special_tokens=False)
+            with torch.inference_mode():
+                output = model.generate(**inputs, max_new_tokens=arguments.tokens, do_sample=True, temperature=1.0,
+                                        top_k=0, top_p=1.0, eos_token_id=list(stop),
+                                        pad_token_id=tokenizer.pad_token_id)
+            for row in output[:, inputs["input_ids"].shape[1]:].tolist():
+                useful += next((i for i, token in enumerate(row) if token in stop), len(row))
+        rates[batch] = useful / (time.perf_counter() - start)
+        print(f"transformers, batch {batch}: {rates[batch]:.0f} tokens/s", file=sys.stderr)
+    return rates
+
+
+def bench_llama_cpp(arguments, texts):
+    try:
+        from llama_cpp import Llama
+    except ImportError:
+        return None
+    model = Llama(arguments.model, n_ctx=2048, n_threads=arguments.threads, n_threads_batch=arguments.threads,
+                  verbose=False)
+    useful, start = 0, time.perf_counter()
+    for text in texts:
+        answer = model.create_chat_completion([{"role": "user", "content": text}], max_tokens=arguments.tokens,
+                                              temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
+        useful += answer["usage"]["completion_tokens"]
+    return useful / (time.perf_counter() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("model")
+    parser.add_argument("--batches", type=lambda text: [int(part) for part in text.split(",")], default=[32, 64, 128])
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--tokens", type=int, default=128)
+    arguments = parser.parse_args()
+    texts = prompts(arguments.prompts)
+    ours = bench_popalign(arguments, texts)
+    exact = bench_popalign(arguments, texts, "--ignore-eos")
+    deterministic = bench_popalign(arguments, texts, "--deterministic")
+    print(f"popalign: {ours['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
+    llama_cpp = bench_llama_cpp(arguments, texts)
+    transformers = bench_transformers(arguments, texts)
+    print(json.dumps({
+        "popalign": ours,
+        "popalign_exact_length": exact,
+        "transformers_tokens_per_second": transformers,
+        "llama_cpp_tokens_per_second": llama_cpp or "the package llama_cpp is not here",
+        "ratio_to_transformers": ours["tokens_per_second"] / max(transformers.values()),
+        "ratio_to_llama_cpp": llama_cpp and ours["tokens_per_second"] / llama_cpp,
+        "cost_of_deterministic": ours["tokens_per_second"] / deterministic["tokens_per_second"],
+        "exact_length_fraction_of_limit": exact["fraction_of_limit"],
+    }, indent=2))
+
+
+if __name__ == "__main__":
+    main()
