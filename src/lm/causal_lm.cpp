@@ -1,5 +1,6 @@
 #include "lm/fused.hpp"
 #include "lm/packed_linear.hpp"
+#include "lm/rotary.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/lm/causal_lm.hpp>
@@ -10,37 +11,12 @@
 #include <cmath>
 
 namespace popalign {
-namespace {
-
-struct Rotary {
-    Arithmetic arithmetic;
-    at::Tensor cosine, sine;  // [rows, 1, head_dim / 2]
-
-    Rotary(Arithmetic chosen, const at::Tensor& positions, const ModelConfig& config,
-           const at::Tensor& like)
-        : arithmetic(chosen) {
-        const auto precise = like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-        const at::Tensor steps =
-            at::arange(0, config.head_dim, 2, at::TensorOptions().dtype(precise));
-        const at::Tensor frequencies =
-            at::pow(config.rope_theta, steps / static_cast<double>(config.head_dim)).reciprocal();
-        const at::Tensor angles = at::outer(positions.to(precise), frequencies).unsqueeze(1);
-        cosine = angles.cos().to(like.options());
-        sine = angles.sin().to(like.options());
-    }
-
-    at::Tensor rotate(const at::Tensor& x) const {
-        return popalign::rotate(arithmetic, x, cosine, sine);
-    }
-};
-
-}  // namespace
-
 std::int64_t ModelConfig::parameter_count() const noexcept {
     const std::int64_t query = num_attention_heads * head_dim, kv = num_key_value_heads * head_dim;
-    const std::int64_t layer = 2 * hidden_size * (query + kv) +
-                               3 * hidden_size * intermediate_size + 2 * hidden_size +
-                               (attention_bias ? query + 2 * kv : 0);
+    const std::int64_t layer =
+        2 * hidden_size * (query + kv) + 3 * hidden_size * intermediate_size +
+        (output_norms ? 4 : 2) * hidden_size + (query_key_norm ? 2 * head_dim : 0) +
+        (attention_bias ? query + 2 * kv : 0);
     return num_hidden_layers * layer + hidden_size +
            vocab_size * hidden_size * (tie_word_embeddings ? 1 : 2);
 }
@@ -83,12 +59,22 @@ CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device d
             layer.k_bias = add(attention + "k_proj.bias", {kv});
             layer.v_bias = add(attention + "v_proj.bias", {kv});
         }
+        if (config.query_key_norm) {
+            layer.q_norm = add(attention + "q_norm.weight", {config.head_dim});
+            layer.k_norm = add(attention + "k_norm.weight", {config.head_dim});
+        }
         layer.o = add(attention + "o_proj.weight", {hidden, query});
         layer.gate = add(mlp + "gate_proj.weight", {inner, hidden});
         layer.up = add(mlp + "up_proj.weight", {inner, hidden});
         layer.down = add(mlp + "down_proj.weight", {hidden, inner});
         layer.input_norm = add(name + "input_layernorm.weight", {hidden});
-        layer.post_norm = add(name + "post_attention_layernorm.weight", {hidden});
+        // With norms behind attention and feed-forward, HF gives the older name to the former.
+        (config.output_norms ? layer.attention_output_norm : layer.mlp_norm) =
+            add(name + "post_attention_layernorm.weight", {hidden});
+        if (config.output_norms) {
+            layer.mlp_norm = add(name + "pre_feedforward_layernorm.weight", {hidden});
+            layer.mlp_output_norm = add(name + "post_feedforward_layernorm.weight", {hidden});
+        }
         layers_.push_back(std::move(layer));
     }
     final_norm_ = add("model.norm.weight", {hidden});
@@ -128,47 +114,82 @@ void CausalLm::pack() {
         arithmetic_ = Arithmetic::row_kernels;
 }
 
+at::Tensor CausalLm::normalise(const at::Tensor& x, const at::Tensor& weight) const {
+    if (config_.norm_offset == 0)
+        return rms_norm(arithmetic_, x, weight, config_.rms_norm_eps);
+    const auto precise = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+    return rms_norm(arithmetic_, x.to(precise), weight.to(precise) + config_.norm_offset,
+                    config_.rms_norm_eps)
+        .to(x.scalar_type());
+}
+
 CausalLm::Heads CausalLm::project(const Layer& layer, const at::Tensor& x) const {
     const auto heads = [&](const at::Tensor& projected) {
         return projected.view({x.size(0), -1, config_.head_dim});
     };
-    if (!layer.qkv.defined())
-        return {heads(apply_linear(x, layer.q, layer.q_bias)),
-                heads(apply_linear(x, layer.k, layer.k_bias)),
-                heads(apply_linear(x, layer.v, layer.v_bias))};
-    const auto parts =
-        heads(apply_linear(x, layer.qkv, layer.qkv_bias))
-            .split_with_sizes({config_.num_attention_heads, config_.num_key_value_heads,
-                               config_.num_key_value_heads},
-                              1);
-    return {parts[0], parts[1], parts[2]};
+    Heads result;
+    if (layer.qkv.defined()) {
+        const auto parts =
+            heads(apply_linear(x, layer.qkv, layer.qkv_bias))
+                .split_with_sizes({config_.num_attention_heads, config_.num_key_value_heads,
+                                   config_.num_key_value_heads},
+                                  1);
+        result = {parts[0], parts[1], parts[2]};
+    } else {
+        result = {heads(apply_linear(x, layer.q, layer.q_bias)),
+                  heads(apply_linear(x, layer.k, layer.k_bias)),
+                  heads(apply_linear(x, layer.v, layer.v_bias))};
+    }
+    if (config_.query_key_norm) {
+        const auto each = [&](const at::Tensor& part, const at::Tensor& weight) {
+            return heads(normalise(part.reshape({-1, config_.head_dim}), weight));
+        };
+        result.query = each(result.query, layer.q_norm);
+        result.key = each(result.key, layer.k_norm);
+    }
+    if (config_.query_pre_attn_scalar > 0)  // attention itself divides by the root of head_dim
+        result.query = result.query * std::sqrt(static_cast<double>(config_.head_dim) /
+                                                config_.query_pre_attn_scalar);
+    return result;
 }
 
 at::Tensor CausalLm::feed_forward(const Layer& layer, const at::Tensor& x) const {
+    const auto gated = [&](const at::Tensor& gate, const at::Tensor& up) {
+        return config_.activation == ModelConfig::Activation::silu
+                   ? silu_multiply(arithmetic_, gate, up)
+                   : at::gelu(gate, "tanh") * up;
+    };
     if (!layer.gate_up.defined())
-        return apply_linear(
-            silu_multiply(arithmetic_, apply_linear(x, layer.gate), apply_linear(x, layer.up)),
-            layer.down);
+        return apply_linear(gated(apply_linear(x, layer.gate), apply_linear(x, layer.up)),
+                            layer.down);
     const auto parts = apply_linear(x, layer.gate_up).chunk(2, 1);
-    return apply_linear(silu_multiply(arithmetic_, parts[0], parts[1]), layer.down);
+    return apply_linear(gated(parts[0], parts[1]), layer.down);
 }
 
 at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attention) const {
-    const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
-        return rms_norm(arithmetic_, x, weight, config_.rms_norm_eps);
-    };
     at::Tensor x = at::embedding(embedding_, tokens.to(device()));
-    const Rotary rotary(arithmetic_, attention.positions(), config_, x);
+    if (config_.embedding_scale != 1)
+        x = x * at::scalar_tensor(config_.embedding_scale, x.options());
+    const at::Tensor positions = attention.positions();
+    const auto rotary = [&](const RotaryConfig& config) {
+        return Rotary(arithmetic_, config, config_.head_dim, positions, x);
+    };
+    const Rotary whole = rotary(config_.rotary);
+    const Rotary local =
+        config_.local_rotary == config_.rotary ? whole : rotary(config_.local_rotary);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Layer& layer = layers_[i];
-        const Heads heads = project(layer, norm(x, layer.input_norm));
-        const at::Tensor attended =
-            attention.attend(static_cast<std::int64_t>(i), rotary.rotate(heads.query),
-                             rotary.rotate(heads.key), heads.value);
-        x = x + apply_linear(attended, layer.o);
-        x = x + feed_forward(layer, norm(x, layer.post_norm));
+        const AttentionLayer place{static_cast<std::int64_t>(i), config_.window(i)};
+        const Rotary& turn = place.window > 0 ? local : whole;
+        const Heads heads = project(layer, normalise(x, layer.input_norm));
+        at::Tensor output = apply_linear(
+            attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value),
+            layer.o);
+        x = x + (config_.output_norms ? normalise(output, layer.attention_output_norm) : output);
+        output = feed_forward(layer, normalise(x, layer.mlp_norm));
+        x = x + (config_.output_norms ? normalise(output, layer.mlp_output_norm) : output);
     }
-    return norm(x, final_norm_);
+    return normalise(x, final_norm_);
 }
 
 at::Tensor CausalLm::logits(const at::Tensor& hidden) const {

@@ -24,25 +24,30 @@ at::Tensor ForestAttention::visible(std::size_t index, const at::Tensor& rows) c
     return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
 
-at::Tensor ForestAttention::mask(std::size_t index, const at::Tensor& like) {
-    masks_.resize(forest_.segments.size());
-    at::Tensor& mask = masks_[index];
+at::Tensor ForestAttention::mask(std::size_t index, std::int64_t window, const at::Tensor& like) {
+    at::Tensor& mask = masks_[{index, window}];
     if (!mask.defined()) {
         const auto& segment = forest_.segments[index];
         const std::int64_t rows = segment.end - segment.begin;
-        mask = at::full({rows, segment.position + rows}, -std::numeric_limits<double>::infinity(),
-                        like.options().requires_grad(false))
-                   .triu(segment.position + 1);
+        const at::Tensor hidden =
+            at::full({rows, segment.position + rows}, -std::numeric_limits<double>::infinity(),
+                     like.options().requires_grad(false));
+        mask = hidden.triu(segment.position + 1);
+        if (window > 0)
+            mask = mask + hidden.tril(segment.position - window);
     }
     return mask;
 }
 
-at::Tensor ForestAttention::attend(std::int64_t, const at::Tensor& query, const at::Tensor& key,
-                                   const at::Tensor& value) {
+at::Tensor ForestAttention::attend(AttentionLayer layer, const at::Tensor& query,
+                                   const at::Tensor& key, const at::Tensor& value) {
     std::vector<at::Tensor> outputs;
     outputs.reserve(forest_.segments.size());
     for (std::size_t i = 0; i < forest_.segments.size(); ++i) {
         const auto& segment = forest_.segments[i];
+        const std::int64_t length = segment.position + segment.end - segment.begin;
+        const std::int64_t window = length > layer.window ? layer.window : 0;
+        const bool causal = !segment.parent && window == 0;
         // [rows, heads, dim] -> [1, heads, rows, dim]
         const auto to_heads = [](const at::Tensor& rows) {
             return rows.transpose(0, 1).unsqueeze(0);
@@ -50,8 +55,8 @@ at::Tensor ForestAttention::attend(std::int64_t, const at::Tensor& query, const 
         const at::Tensor output = at::scaled_dot_product_attention(
             to_heads(query.slice(0, segment.begin, segment.end)), to_heads(visible(i, key)),
             to_heads(visible(i, value)),
-            segment.parent ? std::optional(mask(i, query)) : std::nullopt, 0.0,
-            /*is_causal=*/!segment.parent, std::nullopt,
+            causal ? std::nullopt : std::optional(mask(i, window, query)), 0.0,
+            /*is_causal=*/causal, std::nullopt,
             /*enable_gqa=*/query.size(1) != key.size(1));
         outputs.push_back(
             output.squeeze(0).transpose(0, 1).reshape({segment.end - segment.begin, -1}));

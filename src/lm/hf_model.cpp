@@ -6,34 +6,83 @@
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <map>
+
 namespace popalign {
 namespace {
 
+nlohmann::json rope_scaling_json(const RotaryConfig& rotary) {
+    switch (rotary.scaling) {
+        case RotaryConfig::Scaling::linear:
+            return {{"rope_type", "linear"}, {"factor", rotary.factor}};
+        case RotaryConfig::Scaling::llama3:
+            return {{"rope_type", "llama3"},
+                    {"factor", rotary.factor},
+                    {"low_freq_factor", rotary.low_freq_factor},
+                    {"high_freq_factor", rotary.high_freq_factor},
+                    {"original_max_position_embeddings", rotary.original_max_position_embeddings}};
+        case RotaryConfig::Scaling::none:
+            break;
+    }
+    return nullptr;
+}
+
+/// What only some architectures have.
+void add_special_members(const ModelConfig& config, nlohmann::json& json) {
+    const auto windowed = std::ranges::find_if(config.windows, [](auto w) { return w > 0; });
+    if (windowed != config.windows.end()) {
+        json["sliding_window"] = *windowed;
+        for (std::int64_t window : config.windows)
+            json["layer_types"].push_back(window > 0 ? "sliding_attention" : "full_attention");
+        if (config.architecture.starts_with("qwen")) {
+            json["use_sliding_window"] = true;
+            json["max_window_layers"] = windowed - config.windows.begin();
+        }
+    } else if (config.architecture == "mistral") {
+        json["sliding_window"] = nullptr;
+    }
+    if (config.architecture == "gemma3_text") {
+        json["hidden_activation"] = "gelu_pytorch_tanh";
+        json["query_pre_attn_scalar"] = config.query_pre_attn_scalar;
+        json["rope_local_base_freq"] = config.local_rotary.theta;
+    } else {
+        json["hidden_act"] = "silu";
+    }
+    if (const auto scaling = rope_scaling_json(config.rotary); !scaling.is_null())
+        json["rope_scaling"] = scaling;
+}
+
+std::string class_name(const ModelConfig& config) {
+    static const std::map<std::string, std::string> names{{"llama", "Llama"},
+                                                          {"mistral", "Mistral"},
+                                                          {"qwen2", "Qwen2"},
+                                                          {"qwen3", "Qwen3"},
+                                                          {"gemma3_text", "Gemma3"}};
+    return names.at(config.architecture) + "ForCausalLM";
+}
+
 nlohmann::json config_json(const CausalLm& model, const ModelFrontEnd& front_end) {
     const ModelConfig& config = model.config();
-    nlohmann::json json{
-        {"architectures",
-         {config.architecture == "qwen2" ? "Qwen2ForCausalLM" : "LlamaForCausalLM"}},
-        {"model_type", config.architecture},
-        {"torch_dtype", model.dtype() == at::kBFloat16 ? "bfloat16" : "float32"},
-        {"vocab_size", config.vocab_size},
-        {"hidden_size", config.hidden_size},
-        {"intermediate_size", config.intermediate_size},
-        {"num_hidden_layers", config.num_hidden_layers},
-        {"num_attention_heads", config.num_attention_heads},
-        {"num_key_value_heads", config.num_key_value_heads},
-        {"max_position_embeddings", config.max_position_embeddings},
-        {"rope_theta", config.rope_theta},
-        {"rms_norm_eps", config.rms_norm_eps},
-        {"tie_word_embeddings", config.tie_word_embeddings},
-        {"hidden_act", "silu"},
-        {"use_cache", true},
-        {"eos_token_id", front_end.stop_tokens}};
-    if (config.architecture == "llama") {
-        json["head_dim"] = config.head_dim;
-        json["attention_bias"] = false;
-        json["mlp_bias"] = false;
-    }
+    nlohmann::json json{{"architectures", {class_name(config)}},
+                        {"model_type", config.architecture},
+                        {"torch_dtype", model.dtype() == at::kBFloat16 ? "bfloat16" : "float32"},
+                        {"vocab_size", config.vocab_size},
+                        {"hidden_size", config.hidden_size},
+                        {"intermediate_size", config.intermediate_size},
+                        {"num_hidden_layers", config.num_hidden_layers},
+                        {"num_attention_heads", config.num_attention_heads},
+                        {"num_key_value_heads", config.num_key_value_heads},
+                        {"head_dim", config.head_dim},
+                        {"max_position_embeddings", config.max_position_embeddings},
+                        {"rope_theta", config.rotary.theta},
+                        {"rms_norm_eps", config.rms_norm_eps},
+                        {"tie_word_embeddings", config.tie_word_embeddings},
+                        {"use_cache", true},
+                        {"eos_token_id", front_end.stop_tokens}};
+    if (config.architecture == "llama")
+        json["attention_bias"] = json["mlp_bias"] = false;
+    add_special_members(config, json);
     if (const auto bos = front_end.tokenizer.bos_token())
         json["bos_token_id"] = *bos;
     return json;

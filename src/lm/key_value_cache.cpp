@@ -32,7 +32,7 @@ void KeyValueCache::copy_slot(std::int64_t from, std::int64_t to) {
             layer.select(0, to).copy_(layer.select(0, from));
 }
 
-at::Tensor PrefillAttention::attend(std::int64_t layer, const at::Tensor& query,
+at::Tensor PrefillAttention::attend(AttentionLayer layer, const at::Tensor& query,
                                     const at::Tensor& key, const at::Tensor& value) {
     for (std::size_t i = 0; i < packed_.paths.size(); ++i) {
         const auto slot = first_slot_ + static_cast<std::int64_t>(i);
@@ -40,8 +40,8 @@ at::Tensor PrefillAttention::attend(std::int64_t layer, const at::Tensor& query,
             const at::Tensor whole = forest_attention_.visible(packed_.paths[i].back(), rows);
             cached.select(0, slot).narrow(1, 0, whole.size(0)).copy_(whole.transpose(0, 1));
         };
-        store(cache_.keys(layer), key);
-        store(cache_.values(layer), value);
+        store(cache_.keys(layer.index), key);
+        store(cache_.values(layer.index), value);
     }
     return forest_attention_.attend(layer, query, key, value);
 }
@@ -54,15 +54,24 @@ DecodeAttention::DecodeAttention(KeyValueCache& cache, const std::vector<std::in
     lengths_ = at::tensor(at::ArrayRef<std::int64_t>(lengths));
     const at::Tensor first_rows = at::arange(slots * heads) * keys.size(2);
     rows_ = (first_rows + lengths_.repeat_interleave(heads)).to(keys.device());
-    const at::Tensor hidden = at::arange(extent).unsqueeze(0) > lengths_.unsqueeze(1);
-    mask_ = at::zeros({slots, extent}, keys.options().device(at::kCPU))
-                .masked_fill(hidden, -std::numeric_limits<double>::infinity())
-                .repeat_interleave(heads, 0)
-                .unsqueeze(1)
-                .to(keys.device());
 }
 
-at::Tensor DecodeAttention::attend(std::int64_t layer, const at::Tensor& query,
+const at::Tensor& DecodeAttention::mask(std::int64_t window) {
+    at::Tensor& mask = masks_[window];
+    if (!mask.defined()) {
+        const at::Tensor& keys = cache_.keys(0);
+        const at::Tensor at = at::arange(extent_).unsqueeze(0), now = lengths_.unsqueeze(1);
+        const at::Tensor hidden = window > 0 ? (at > now).logical_or(at <= now - window) : at > now;
+        mask = at::zeros(hidden.sizes(), keys.options().device(at::kCPU))
+                   .masked_fill(hidden, -std::numeric_limits<double>::infinity())
+                   .repeat_interleave(keys.size(1), 0)
+                   .unsqueeze(1)
+                   .to(keys.device());
+    }
+    return mask;
+}
+
+at::Tensor DecodeAttention::attend(AttentionLayer layer, const at::Tensor& query,
                                    const at::Tensor& key, const at::Tensor& value) {
     if (fits_row_kernels(query) && fits_row_kernels(key) && fits_row_kernels(value))
         return attend_by_rows(layer, query, key, value);
@@ -73,19 +82,19 @@ at::Tensor DecodeAttention::attend(std::int64_t layer, const at::Tensor& query,
             .narrow(0, 0, slots * heads)
             .narrow(1, 0, extent_);
     };
-    const at::Tensor keys = store(cache_.keys(layer), key);
-    const at::Tensor values = store(cache_.values(layer), value);
+    const at::Tensor keys = store(cache_.keys(layer.index), key);
+    const at::Tensor values = store(cache_.values(layer.index), value);
     // Query heads of one key head stand together: [slots * kv_heads, group, dim].
     const at::Tensor grouped = query.reshape({slots * heads, query.size(1) / heads, dim});
     at::Tensor scores = at::bmm(grouped, keys.transpose(1, 2));
-    scores = scores.mul_(1.0 / std::sqrt(static_cast<double>(dim))).add_(mask_);
+    scores = scores.mul_(1.0 / std::sqrt(static_cast<double>(dim))).add_(mask(layer.window));
     return at::bmm(scores.softmax(-1, at::kFloat).to(values.scalar_type()), values)
         .view({slots, -1});
 }
 
-at::Tensor DecodeAttention::attend_by_rows(std::int64_t layer, const at::Tensor& query,
+at::Tensor DecodeAttention::attend_by_rows(AttentionLayer layer, const at::Tensor& query,
                                            const at::Tensor& key, const at::Tensor& value) {
-    const at::Tensor &keys = cache_.keys(layer), &values = cache_.values(layer);
+    const at::Tensor &keys = cache_.keys(layer.index), &values = cache_.values(layer.index);
     const std::int64_t slots = query.size(0), kv_heads = key.size(1), dim = key.size(2);
     const std::int64_t group = query.size(1) / kv_heads, room = keys.size(2);
     const at::Tensor output = at::empty({slots, query.size(1) * dim}, query.options());
@@ -97,16 +106,18 @@ at::Tensor DecodeAttention::attend_by_rows(std::int64_t layer, const at::Tensor&
         for (std::int64_t i = begin; i < end; ++i) {
             const std::int64_t slot = i / kv_heads, head = i % kv_heads;
             const std::int64_t length = lengths_.data_ptr<std::int64_t>()[slot];
+            const std::int64_t hidden =
+                layer.window > 0 ? std::max<std::int64_t>(0, length + 1 - layer.window) : 0;
             float* cached_keys = keys.data_ptr<float>() + i * room * dim;
             float* cached_values = values.data_ptr<float>() + i * room * dim;
             std::copy_n(row(key, slot, head), dim, cached_keys + length * dim);
             std::copy_n(row(value, slot, head), dim, cached_values + length * dim);
             kernel::attend({.query = row(query, slot, head * group),
-                            .keys = cached_keys,
-                            .values = cached_values,
+                            .keys = cached_keys + hidden * dim,
+                            .values = cached_values + hidden * dim,
                             .group = static_cast<std::size_t>(group),
                             .dim = static_cast<std::size_t>(dim),
-                            .length = static_cast<std::size_t>(length) + 1,
+                            .length = static_cast<std::size_t>(length + 1 - hidden),
                             .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
                             .scores = scores.data(),
                             .output = output.data_ptr<float>() + i * group * dim});

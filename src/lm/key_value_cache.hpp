@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 namespace popalign {
@@ -38,7 +39,7 @@ class PrefillAttention final : public Attention {
           first_slot_(first_slot) {}
 
     at::Tensor positions() const override { return forest_attention_.positions(); }
-    at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+    at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
                       const at::Tensor& value) override;
 
   private:
@@ -56,18 +57,20 @@ class DecodeAttention final : public Attention {
                     std::int64_t extent);
 
     at::Tensor positions() const override { return lengths_; }
-    at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+    at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
                       const at::Tensor& value) override;
 
   private:
     /// Reads only what each slot holds.
-    at::Tensor attend_by_rows(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+    at::Tensor attend_by_rows(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
                               const at::Tensor& value);
+
+    const at::Tensor& mask(std::int64_t window);
 
     KeyValueCache& cache_;
     at::Tensor lengths_;  // [slots]
     at::Tensor rows_;     // [slots * kv_heads] of the cache as [slots * kv_heads * extent, dim]
-    at::Tensor mask_;     // [slots * kv_heads, 1, extent]
+    std::map<std::int64_t, at::Tensor> masks_;  // by window, [slots * kv_heads, 1, extent]
     std::int64_t extent_;
 };
 

@@ -1,22 +1,15 @@
+#include "lm/model_config_readers.hpp"
 #include "lm/model_files.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/lm/language_model.hpp>
-#include <popalign/store/gguf.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace popalign {
 namespace {
-
-constexpr std::string_view supported = "llama, qwen2";
-
-[[noreturn]] void refuse(const std::filesystem::path& path, std::string_view what) {
-    throw InputError(path.native(), fmt::format("{} is not supported (supported architectures: {})",
-                                                what, supported));
-}
 
 /// Shapes come from outside and decide allocations.
 ModelConfig checked(ModelConfig config, const std::filesystem::path& path) {
@@ -35,89 +28,50 @@ ModelConfig checked(ModelConfig config, const std::filesystem::path& path) {
     if (config.num_attention_heads % config.num_key_value_heads != 0 || config.head_dim % 2 != 0)
         throw InputError(path.native(),
                          "the attention heads do not divide into the key-value heads");
-    if (!(config.rope_theta > 0) || !(config.rms_norm_eps > 0))
-        throw InputError(path.native(), "rope_theta and rms_norm_eps must be positive");
+    for (const RotaryConfig& rotary : {config.rotary, config.local_rotary})
+        if (!(rotary.theta > 0) || !(rotary.factor > 0) ||
+            !(rotary.high_freq_factor > rotary.low_freq_factor))
+            throw InputError(path.native(), "its rotary embedding makes no sense");
+    if (!(config.rms_norm_eps > 0) || config.query_pre_attn_scalar < 0)
+        throw InputError(path.native(), "rms_norm_eps must be positive");
+    for (std::int64_t window : config.windows)
+        if (window < 0)
+            throw InputError(path.native(), "sliding_window is below 0");
     return config;
 }
 
-ModelConfig from_gguf(const GgufFile& file) {
-    const std::filesystem::path& path = file.path();
-    ModelConfig config;
-    config.architecture = file.text("general.architecture").value_or("(none)");
-    if (config.architecture != "llama" && config.architecture != "qwen2")
-        refuse(path, fmt::format("architecture '{}'", config.architecture));
-    const auto key = [&](std::string_view name) {
-        return fmt::format("{}.{}", config.architecture, name);
-    };
-    const auto integer = [&](std::string_view name) {
-        if (const auto value = file.integer(key(name)))
-            return *value;
-        throw InputError(path.native(), fmt::format("no '{}' in the metadata", key(name)));
-    };
-    const TensorView* embedding = file.find("token_embd.weight");
-    if (embedding == nullptr || embedding->shape.size() != 2)
-        throw InputError(path.native(), "no tensor 'token_embd.weight'; is it a language model?");
-    if (file.find("rope_freqs.weight") != nullptr ||
-        file.text(key("rope.scaling.type")).value_or("none") != "none")
-        refuse(path, "rotary scaling");
-    config.vocab_size = embedding->shape[0];
-    config.hidden_size = integer("embedding_length");
-    config.intermediate_size = integer("feed_forward_length");
-    config.num_hidden_layers = integer("block_count");
-    config.num_attention_heads = integer("attention.head_count");
-    config.num_key_value_heads =
-        file.integer(key("attention.head_count_kv")).value_or(config.num_attention_heads);
-    config.head_dim = file.integer(key("attention.key_length"))
-                          .value_or(config.num_attention_heads > 0
-                                        ? config.hidden_size / config.num_attention_heads
-                                        : 0);
-    config.max_position_embeddings = integer("context_length");
-    config.rope_theta = file.number(key("rope.freq_base")).value_or(10000.0);
-    config.rms_norm_eps = file.number(key("attention.layer_norm_rms_epsilon")).value_or(1e-5);
-    config.tie_word_embeddings = file.find("output.weight") == nullptr;
-    config.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
-    return checked(config, path);
-}
-
-ModelConfig from_json(const std::filesystem::path& path, const nlohmann::json& json) {
-    ModelConfig config;
-    config.architecture = json.at("model_type").get<std::string>();
-    if (config.architecture != "llama" && config.architecture != "qwen2")
-        refuse(path, fmt::format("model_type '{}'", config.architecture));
-    if (json.value("hidden_act", "silu") != "silu")
-        refuse(path, "an activation other than silu");
-    if (json.value("mlp_bias", false) ||
-        (config.architecture == "llama" && json.value("attention_bias", false)))
-        refuse(path, "a llama with biases");
-    if (json.value("use_sliding_window", false))
-        refuse(path, "sliding-window attention");
-    const auto rope = json.value("rope_parameters", nlohmann::json::object());
-    const auto scaling = json.contains("rope_scaling") && json["rope_scaling"].is_object()
-                             ? json["rope_scaling"]
-                             : rope;
-    const std::string kind = scaling.value("rope_type", scaling.value("type", "default"));
-    if (kind != "default")
-        refuse(path, fmt::format("rotary scaling '{}'", kind));
-    config.vocab_size = json.at("vocab_size");
-    config.hidden_size = json.at("hidden_size");
-    config.intermediate_size = json.at("intermediate_size");
-    config.num_hidden_layers = json.at("num_hidden_layers");
-    config.num_attention_heads = json.at("num_attention_heads");
-    config.num_key_value_heads = json.value("num_key_value_heads", config.num_attention_heads);
-    const auto head_dim = json.find("head_dim");
-    config.head_dim =
-        head_dim != json.end() && head_dim->is_number()
-            ? head_dim->get<std::int64_t>()
-            : config.hidden_size / std::max<std::int64_t>(config.num_attention_heads, 1);
-    config.max_position_embeddings = json.value("max_position_embeddings", std::int64_t{2048});
-    config.rope_theta = json.value("rope_theta", rope.value("rope_theta", 10000.0));
-    config.rms_norm_eps = json.value("rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = json.value("tie_word_embeddings", false);
-    config.attention_bias = config.architecture == "qwen2";
-    return checked(config, path);
-}
-
 }  // namespace
+
+void refuse_model(const std::filesystem::path& path, std::string_view what) {
+    throw InputError(path.native(),
+                     fmt::format("{} is not supported (supported architectures: llama, mistral, "
+                                 "qwen2, qwen3, gemma3)",
+                                 what));
+}
+
+ModelConfig architecture_defaults(const std::filesystem::path& path, const std::string& name) {
+    ModelConfig config;
+    config.architecture = name;
+    if (name == "gemma3_text") {
+        config.activation = ModelConfig::Activation::gelu_tanh;
+        config.rotary.theta = 1e6;
+        config.query_key_norm = config.output_norms = true;
+        config.norm_offset = 1;
+    } else if (name == "qwen3") {
+        config.query_key_norm = true;
+    } else if (name != "llama" && name != "mistral" && name != "qwen2") {
+        refuse_model(path, fmt::format("architecture '{}'", name));
+    }
+    return config;
+}
+
+std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t window,
+                                              std::int64_t period) {
+    std::vector<std::int64_t> windows(static_cast<std::size_t>(layers), window);
+    for (std::int64_t i = period - 1; i >= 0 && i < layers; i += period)
+        windows[static_cast<std::size_t>(i)] = 0;
+    return windows;
+}
 
 bool is_gguf(const std::filesystem::path& path) {
     if (!std::filesystem::exists(path))
@@ -135,13 +89,13 @@ nlohmann::json read_json_file(const std::filesystem::path& path) {
 
 ModelConfig load_model_config(const std::filesystem::path& path) {
     if (is_gguf(path))
-        return from_gguf(GgufFile(path));
+        return checked(model_config_from_gguf(GgufFile(path)), path);
     const auto file = path / "config.json";
     if (!std::filesystem::exists(file))
         throw InputError(path.native(),
                          "no config.json in it; give an HF directory or a GGUF file");
     try {
-        return from_json(file, read_json_file(file));
+        return checked(model_config_from_json(file, read_json_file(file)), file);
     } catch (const nlohmann::json::exception& error) {
         throw InputError(file.native(), fmt::format("a member is missing or of the wrong type ({})",
                                                     error.what()));

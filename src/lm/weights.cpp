@@ -17,17 +17,22 @@ namespace popalign {
 namespace {
 
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight".
-std::string gguf_name(const std::string& name) {
-    static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> parts{
+std::string gguf_name(const std::string& name, const ModelConfig& config) {
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> parts{
         {{"self_attn.q_proj", "attn_q"},
          {"self_attn.k_proj", "attn_k"},
          {"self_attn.v_proj", "attn_v"},
          {"self_attn.o_proj", "attn_output"},
+         {"self_attn.q_norm", "attn_q_norm"},
+         {"self_attn.k_norm", "attn_k_norm"},
          {"mlp.gate_proj", "ffn_gate"},
          {"mlp.up_proj", "ffn_up"},
          {"mlp.down_proj", "ffn_down"},
-         {"post_attention_layernorm", "ffn_norm"},
+         {"pre_feedforward_layernorm", "ffn_norm"},
          {"input_layernorm", "attn_norm"}}};
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 2> output_norms{
+        {{"post_attention_layernorm", "post_attention_norm"},
+         {"post_feedforward_layernorm", "post_ffw_norm"}}};
     if (name == "model.embed_tokens.weight")
         return "token_embd.weight";
     if (name == "model.norm.weight")
@@ -37,10 +42,16 @@ std::string gguf_name(const std::string& name) {
     constexpr std::string_view layers = "model.layers.";
     const auto dot = name.find('.', layers.size());
     const std::string rest = name.substr(dot + 1);
+    const auto translate = [&](std::string_view hf, std::string_view gguf) {
+        return fmt::format("blk.{}.{}{}", name.substr(layers.size(), dot - layers.size()), gguf,
+                           rest.substr(hf.size()));
+    };
+    for (const auto& [hf, gguf] : output_norms)
+        if (rest.starts_with(hf))
+            return translate(hf, config.output_norms ? gguf : "ffn_norm");
     for (const auto& [hf, gguf] : parts)
         if (rest.starts_with(hf))
-            return fmt::format("blk.{}.{}{}", name.substr(layers.size(), dot - layers.size()), gguf,
-                               rest.substr(hf.size()));
+            return translate(hf, gguf);
     throw Error("no GGUF name is known for parameter '" + name + "'");
 }
 
@@ -91,13 +102,20 @@ CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
     const ModelConfig& config = model.config();
     if (!is_gguf(path)) {
         const SafetensorsModel file(path);
-        for (auto& [name, tensor] : model.parameters())
-            assign(path, file.find(name), name, tensor);
+        for (auto& [name, tensor] : model.parameters()) {
+            const TensorView* view = file.find(name);
+            if (view == nullptr)  // a model of text and images
+                view = file.find("language_model." + name);
+            assign(path, view, name, tensor);
+        }
         return model;
     }
     const GgufFile file(path);
     for (auto& [name, tensor] : model.parameters()) {
-        assign(path, file.find(gguf_name(name)), gguf_name(name), tensor);
+        const std::string stored = gguf_name(name, config);
+        assign(path, file.find(stored), stored, tensor);
+        if (name.ends_with("norm.weight"))
+            tensor.sub_(config.norm_offset);  // GGUF has it added already
         if (config.architecture != "llama")
             continue;
         if (name.find("self_attn.q_proj") != std::string::npos)

@@ -5,23 +5,51 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace popalign {
 
-/// Shape of a decoder-only transformer; names as in HF's config.json.
+/// Rotary embedding (Su et al. 2021) and the scaling that stretches it to longer texts; names as in
+/// HF's `rope_parameters`.
+struct RotaryConfig {
+    enum class Scaling { none, linear, llama3 };
+    double theta = 10000.0;
+    Scaling scaling = Scaling::none;
+    double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
+    std::int64_t original_max_position_embeddings = 8192;
+
+    bool operator==(const RotaryConfig&) const = default;
+};
+
+/// Shape of a decoder-only transformer; names as in HF's config.json. What tells the architectures
+/// apart is data here: the forward pass asks for no name.
 struct ModelConfig {
-    std::string architecture;  ///< "llama" or "qwen2"
+    enum class Activation { silu, gelu_tanh };
+
+    std::string architecture;  ///< "llama", "mistral", "qwen2", "qwen3" or "gemma3_text"
     std::int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
     std::int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
     std::int64_t max_position_embeddings = 0;
-    double rope_theta = 10000.0, rms_norm_eps = 1e-5;
+    double rms_norm_eps = 1e-5;
     bool tie_word_embeddings = false, attention_bias = false;
+    Activation activation = Activation::silu;
+    /// Of each layer: tokens that a token sees, itself included; 0: all. Empty: 0 everywhere.
+    std::vector<std::int64_t> windows = {};
+    RotaryConfig rotary = {}, local_rotary = {};  ///< of layers without and with a window
+    bool query_key_norm = false;                  ///< each head's query and key are normalised
+    bool output_norms = false;   ///< attention and feed-forward are normalised behind them as well
+    double norm_offset = 0;      ///< added to every norm's weight
+    double embedding_scale = 1;  ///< of the embeddings that go in
+    double query_pre_attn_scalar = 0;  ///< scores are scaled by its root's inverse; 0: head_dim
 
+    std::int64_t window(std::size_t layer) const { return windows.empty() ? 0 : windows[layer]; }
     std::int64_t parameter_count() const noexcept;
+    bool operator==(const ModelConfig&) const = default;
 };
 
 /// Token segments that continue each other, packed without padding: a forest in which every token
@@ -41,6 +69,12 @@ struct SegmentForest {
     std::size_t add(std::span<const TokenId> tokens, std::optional<std::size_t> parent = {});
 };
 
+/// The layer that attends.
+struct AttentionLayer {
+    std::int64_t index = 0;
+    std::int64_t window = 0;  ///< tokens that a token sees, itself included; 0: all
+};
+
 /// How the rows of a forward pass see each other; the only thing in which training, scoring and
 /// decoding differ.
 class Attention {
@@ -50,7 +84,7 @@ class Attention {
     virtual at::Tensor positions() const = 0;
     /// `query` [rows, heads, head_dim], `key` and `value` [rows, kv_heads, head_dim], rotated
     /// already; returns [rows, heads * head_dim].
-    virtual at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+    virtual at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
                               const at::Tensor& value) = 0;
 };
 
@@ -59,17 +93,17 @@ class ForestAttention final : public Attention {
   public:
     explicit ForestAttention(const SegmentForest& forest) : forest_(forest) {}
     at::Tensor positions() const override;
-    at::Tensor attend(std::int64_t layer, const at::Tensor& query, const at::Tensor& key,
+    at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
                       const at::Tensor& value) override;
 
     /// All that segment `index` sees, its own rows last: [tokens, kv_heads, head_dim].
     at::Tensor visible(std::size_t index, const at::Tensor& rows) const;
 
   private:
-    at::Tensor mask(std::size_t index, const at::Tensor& like);
+    at::Tensor mask(std::size_t index, std::int64_t window, const at::Tensor& like);
 
     const SegmentForest& forest_;
-    std::vector<at::Tensor> masks_;  ///< of segments with ancestors, equal for all layers
+    std::map<std::pair<std::size_t, std::int64_t>, at::Tensor> masks_;  ///< by segment and window
 };
 
 enum class Arithmetic;
@@ -106,12 +140,14 @@ class CausalLm {
 
   private:
     struct Layer {
-        at::Tensor input_norm, q, k, v, o, q_bias, k_bias, v_bias, post_norm, gate, up, down;
+        at::Tensor input_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm;
+        at::Tensor mlp_norm, gate, up, down, attention_output_norm, mlp_output_norm;
         at::Tensor qkv, qkv_bias, gate_up;  ///< packed; their parts are gone
     };
     struct Heads {
         at::Tensor query, key, value;  ///< [rows, heads, head_dim]
     };
+    at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight) const;
     Heads project(const Layer& layer, const at::Tensor& x) const;
     at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
 

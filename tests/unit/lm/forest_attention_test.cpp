@@ -16,7 +16,7 @@ at::Tensor run(const CausalLm& model, const SegmentForest& forest) {
 }
 
 TEST(ForestAttention, PackedEqualsOneSequenceAtATime) {
-    for (const char* architecture : {"llama", "qwen2"}) {
+    for (const char* architecture : test::architectures) {
         const CausalLm model = make_tiny_model(architecture, 1, at::kDouble);
         const auto prompt = random_tokens(7, 1), chosen = random_tokens(5, 2),
                    rejected = random_tokens(3, 3), other = random_tokens(4, 4);
@@ -58,7 +58,7 @@ TEST(ForestAttention, TheFutureIsHidden) {
 }
 
 TEST(CausalLm, CountsItsParameters) {
-    for (const char* architecture : {"llama", "qwen2"}) {
+    for (const char* architecture : test::architectures) {
         const CausalLm model = make_tiny_model(architecture, 3);
         std::int64_t count = 0;
         for (const auto& [name, tensor] : model.parameters())

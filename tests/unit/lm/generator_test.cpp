@@ -42,7 +42,7 @@ std::vector<GeneratedTokens> generate(const CausalLm& model,
 }
 
 TEST(Generator, BatchedEqualsOneAtATime) {
-    for (const char* architecture : {"llama", "qwen2"}) {
+    for (const char* architecture : test::architectures) {
         const CausalLm model = make_tiny_model(architecture, 5);
         const auto requests = make_requests(23);
         const auto together = generate(model, requests, {{}, 5, false});

@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 namespace popalign::test {
 
 CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
@@ -20,6 +22,26 @@ CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
     config.max_position_embeddings = 256;
     config.tie_word_embeddings = architecture == "llama";
     config.attention_bias = architecture == "qwen2";
+    config.query_key_norm = architecture == "qwen3" || architecture == "gemma3_text";
+    if (architecture == "mistral")
+        config.windows = {5, 5};
+    if (architecture == "llama") {
+        config.rotary.scaling = RotaryConfig::Scaling::llama3;
+        config.rotary.factor = 4;
+        config.rotary.original_max_position_embeddings = 16;
+    }
+    config.local_rotary = config.rotary;
+    if (architecture == "gemma3_text") {
+        config.activation = ModelConfig::Activation::gelu_tanh;
+        config.windows = {5, 0};
+        config.local_rotary.theta = 100;
+        config.rotary.scaling = RotaryConfig::Scaling::linear;
+        config.rotary.factor = 4;
+        config.output_norms = true;
+        config.norm_offset = 1;
+        config.embedding_scale = std::sqrt(32.0);
+        config.query_pre_attn_scalar = 5;
+    }
     CausalLm model(config, dtype, at::kCPU);
     for (auto& [name, tensor] : model.parameters()) {
         const RandomStream stream(seed, name, "weights");

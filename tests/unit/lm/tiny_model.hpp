@@ -6,6 +6,10 @@
 
 namespace popalign::test {
 
+/// Each has something that the others have not. Windows are shorter than the tests' sequences.
+inline constexpr const char* architectures[] = {"llama", "mistral", "qwen2", "qwen3",
+                                                "gemma3_text"};
+
 /// A transformer of two layers with random weights, large enough that its answers vary.
 CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
                          at::ScalarType dtype = at::kFloat);

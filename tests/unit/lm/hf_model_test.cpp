@@ -1,0 +1,50 @@
+#include "support/temporary_directory.hpp"
+#include "unit/lm/tiny_model.hpp"
+#include "unit/lm/tiny_tokenizer.hpp"
+
+#include <popalign/lm/language_model.hpp>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace popalign {
+namespace {
+
+TEST(HfModel, WhatIsSavedIsWhatIsLoaded) {
+    const test::TemporaryDirectory directory;
+    const ModelFrontEnd front_end{
+        Tokenizer::from_json_text(test::tiny_tokenizer({}).dump(), "test"), std::nullopt, {0}};
+    for (const char* architecture : test::architectures) {
+        CausalLm model = test::make_tiny_model(architecture, 4);
+        save_hf_model(directory / architecture, model, front_end, "{}");
+        const CausalLm loaded =
+            load_causal_lm(directory / architecture, at::kFloat, at::Device(at::kCPU));
+        EXPECT_EQ(loaded.config(), model.config()) << architecture;
+        ASSERT_EQ(loaded.parameters().size(), model.parameters().size());
+        for (std::size_t i = 0; i < model.parameters().size(); ++i)
+            EXPECT_TRUE(at::equal(loaded.parameters()[i].tensor, model.parameters()[i].tensor))
+                << model.parameters()[i].name;
+    }
+}
+
+TEST(PackedModel, AnswersAsThePlainOne) {
+    const auto tokens = test::random_tokens(40, 9);
+    for (const char* architecture : test::architectures) {
+        CausalLm model = test::make_tiny_model(architecture, 4);
+        SegmentForest forest;
+        forest.add(tokens);
+        const auto logits = [&] {
+            ForestAttention attention(forest);
+            return model.logits(model.hidden_states(
+                at::tensor(at::ArrayRef<std::int64_t>(forest.tokens)), attention));
+        };
+        const at::Tensor plain = logits();
+        model.pack();
+        EXPECT_TRUE(at::allclose(logits(), plain, 1e-4, 1e-4)) << architecture;
+    }
+}
+
+}  // namespace
+}  // namespace popalign
