@@ -42,8 +42,15 @@ std::optional<std::string> printable_to_bytes(std::string_view token) {
 }
 
 void BpeModel::add_token(const std::string& bytes, TokenId id) {
-    if (bytes.size() == 1)
-        byte_tokens_[static_cast<unsigned char>(bytes.front())] = id;
+    if (options_.units == Units::characters) {
+        std::size_t end = 0;
+        if (!bytes.empty())
+            next_code_point(bytes, end);
+        if (end > 0 && end == bytes.size())
+            characters_[bytes] = id;
+    } else if (bytes.size() == 1) {
+        add_byte_token(static_cast<unsigned char>(bytes.front()), id);
+    }
     if (options_.whole_words_first)
         whole_words_[bytes] = id;
 }
@@ -63,25 +70,51 @@ void BpeModel::encode(std::string_view word, Scratch& scratch, std::vector<Token
             ids.push_back(found->second);
             return;
         }
-    split_into_bytes(word, scratch);
+    split_into_units(word, scratch);
     merge_all(scratch);
     for (const auto& symbol : scratch.symbols)
         if (!symbol.removed)
             ids.push_back(symbol.token);
 }
 
-void BpeModel::split_into_bytes(std::string_view word, Scratch& scratch) const {
+std::span<const TokenId> BpeModel::find_unit(std::string_view unit,
+                                             std::array<TokenId, 4>& room) const {
+    if (options_.units == Units::characters) {
+        if (const auto found = characters_.find(std::string(unit)); found != characters_.end()) {
+            room[0] = found->second;
+            return {room.data(), 1};
+        }
+        if (!options_.byte_fallback)
+            return {};
+    }
+    for (std::size_t i = 0; i < unit.size(); ++i) {
+        room[i] = byte_tokens_[static_cast<unsigned char>(unit[i])];
+        if (room[i] < 0)
+            return {};
+    }
+    return {room.data(), unit.size()};
+}
+
+void BpeModel::split_into_units(std::string_view word, Scratch& scratch) const {
     auto& symbols = scratch.symbols;
     symbols.clear();
+    const auto push = [&](TokenId token) {
+        const auto index = std::ssize(symbols);
+        symbols.push_back({token, false, index - 1, index + 1});
+    };
     bool after_unknown = false;
-    for (char byte : word) {
-        const TokenId known = byte_tokens_[static_cast<unsigned char>(byte)];
-        const bool unknown = known < 0;
-        if (!unknown || (options_.unknown && !(after_unknown && options_.fuse_unknown))) {
-            const auto index = std::ssize(symbols);
-            symbols.push_back({unknown ? *options_.unknown : known, false, index - 1, index + 1});
-        }
-        after_unknown = unknown;
+    std::array<TokenId, 4> room{};
+    for (std::size_t begin = 0, end = 0; begin < word.size(); begin = end) {
+        if (options_.units == Units::characters)
+            next_code_point(word, end);
+        else
+            ++end;
+        const auto tokens = find_unit(word.substr(begin, end - begin), room);
+        for (TokenId token : tokens)
+            push(token);
+        if (tokens.empty() && options_.unknown && !(after_unknown && options_.fuse_unknown))
+            push(*options_.unknown);
+        after_unknown = tokens.empty();
     }
     if (!symbols.empty())
         symbols.back().next = -1;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,13 +13,16 @@
 
 namespace popalign {
 
-/// Byte-level byte-pair encoding. Tokens are given by their bytes, not in the printable alphabet
-/// that files use for them (`printable_to_bytes`).
+/// Byte-pair encoding that begins with bytes, or with characters. Tokens are given by their bytes,
+/// not in the printable alphabet that byte-level files use for them (`printable_to_bytes`).
 class BpeModel {
   public:
+    enum class Units { bytes, characters };
     struct Options {
+        Units units = Units::bytes;
+        bool byte_fallback = false;  ///< a character that is no token becomes its bytes' tokens
         std::optional<TokenId>
-            unknown;                ///< for bytes that are no token; without one they are dropped
+            unknown;                ///< for units that are no token; without one they are dropped
         bool fuse_unknown = false;  ///< neighbouring unknown bytes become one token
         bool whole_words_first = false;  ///< a word that is a token is not merged ("ignore_merges")
     };
@@ -26,6 +30,8 @@ class BpeModel {
     explicit BpeModel(const Options& options) : options_(options) { byte_tokens_.fill(-1); }
 
     void add_token(const std::string& bytes, TokenId id);
+    /// The token of one byte, for `byte_fallback`.
+    void add_byte_token(unsigned char byte, TokenId id) { byte_tokens_[byte] = id; }
     /// Merges rank in the order in which they are added; a repeated pair takes the last rank.
     void add_merge(TokenId left, TokenId right, TokenId result);
 
@@ -58,13 +64,16 @@ class BpeModel {
     };
 
     const Merge* find_merge(TokenId left, TokenId right) const;
-    void split_into_bytes(std::string_view word, Scratch& scratch) const;
+    void split_into_units(std::string_view word, Scratch& scratch) const;
+    /// Tokens of one unit: one, those of its bytes, or none.
+    std::span<const TokenId> find_unit(std::string_view unit, std::array<TokenId, 4>& room) const;
     void merge_all(Scratch& scratch) const;
     void push_candidate(Scratch& scratch, std::ptrdiff_t left) const;
 
     Options options_;
     std::array<TokenId, 256> byte_tokens_;
     std::unordered_map<std::uint64_t, Merge> merges_;
+    std::unordered_map<std::string, TokenId> characters_;
     std::unordered_map<std::string, TokenId> whole_words_;
     std::uint32_t merge_count_ = 0;
 };

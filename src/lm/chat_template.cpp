@@ -66,7 +66,8 @@ std::vector<TokenId> encode_pieces(const Tokenizer& tokenizer,
     std::vector<TokenId> ids;
     std::string text;
     const auto encode_text = [&] {
-        const auto encoded = tokenizer.encode(text);
+        const auto encoded = tokenizer.encode(
+            text, ids.empty() ? TextPosition::beginning : TextPosition::continuation);
         ids.insert(ids.end(), encoded.begin(), encoded.end());
         text.clear();
     };

@@ -17,25 +17,32 @@ constexpr const char* gpt2_pattern =
 
 }  // namespace
 
-PreTokenizer::PreTokenizer(const nlohmann::json& description) {
-    add_step(description, 0);
-    if (!byte_level_)
-        throw UsageError("a pre-tokenizer that does not end with ByteLevel is not supported");
+PreTokenizer::PreTokenizer(const nlohmann::json& description, BpeModel::Units units,
+                           const Normalizer& normalizer) {
+    if (!description.is_null())
+        add_step(description, normalizer, 0);
+    if (byte_level_ != (units == BpeModel::Units::bytes))
+        throw UsageError(
+            "a pre-tokenizer and a decoder of which only one is ByteLevel are not "
+            "supported");
 }
 
-void PreTokenizer::add_step(const nlohmann::json& description, int depth) {
+void PreTokenizer::add_step(const nlohmann::json& description, const Normalizer& normalizer,
+                            int depth) {
     if (depth > 4)
         throw UsageError("pre-tokenizers are nested too deeply");
-    if (byte_level_)
-        throw UsageError("a pre-tokenizer after ByteLevel is not supported");
+    if (byte_level_ || metaspace_)
+        throw UsageError("a pre-tokenizer after ByteLevel or Metaspace is not supported");
     const auto type = description.at("type").get<std::string>();
     if (type == "Sequence") {
         for (const auto& step : description.at("pretokenizers"))
-            add_step(step, depth + 1);
+            add_step(step, normalizer, depth + 1);
     } else if (type == "Digits") {
         steps_.emplace_back(Digits{description.value("individual_digits", false)});
     } else if (type == "Split") {
-        add_split(description);
+        add_split(description, normalizer);
+    } else if (type == "Metaspace") {
+        add_metaspace(description);
     } else if (type == "ByteLevel") {
         if (description.at("add_prefix_space").get<bool>())
             throw UsageError("ByteLevel with add_prefix_space is not supported");
@@ -47,8 +54,30 @@ void PreTokenizer::add_step(const nlohmann::json& description, int depth) {
     }
 }
 
-void PreTokenizer::add_split(const nlohmann::json& description) {
+void PreTokenizer::add_metaspace(const nlohmann::json& description) {
+    if (!steps_.empty() || description.value("split", true))
+        throw UsageError("Metaspace that splits is not supported");
+    metaspace_ = Metaspace{description.at("replacement").get<std::string>(),
+                           description.value("prepend_scheme", "always")};
+    const auto& scheme = metaspace_->prepend_scheme;
+    if (scheme != "always" && scheme != "first" && scheme != "never")
+        throw UsageError(fmt::format("Metaspace's prepend_scheme '{}' is not known", scheme));
+}
+
+std::string PreTokenizer::mark_spaces(const std::string& text, TextPosition position) const {
+    std::string marked = replace_all(text, " ", metaspace_->replacement);
+    const bool prepend =
+        metaspace_->prepend_scheme == "always" ||
+        (metaspace_->prepend_scheme == "first" && position == TextPosition::beginning);
+    if (prepend && !marked.empty() && !marked.starts_with(metaspace_->replacement))
+        marked.insert(0, metaspace_->replacement);
+    return marked;
+}
+
+void PreTokenizer::add_split(const nlohmann::json& description, const Normalizer& normalizer) {
     const auto& pattern = description.at("pattern");
+    if (pattern.contains("String") && normalizer.removes(pattern["String"].get<std::string>()))
+        return;  // there is nothing left to split by
     if (!pattern.contains("Regex"))
         throw UsageError("pre-tokenizer 'Split' by anything but a Regex is not supported");
     const auto behavior = description.at("behavior").get<std::string>();

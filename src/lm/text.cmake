@@ -9,7 +9,9 @@ popalign_module(
           chat_template_jinja_parser.cpp
           chat_template_jinja_render.cpp
           chat_template_recognition.cpp
+          normalizer.cpp
           pre_tokenizer.cpp
+          sentence_pieces.cpp
           split_regex.cpp
           tokenizer.cpp
           tokenizer_from_gguf.cpp

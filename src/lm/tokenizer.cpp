@@ -8,46 +8,85 @@
 namespace popalign {
 namespace {
 
-void encode_text(const Tokenizer::Tables& tables, std::string_view text, BpeModel::Scratch& scratch,
-                 std::vector<TokenId>& ids) {
+void encode_words(const Tokenizer::Tables& tables, std::string_view text,
+                  BpeModel::Scratch& scratch, std::vector<TokenId>& ids) {
+    for (std::string_view word : tables.pre_tokenizer.split(text))
+        tables.bpe.encode(word, scratch, ids);
+}
+
+void encode_text(const Tokenizer::Tables& tables, std::string_view text, TextPosition position,
+                 BpeModel::Scratch& scratch, std::vector<TokenId>& ids) {
     for (const auto& section : tables.normalized_matcher.split(text)) {
-        if (section.token) {
+        if (section.token)
             ids.push_back(*section.token);
-            continue;
-        }
-        for (std::string_view word : tables.pre_tokenizer.split(section.text))
-            tables.bpe.encode(word, scratch, ids);
+        else if (tables.pre_tokenizer.marks_spaces())
+            encode_words(tables,
+                         tables.pre_tokenizer.mark_spaces(std::string(section.text), position),
+                         scratch, ids);
+        else
+            encode_words(tables, section.text, scratch, ids);
+        position = TextPosition::continuation;
     }
 }
 
 enum class SpecialTokens { keep, leave_out };
 
+/// Joins tokens of bytes to characters; bytes that make none come out as U+FFFD each, as
+/// `tokenizers` has it.
+class ByteRun {
+  public:
+    void add(const std::string& byte) { bytes_ += byte; }
+    void flush(std::string& text) {
+        if (repair_utf8(bytes_) == bytes_) {
+            text += bytes_;
+        } else {
+            for (std::size_t i = 0; i < bytes_.size(); ++i)
+                text += "\xEF\xBF\xBD";
+        }
+        bytes_.clear();
+    }
+
+  private:
+    std::string bytes_;
+};
+
 std::string decode_tokens(const Tokenizer::Tables& tables, std::span<const TokenId> tokens,
                           SpecialTokens special) {
-    std::string bytes;
+    std::string text;
+    ByteRun run;
     for (TokenId token : tokens) {
         // Negative ids become large indices, which no token has.
         const auto index = static_cast<std::size_t>(token);
-        if (index < tables.bytes.size() &&
-            (special == SpecialTokens::keep || !tables.special[index]))
-            bytes += tables.bytes[index];
+        if (index >= tables.bytes.size() ||
+            (special == SpecialTokens::leave_out && tables.special[index]))
+            continue;
+        if (index < tables.single_bytes.size() && tables.single_bytes[index]) {
+            run.add(tables.bytes[index]);
+        } else {
+            run.flush(text);
+            text += tables.bytes[index];
+        }
     }
-    return repair_utf8(bytes);
+    run.flush(text);
+    std::size_t spaces = 0;
+    while (spaces < tables.strip && spaces < text.size() && text[spaces] == ' ')
+        ++spaces;
+    return repair_utf8(std::string_view(text).substr(spaces));
 }
 
 }  // namespace
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
+std::vector<TokenId> Tokenizer::encode(std::string_view text, TextPosition position) const {
     const std::string repaired = repair_utf8(text);
     BpeModel::Scratch scratch;
     std::vector<TokenId> ids;
     for (const auto& section : tables_->raw_matcher.split(repaired)) {
         if (section.token)
             ids.push_back(*section.token);
-        else if (tables_->compose)
-            encode_text(*tables_, compose_nfc(std::string(section.text)), scratch, ids);
         else
-            encode_text(*tables_, section.text, scratch, ids);
+            encode_text(*tables_, tables_->normalizer.apply(std::string(section.text)), position,
+                        scratch, ids);
+        position = TextPosition::continuation;
     }
     return ids;
 }

@@ -1,3 +1,4 @@
+#include "lm/sentence_pieces.hpp"
 #include "lm/tokenizer_from_json.hpp"
 #include "lm/unicode.hpp"
 
@@ -7,6 +8,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <map>
 #include <vector>
 
@@ -123,22 +125,11 @@ json added_tokens(const std::vector<std::string>& tokens, const std::vector<std:
     return added;
 }
 
-json tokenizer_json(const GgufFile& file) {
-    if (const auto model = file.text("tokenizer.ggml.model").value_or("none"); model != "gpt2")
-        throw UsageError(fmt::format(
-            "tokenizer model '{}' is not supported; known is gpt2 (byte-level BPE)", model));
+/// `normalizer`, `pre_tokenizer`, `decoder` and `model` of a byte-level tokenizer.
+json byte_level_members(const GgufFile& file, json vocabulary) {
     const Family& family = find_family(file.text("tokenizer.ggml.pre").value_or("default"));
-    const auto& tokens = file.texts("tokenizer.ggml.tokens");
-    if (tokens.empty())
-        throw UsageError("the file holds no tokens");
-    const auto types = token_types(file, tokens.size());
-    return {{"version", "1.0"},
-            {"truncation", nullptr},
-            {"padding", nullptr},
-            {"added_tokens", added_tokens(tokens, types)},
-            {"normalizer", family.compose ? json{{"type", "NFC"}} : json()},
+    return {{"normalizer", family.compose ? json{{"type", "NFC"}} : json()},
             {"pre_tokenizer", pre_tokenizer(family)},
-            {"post_processor", nullptr},
             {"decoder", byte_level(true)},
             {"model",
              {{"type", "BPE"},
@@ -149,8 +140,41 @@ json tokenizer_json(const GgufFile& file) {
               {"fuse_unk", false},
               {"byte_fallback", false},
               {"ignore_merges", family.whole_words_first},
-              {"vocab", vocabulary(tokens, types)},
+              {"vocab", std::move(vocabulary)},
               {"merges", file.texts("tokenizer.ggml.merges")}}}};
+}
+
+json sentence_piece_members(const GgufFile& file, json vocabulary) {
+    constexpr std::size_t longest_piece = 1024;
+    SentencePieces pieces{file.texts("tokenizer.ggml.tokens"),
+                          file.numbers("tokenizer.ggml.scores"),
+                          file.integer("tokenizer.ggml.add_space_prefix").value_or(1) != 0};
+    if (pieces.scores.size() != pieces.pieces.size())
+        throw UsageError(fmt::format("there are {} tokens but {} scores", pieces.pieces.size(),
+                                     pieces.scores.size()));
+    for (std::size_t id = 0; id < pieces.pieces.size(); ++id)
+        if (!std::isfinite(pieces.scores[id]) || pieces.pieces[id].size() > longest_piece)
+            throw UsageError(fmt::format("token {} has no score or is too long", id));
+    return sentence_piece_members(pieces, std::move(vocabulary));
+}
+
+json tokenizer_json(const GgufFile& file) {
+    const auto model = file.text("tokenizer.ggml.model").value_or("none");
+    if (model != "gpt2" && model != "llama")
+        throw UsageError(
+            fmt::format("tokenizer model '{}' is not supported; known are gpt2 "
+                        "(byte-level BPE) and llama (SentencePiece BPE)",
+                        model));
+    const auto& tokens = file.texts("tokenizer.ggml.tokens");
+    if (tokens.empty())
+        throw UsageError("the file holds no tokens");
+    const auto types = token_types(file, tokens.size());
+    json result = model == "gpt2" ? byte_level_members(file, vocabulary(tokens, types))
+                                  : sentence_piece_members(file, vocabulary(tokens, types));
+    result["version"] = "1.0";
+    result["truncation"] = result["padding"] = result["post_processor"] = nullptr;
+    result["added_tokens"] = added_tokens(tokens, types);
+    return result;
 }
 
 std::optional<TokenId> named_token(const GgufFile& file, std::string_view key,

@@ -1,7 +1,5 @@
 #include "lm/tokenizer_from_json.hpp"
 
-#include "lm/unicode.hpp"
-
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
@@ -10,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace popalign {
@@ -25,27 +24,54 @@ bool is_default(const json& object, const char* key) {
            *found == 0.0;
 }
 
-bool read_normalizer(const json& description, int depth = 0) {
-    if (description.is_null())
-        return false;
-    if (depth > 4)
-        throw UsageError("normalizers are nested too deeply");
+/// What a tokenizer.json says of the way from tokens to text.
+struct Decoder {
+    BpeModel::Units units = BpeModel::Units::characters;
+    std::string mark, space;  ///< `mark` in a token stands for `space`
+    std::size_t strip = 0;
+};
+
+void add_decoder_step(const json& step, Decoder& decoder) {
+    const auto type = step.at("type").get<std::string>();
+    if (type == "Replace" && step.at("pattern").contains("String") &&
+        step["pattern"]["String"] != "") {
+        decoder.mark = step["pattern"]["String"];
+        decoder.space = step.at("content");
+    } else if (type == "Strip" && step.at("content") == " " && step.at("stop") == 0) {
+        decoder.strip = step.at("start");
+    } else if (type != "ByteFallback" && type != "Fuse") {
+        throw UsageError(fmt::format("decoder '{}' is not supported", type));
+    }
+}
+
+Decoder read_decoder(const json& description) {
     const auto type = description.at("type").get<std::string>();
-    if (type == "NFC")
-        return true;
+    if (type == "ByteLevel")
+        return {.units = BpeModel::Units::bytes, .mark = {}, .space = {}};
     if (type != "Sequence")
-        throw UsageError(fmt::format("normalizer '{}' is not supported", type));
-    bool compose = false;
-    for (const auto& step : description.at("normalizers"))
-        compose = read_normalizer(step, depth + 1) || compose;
-    return compose;
+        throw UsageError(fmt::format("decoder '{}' is not supported", type));
+    Decoder decoder;
+    for (const auto& step : description.at("decoders"))
+        add_decoder_step(step, decoder);
+    return decoder;
+}
+
+/// The byte of "<0x41>".
+std::optional<unsigned char> byte_of(const std::string& token) {
+    unsigned value = 0;
+    if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>')
+        return std::nullopt;
+    const char* digits = token.data() + 3;
+    const auto [end, error] = std::from_chars(digits, digits + 2, value, 16);
+    if (error != std::errc() || end != digits + 2)
+        return std::nullopt;
+    return static_cast<unsigned char>(value);
 }
 
 void check_model(const json& model) {
     if (const auto type = model.value("type", "BPE"); type != "BPE")
         throw UsageError(fmt::format("tokenizer model '{}' is not supported", type));
-    for (const char* key :
-         {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"})
+    for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"})
         if (!is_default(model, key))
             throw UsageError(fmt::format("BPE with {} is not supported", key));
 }
@@ -89,16 +115,26 @@ std::pair<std::string, std::string> read_merge(const json& entry) {
     return {text.substr(0, space), text.substr(space + 1)};
 }
 
-BpeModel read_model(const json& model, const Vocabulary& vocabulary) {
+BpeModel read_model(const json& model, const Vocabulary& vocabulary, BpeModel::Units units) {
     BpeModel::Options options;
+    options.units = units;
+    options.byte_fallback = model.value("byte_fallback", false);
+    if (options.byte_fallback && units == BpeModel::Units::bytes)
+        throw UsageError("BPE with byte_fallback is not supported where bytes are the units");
     if (!is_default(model, "unk_token"))
         options.unknown = require_token(vocabulary, model["unk_token"].get<std::string>());
     options.fuse_unknown = model.value("fuse_unk", false);
     options.whole_words_first = model.value("ignore_merges", false);
     BpeModel bpe(options);
-    for (const auto& [token, id] : vocabulary)
-        if (const auto bytes = printable_to_bytes(token))
+    for (const auto& [token, id] : vocabulary) {
+        if (units == BpeModel::Units::characters) {
+            bpe.add_token(token, id);
+            if (const auto byte = byte_of(token))
+                bpe.add_byte_token(*byte, id);
+        } else if (const auto bytes = printable_to_bytes(token)) {
             bpe.add_token(*bytes, id);
+        }
+    }
     for (const auto& entry : model.at("merges").get_ref<const json::array_t&>()) {
         const auto [left, right] = read_merge(entry);
         const TokenId first = require_token(vocabulary, left);
@@ -133,16 +169,26 @@ TokenId check_id(const json& entry, const AddedToken& token, const Vocabulary& v
     return expected;
 }
 
-void set_token(Tokenizer::Tables& tables, const std::string& token, TokenId id) {
+void set_token(Tokenizer::Tables& tables, const Decoder& decoder, const std::string& token,
+               TokenId id) {
     const auto index = static_cast<std::size_t>(id);
     if (tables.bytes.size() <= index) {
         tables.bytes.resize(index + 1);
         tables.special.resize(index + 1);
     }
-    tables.bytes[index] = printable_to_bytes(token).value_or(token);
+    if (decoder.units == BpeModel::Units::bytes) {
+        tables.bytes[index] = printable_to_bytes(token).value_or(token);
+    } else if (const auto byte = byte_of(token)) {
+        tables.single_bytes.resize(std::max(tables.single_bytes.size(), index + 1));
+        tables.single_bytes[index] = true;
+        tables.bytes[index] = static_cast<char>(*byte);
+    } else {
+        tables.bytes[index] =
+            decoder.mark.empty() ? token : replace_all(token, decoder.mark, decoder.space);
+    }
 }
 
-void read_added_tokens(const json& entries, const Vocabulary& vocabulary,
+void read_added_tokens(const json& entries, const Vocabulary& vocabulary, const Decoder& decoder,
                        Tokenizer::Tables& tables) {
     auto next_id = static_cast<TokenId>(vocabulary.size());
     for (const auto& entry : entries) {
@@ -154,11 +200,10 @@ void read_added_tokens(const json& entries, const Vocabulary& vocabulary,
         token.id = check_id(entry, token, vocabulary, next_id);
         next_id = std::max(next_id, token.id + 1);
         tables.added.emplace(token.content, token.id);
-        set_token(tables, token.content, token.id);
+        set_token(tables, decoder, token.content, token.id);
         tables.special[static_cast<std::size_t>(token.id)] = token.special;
         if (token.normalized)
-            tables.normalized_matcher.add(
-                token, tables.compose ? compose_nfc(token.content) : token.content);
+            tables.normalized_matcher.add(token, tables.normalizer.apply(token.content));
         else
             tables.raw_matcher.add(token, token.content);
     }
@@ -167,26 +212,29 @@ void read_added_tokens(const json& entries, const Vocabulary& vocabulary,
 std::shared_ptr<Tokenizer::Tables> build(const json& file, std::string text) {
     const auto& model = file.at("model");
     check_model(model);
-    if (file.value("/decoder/type"_json_pointer, "") != "ByteLevel")
-        throw UsageError("a decoder other than ByteLevel is not supported");
+    const Decoder decoder = read_decoder(file.at("decoder"));
+    const Normalizer normalizer(file.value("normalizer", json()));
     const Vocabulary vocabulary = read_vocabulary(model);
     auto tables = std::make_shared<Tokenizer::Tables>(Tokenizer::Tables{
         .json = std::move(text),
         .sha256 = {},
         .bytes = {},
         .special = {},
+        .single_bytes = {},
+        .strip = decoder.strip,
         .added = {},
         .raw_matcher = {},
         .normalized_matcher = {},
-        .compose = read_normalizer(file.value("normalizer", json())),
-        .pre_tokenizer = PreTokenizer(file.value("pre_tokenizer", json::object())),
-        .bpe = read_model(model, vocabulary),
+        .normalizer = normalizer,
+        .pre_tokenizer =
+            PreTokenizer(file.value("pre_tokenizer", json()), decoder.units, normalizer),
+        .bpe = read_model(model, vocabulary, decoder.units),
         .bos = {},
         .eos = {}});
     tables->sha256 = sha256_hex(tables->json);
     for (const auto& [token, id] : vocabulary)
-        set_token(*tables, token, id);
-    read_added_tokens(file.value("added_tokens", json::array()), vocabulary, *tables);
+        set_token(*tables, decoder, token, id);
+    read_added_tokens(file.value("added_tokens", json::array()), vocabulary, decoder, *tables);
     return tables;
 }
 

@@ -17,9 +17,11 @@ struct Tokenizer::Tables {
     /// Bytes of a token by its id; empty where no token has the id.
     std::vector<std::string> bytes;
     std::vector<bool> special;
+    std::vector<bool> single_bytes;  ///< tokens that stand for one byte; empty in byte-level files
+    std::size_t strip = 0;           ///< spaces that decoding takes from the beginning
     std::unordered_map<std::string, TokenId> added;
     AddedTokenMatcher raw_matcher, normalized_matcher;
-    bool compose = false;  ///< NFC before anything is split
+    Normalizer normalizer;
     PreTokenizer pre_tokenizer;
     BpeModel bpe;
     std::optional<TokenId> bos, eos;

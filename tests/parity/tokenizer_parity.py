@@ -5,7 +5,8 @@
 
 The reference is built from the vocabulary and merges of the GGUF file with the normalizer and pre-tokenizer
 that the model's authors published, and encodes special tokens as text. `--model tokenizer.model`, the file of
-ranks that Llama 3 came with, is compared as the tokenizer.json it stands for. Exit status 77: nothing to
+ranks that Llama 3 came with, is compared as the tokenizer.json it stands for. A GGUF file with SentencePiece's pieces
+is compared as it is, and as the two tokenizer.json that it stands for (they mark spaces differently). Exit status 77: nothing to
 compare.
 """
 
@@ -115,6 +116,35 @@ def llama3_tokenizer(path):
     return reference, special
 
 
+def sentence_piece_tokenizers(path):
+    """As Llama-2's and Yi's tokenizer.json are, and with Metaspace, as newer conversions have it."""
+    fields = gguf.GGUFReader(path).fields
+    read = lambda key: fields[f"tokenizer.ggml.{key}"].contents()
+    pieces, scores = read("tokens"), read("scores")
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    merges = []
+    for i, piece in enumerate(pieces):
+        splits = [(piece[:k], piece[k:]) for k in range(1, len(piece))]
+        known = [(vocabulary[left], vocabulary[right], left, right) for left, right in splits
+                 if left in vocabulary and right in vocabulary]
+        merges += [(scores[i], len(left), len(right), left, right) for _, _, left, right in sorted(known)]
+    merges = sorted(merges, key=lambda merge: merge[:3], reverse=True)
+    special = ["<unk>", "<s>", "</s>"]
+    for metaspace in (False, True):
+        reference = Tokenizer(models.BPE(vocabulary, [merge[3:] for merge in merges], unk_token="<unk>", fuse_unk=True,
+                                         byte_fallback=True))
+        if metaspace:
+            reference.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+        else:
+            reference.normalizer = normalizers.Sequence(
+                [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+        reference.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                               decoders.Strip(" ", 1, 0)])
+        reference.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+        reference.encode_special_tokens = True
+        yield reference, special
+
+
 WHITE_SPACE = (
     [chr(c) for c in range(0x09, 0x0E)]
     + list(" \x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff")
@@ -210,12 +240,20 @@ def main():
             print(f"skipped: there is no {path}")
             sys.exit(77)
 
-    if options.model.endswith(".gguf"):
-        return compare(options, options.model, *reference_tokenizer(options.model))
-    reference, special = llama3_tokenizer(options.model)
-    with tempfile.TemporaryDirectory() as directory:
-        reference.save(f"{directory}/tokenizer.json")
-        compare(options, directory, reference, special)
+    differences = 0
+    references = []
+    if not options.model.endswith(".gguf"):
+        references = [llama3_tokenizer(options.model)]
+    elif gguf.GGUFReader(options.model).fields["tokenizer.ggml.model"].contents() == "llama":
+        references = list(sentence_piece_tokenizers(options.model))
+        differences += compare(options, options.model, *references[0])
+    else:
+        differences += compare(options, options.model, *reference_tokenizer(options.model))
+    for reference, special in references:
+        with tempfile.TemporaryDirectory() as directory:
+            reference.save(f"{directory}/tokenizer.json")
+            differences += compare(options, directory, reference, special)
+    sys.exit(differences != 0)
 
 
 def compare(options, model, reference, special):
@@ -232,7 +270,7 @@ def compare(options, model, reference, special):
     differences += report(
         "decode", ids, run(options.program, model, ids, "--decode"), reference.decode_batch(ids)
     )
-    sys.exit(differences != 0)
+    return differences
 
 
 if __name__ == "__main__":

@@ -15,8 +15,12 @@ namespace popalign {
 
 using TokenId = std::int32_t;
 
-/// Byte-level BPE, exact against HF `tokenizers` with `encode_special_tokens = True`: text that
-/// looks like a special token is text. Immutable and safe to share between threads.
+/// Where text stands: some tokenizers put a space before what opens the input, and only there.
+enum class TextPosition { beginning, continuation };
+
+/// Byte-level BPE and BPE with byte fallback, exact against HF `tokenizers` with
+/// `encode_special_tokens = True`: text that looks like a special token is text. Immutable and safe
+/// to share between threads.
 class Tokenizer {
   public:
     /// Throws InputError for a malformed file and, by name, for a model, normalizer or
@@ -27,7 +31,8 @@ class Tokenizer {
 
     /// Ids of plain text; nothing is added. Any bytes are accepted: invalid UTF-8 is replaced by
     /// U+FFFD first, as Python's decoding with errors="replace" does.
-    std::vector<TokenId> encode(std::string_view text) const;
+    std::vector<TokenId> encode(std::string_view text,
+                                TextPosition position = TextPosition::beginning) const;
     /// Bytes of the tokens; special tokens are left out. Incomplete UTF-8 sequences come out as
     /// U+FFFD.
     std::string decode(std::span<const TokenId> tokens) const;

@@ -61,7 +61,7 @@ TEST(Scorer, NextTokensAreWhatScoringThemGives) {
 }
 
 TEST(Scorer, PackedWeightsGiveTheSame) {
-    for (const char* architecture : {"llama", "qwen2"}) {
+    for (const char* architecture : test::architectures) {
         CausalLm model = make_tiny_model(architecture, 7);
         std::vector<ScoreRequest> requests;
         for (std::size_t i = 0; i < 6; ++i)

@@ -142,7 +142,8 @@ TEST(TokenizerGguf, MalformedMetadataIsRefused) {
             EXPECT_NE(std::string(error.what()).find(reason), std::string::npos) << error.what();
         }
     };
-    expect_refusal("'llama'", [](Metadata& m) { m.model = "llama"; });
+    expect_refusal("'bert'", [](Metadata& m) { m.model = "bert"; });
+    expect_refusal("0 scores", [](Metadata& m) { m.model = "llama"; });
     expect_refusal("'tekken'", [](Metadata& m) { m.pre = "tekken"; });
     expect_refusal("no tokens", [](Metadata& m) { m.tokens.clear(); });
     expect_refusal("token types", [](Metadata& m) { m.types.pop_back(); });
@@ -188,6 +189,12 @@ void compare_with_vectors(const fs::path& model, const std::string& vectors) {
 
 TEST(TokenizerVectors, Gpt2) {
     compare_with_vectors("", "ggml-vocab-gpt-2");
+}
+TEST(TokenizerVectors, Llama2) {
+    compare_with_vectors("", "ggml-vocab-llama-spm");
+}
+TEST(TokenizerVectors, Phi3) {
+    compare_with_vectors("", "ggml-vocab-phi-3");
 }
 TEST(TokenizerVectors, Refact) {
     compare_with_vectors("", "ggml-vocab-refact");
