@@ -130,6 +130,21 @@ void zephyr(std::span<const Message> messages, Ending ending, PieceWriter& out) 
         out.text("<|assistant|>\n");
 }
 
+void gemma(std::span<const Message> messages, Ending ending, PieceWriter& out) {
+    const Turns turns = alternating_turns("gemma", messages);
+    out.special("<bos>");
+    bool first = true;
+    for (const Message& message : turns.messages) {
+        out.special("<start_of_turn>").text(message.role == Role::user ? "user\n" : "model\n");
+        if (first && turns.system)
+            out.text(*turns.system).text("\n\n");
+        first = false;
+        out.text(strip(message.content)).special("<end_of_turn>").text("\n");
+    }
+    if (ending == Ending::generation_prompt)
+        out.special("<start_of_turn>").text("model\n");
+}
+
 constexpr std::string_view chatml_jinja =
     R"({% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %})";
 
@@ -148,11 +163,15 @@ constexpr std::string_view vicuna_jinja =
 constexpr std::string_view zephyr_jinja =
     R"({% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %})";
 
+constexpr std::string_view gemma_jinja =
+    R"({{ '<bos>' }}{% if messages[0]['role'] == 'system' %}{% set prefix = messages[0]['content'] + '\n\n' %}{% set loop_messages = messages[1:] %}{% else %}{% set prefix = '' %}{% set loop_messages = messages %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\n' + (prefix if loop.first else '') + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %})";
+
 // ChatML writes no BOS or EOS: a template that does has another text than the one given here.
 constexpr std::string_view none = "<a token that ChatML does not write>";
 
 constexpr ChatFormat formats[] = {
     {"chatml", "<|im_end|>", none, none, chatml_jinja, chatml},
+    {"gemma", "<end_of_turn>", "<bos>", "<eos>", gemma_jinja, gemma},
     {"llama2", "</s>", "<s>", "</s>", llama2_jinja, llama2},
     {"llama3", "<|eot_id|>", "<|begin_of_text|>", "<|end_of_text|>", llama3_jinja, llama3},
     {"mistral", "</s>", "<s>", "</s>", mistral_jinja, mistral},

@@ -153,10 +153,59 @@ YI_1_5 = (
     r"{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}{% endif %}{% if system_message is defined %}{{ system_message }}{% endif %}{% for message in messages %}{% set content = message['content'] %}{% if message['role'] == 'user' %}{{ '<|im_start|>user\n' + content + '<|im_end|>\n<|im_start|>assistant\n' }}{% elif message['role'] == 'assistant' %}{{ content + '<|im_end|>' + '\n' }}{% endif %}{% endfor %}"
 )
 
+GEMMA_TURN = r"""'<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\n' + (prefix if loop.first else '') + message['content'] | trim + '<end_of_turn>\n'"""
+GEMMA = (
+    r"{{ '<bos>' }}{% if messages[0]['role'] == 'system' %}{% set prefix = messages[0]['content'] + '\n\n' %}{% set loop_messages = messages[1:] %}{% else %}{% set prefix = '' %}{% set loop_messages = messages %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{{ "
+    + GEMMA_TURN + r" }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+
+GEMMA3 = r"""{{ bos_token }}
+{%- if messages[0]['role'] == 'system' -%}
+    {%- if messages[0]['content'] is string -%}
+        {%- set first_user_prefix = messages[0]['content'] + '\n\n' -%}
+    {%- else -%}
+        {%- set first_user_prefix = messages[0]['content'][0]['text'] + '\n\n' -%}
+    {%- endif -%}
+    {%- set loop_messages = messages[1:] -%}
+{%- else -%}
+    {%- set first_user_prefix = "" -%}
+    {%- set loop_messages = messages -%}
+{%- endif -%}
+{%- for message in loop_messages -%}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}
+        {{ raise_exception("Conversation roles must alternate user/assistant/user/assistant/...") }}
+    {%- endif -%}
+    {%- if (message['role'] == 'assistant') -%}
+        {%- set role = "model" -%}
+    {%- else -%}
+        {%- set role = message['role'] -%}
+    {%- endif -%}
+    {{ '<start_of_turn>' + role + '\n' + (first_user_prefix if loop.first else "") }}
+    {%- if message['content'] is string -%}
+        {{ message['content'] | trim }}
+    {%- elif message['content'] is iterable -%}
+        {%- for item in message['content'] -%}
+            {%- if item['type'] == 'image' -%}
+                {{ '<start_of_image>' }}
+            {%- elif item['type'] == 'text' -%}
+                {{ item['text'] | trim }}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- else -%}
+        {{ raise_exception("Invalid content type") }}
+    {%- endif -%}
+    {{ '<end_of_turn>\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {{'<start_of_turn>model\n'}}
+{%- endif -%}
+"""
+
 # What the template is called, the format it must be recognised as (None: refused) and its text. Those that
 # are called like their format are the ones that the program writes into exported models.
 TEMPLATES = [
     ("chatml", "chatml", CHATML_LOOP + CHATML_PROMPT),
+    ("gemma", "gemma", GEMMA),
     ("llama2", "llama2", llama2("'<s>'", "'</s>'")),
     ("llama3", "llama3", llama3("'<|begin_of_text|>'")),
     ("mistral", "mistral", mistral("'<s>'", "'</s>'")),
@@ -171,6 +220,7 @@ TEMPLATES = [
     ("Meta-Llama-3-Instruct", "llama3", "{% set loop_messages = messages %}" + llama3("bos_token").replace("in messages", "in loop_messages")),
     ("Mistral-Instruct-v0.2", "mistral", mistral("bos_token", "eos_token")),
     ("zephyr-7b-beta", "zephyr", ZEPHYR),
+    ("gemma-3-it", "gemma", GEMMA3),
     ("Qwen3", None, QWEN3),
     ("Yi-1.5-Chat", None, YI_1_5),
     ("Mistral-Instruct-v0.1", None, mistral("bos_token", "eos_token + ' '")),
@@ -216,7 +266,8 @@ def render(template, messages, bos, eos, prompt):
 def fixture():
     templates = []
     for name, known_as, text in TEMPLATES:
-        bos, eos = ("<|begin_of_text|>", "<|eot_id|>") if known_as == "llama3" else ("<s>", "</s>")
+        bos, eos = {"llama3": ("<|begin_of_text|>", "<|eot_id|>"), "gemma": ("<bos>", "<eos>")}.get(
+            known_as, ("<s>", "</s>"))
         entry = {"name": name, "format": known_as, "jinja": text}
         if known_as:
             entry["prompts"] = [render(text, messages, bos, eos, True) for messages in DIALOGUES]

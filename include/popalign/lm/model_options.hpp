@@ -15,8 +15,9 @@ struct ModelOptions {
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("path", path, "HF directory or GGUF file", Presence::required);
-        v.field("chat_template", chat_template,
-                "chatml, llama2, llama3, mistral, vicuna, zephyr or yi; empty: the model's own");
+        v.field(
+            "chat_template", chat_template,
+            "chatml, gemma, llama2, llama3, mistral, vicuna, zephyr or yi; empty: the model's own");
         v.field("dtype", dtype, "float32 or bfloat16, what weights are computed in");
     }
 };
