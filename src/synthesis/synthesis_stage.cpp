@@ -84,9 +84,10 @@ std::string fingerprint(const SynthesisInputs& inputs, const GenerationPlan& pla
                         const Models& models, const std::vector<Instruction>& instructions) {
     const SynthesisOptions& options = inputs.synthesis;
     std::string text = fmt::format(
-        "1 seed {} tokens {} {} {} sampling {} {} {} deterministic {} batch {}\n", inputs.run.seed,
-        options.max_new_tokens, options.max_thought_tokens, options.max_input_tokens,
-        options.sampling.temperature, options.sampling.top_k, options.sampling.top_p,
+        "2 seed {} tokens {} {} {} sampling {} {} {} {} {} deterministic {} batch {}\n",
+        inputs.run.seed, options.max_new_tokens, options.max_thought_tokens,
+        options.max_input_tokens, options.sampling.temperature, options.sampling.top_k,
+        options.sampling.top_p, options.sampling.min_p, options.sampling.repetition_penalty,
         options.deterministic, options.deterministic ? options.batch_size : 0);
     for (const auto& [name, model] : models)
         text += fmt::format("{} {} {} {} {}\n", name, model.identity.sha256,
@@ -145,6 +146,22 @@ std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneratio
            (generation.turns.back().parse == "plain" ? 0 : options.max_thought_tokens);
 }
 
+/// Tokens that went through a model, and that would have if every pair made both of its answers,
+/// and the turns before them, for itself.
+struct TokenCount {
+    std::uint64_t computed = 0, without_sharing = 0;
+};
+
+/// How many pairs need each generation.
+std::vector<std::uint64_t> count_uses(const GenerationPlan& plan) {
+    std::vector<std::uint64_t> uses(plan.generations.size(), 0);
+    for (const auto& [chosen, rejected] : plan.pairs)
+        for (std::optional<std::size_t> at : {chosen, rejected})
+            for (; at; at = plan.generations[*at].previous)
+                ++uses[*at];
+    return uses;
+}
+
 /// One rank's generating: fills its ledger model by model, turn by turn.
 class Synthesizer {
   public:
@@ -159,6 +176,9 @@ class Synthesizer {
           deadline_(deadline),
           device_(device),
           progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()) {}
+
+    /// Of this run of the program.
+    TokenCount tokens() const { return tokens_; }
 
     /// Returns before everything is made if the deadline is reached.
     void run() {
@@ -227,12 +247,13 @@ class Synthesizer {
         const Generator generator(weights, model.front_end.stop_tokens,
                                   {inputs_.synthesis.sampling, inputs_.synthesis.batch_size,
                                    inputs_.synthesis.deterministic});
-        generator.generate(
+        const GenerationStatistics statistics = generator.generate(
             requests,
             [&](std::size_t index, GeneratedTokens result) {
                 record(model, items[index], requests[index], std::move(result));
             },
             [&] { return !deadline_.reached(); });
+        tokens_.computed += statistics.computed_tokens + statistics.generated_tokens;
     }
 
     void record(const NamedModel& model, const Item& item, const GenerationRequest& request,
@@ -240,6 +261,8 @@ class Synthesizer {
         const Turn& turn = plan_.generations[item.generation].turns.back();
         ParsedText parsed =
             parse_answer(model.front_end.tokenizer.decode(result.tokens), turn.parse);
+        tokens_.without_sharing +=
+            uses_[item.generation] * (request.prompt.size() + result.token_logprobs.size());
         Response response;
         response.instruction = item.instruction;
         response.generation = static_cast<std::uint32_t>(item.generation);
@@ -264,6 +287,8 @@ class Synthesizer {
     const Deadline& deadline_;
     at::Device device_;
     Progress progress_;
+    std::vector<std::uint64_t> uses_ = count_uses(plan_);
+    TokenCount tokens_;
     std::size_t unsynced_ = 0;
 };
 
@@ -323,6 +348,16 @@ void report_flags(const Communicator& comm, const GenerationPlan& plan, const Pa
                                 pair_flag_names[f].second);
         logger.info(line);
     }
+}
+
+void report_tokens(const Communicator& comm, const TokenCount& mine, const Logger& logger) {
+    std::vector<std::uint64_t> counts{mine.computed, mine.without_sharing};
+    all_reduce(comm, std::span(counts), Reduction::sum);
+    if (counts[1] > 0)
+        logger.info(fmt::format(
+            "{} tokens computed, {} without shared prefixes and generations: {:.0f} % saved",
+            counts[0], counts[1],
+            100 * (1 - static_cast<double>(counts[0]) / static_cast<double>(counts[1]))));
 }
 
 /// Whether the pair file of exactly this run is there; another one's is not overwritten.
@@ -385,11 +420,13 @@ ExitStatus run_synthesis(const Communicator& comm, const SynthesisInputs& inputs
                     instructions.size() * plan.generations.size()));
     const auto start = std::chrono::steady_clock::now();
     const int local_rank = comm.split_node().rank();
-    run_on_all(comm, [&] {
-        Synthesizer(inputs, plan, models, instructions, ledger, deadline,
-                    select_device(inputs.run.device, local_rank))
-            .run();
+    const TokenCount mine = run_on_all(comm, [&] {
+        Synthesizer synthesizer(inputs, plan, models, instructions, ledger, deadline,
+                                select_device(inputs.run.device, local_rank));
+        synthesizer.run();
+        return synthesizer.tokens();
     });
+    report_tokens(comm, mine, logger);
     const auto left =
         all_reduce<std::uint64_t>(comm, ledger.wanted() - ledger.made(), Reduction::sum);
     if (left > 0) {
