@@ -3,7 +3,7 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/contrast/judge_stage.hpp>
-#include <popalign/lm/pairwise_judge.hpp>
+#include <popalign/lm/answer_judge.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -18,7 +18,6 @@ constexpr std::size_t pairs_between_checks = 64;
 
 struct Judge {
     ModelOptions options;
-    ModelFrontEnd front_end;
     JudgeTemplate judge_template;
     JudgeRow row;
 };
@@ -27,19 +26,15 @@ struct Judge {
 Judge load_judge(const Communicator& comm, const JudgeInputs& inputs) {
     Judge judge = run_on_all(comm, [&] {
         inputs.judge.validate();
-        const auto found = inputs.models.find(inputs.judge.model);
+        const std::string& name = inputs.judge.model;
+        const auto found = inputs.models.find(name);
         if (found == inputs.models.end())
-            throw UsageError(fmt::format("judge.model '{}' is not among `models`; add it there",
-                                         inputs.judge.model));
-        Judge made{found->second,
-                   load_front_end(found->second.path, found->second.chat_template),
-                   load_judge_template(inputs.judge.template_name),
-                   {}};
-        made.front_end.require_chat(found->second.path);
-        made.row = {inputs.judge.model, "", made.judge_template.name,
-                    judge_template_sha256(made.judge_template)};
+            throw UsageError(
+                fmt::format("judge.model '{}' is not among `models`; add it there", name));
+        Judge made{found->second, load_judge_template(inputs.judge.template_name), {}};
+        made.row = {name, "", made.judge_template.name, judge_template_sha256(made.judge_template)};
         if (comm.is_root())
-            made.row.model = identify_model(found->second.path, made.front_end).sha256;
+            made.row.model = identify_judge(name, found->second).sha256;
         return made;
     });
     judge.row.model = broadcast_object(comm, judge.row.model);
@@ -66,10 +61,10 @@ std::vector<std::uint64_t> my_pairs(const Communicator& comm, const PairFile& fi
     return rows;
 }
 
-std::vector<Verdict> judge_pairs(const PairwiseJudge& judge, const PairFile& file,
+std::vector<Verdict> judge_pairs(AnswerJudge& judge, const PairFile& file,
                                  const std::vector<PreferencePair>& pairs,
-                                 std::span<const std::uint64_t> rows, std::int64_t batch_tokens,
-                                 std::uint32_t judge_row, Progress& progress) {
+                                 std::span<const std::uint64_t> rows, std::uint32_t judge_row,
+                                 Progress& progress) {
     std::vector<Comparison> comparisons;
     for (std::uint64_t row : rows) {
         const PreferencePair& pair = pairs[row];
@@ -80,7 +75,7 @@ std::vector<Verdict> judge_pairs(const PairwiseJudge& judge, const PairFile& fil
              responses[0].text, responses[1].text});
     }
     std::vector<Verdict> verdicts;
-    judge.judge(comparisons, batch_tokens, [&](std::size_t index, Verdict verdict) {
+    judge.judge(comparisons, [&](std::size_t index, Verdict verdict) {
         verdict.pair = rows[index];
         verdict.judge = judge_row;
         verdicts.push_back(std::move(verdict));
@@ -157,17 +152,16 @@ ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs,
         run_on_all(comm, [&] {
             if (rows.empty())
                 return;
-            const CausalLm model = load_for_inference(
-                judge.options.path, judge.options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
-                select_device(inputs.run.device, local_rank));
-            const PairwiseJudge pairwise(model, judge.front_end, judge.judge_template);
+            const auto answer_judge = open_judge(
+                inputs.judge.model, judge.options, judge.judge_template,
+                {inputs.judge.batch_tokens, inputs.run.device, local_rank, inputs.logger});
             Progress progress(inputs.logger, "judge", "verdicts", 2 * rows.size());
             for (std::size_t at = 0; at < rows.size() && !deadline.reached();
                  at += pairs_between_checks) {
                 const auto part = judge_pairs(
-                    pairwise, file, pairs,
+                    *answer_judge, file, pairs,
                     std::span(rows).subspan(at, std::min(pairs_between_checks, rows.size() - at)),
-                    inputs.judge.batch_tokens, judge_row, progress);
+                    judge_row, progress);
                 verdicts.insert(verdicts.end(), part.begin(), part.end());
             }
         });

@@ -2,7 +2,8 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/evaluation/win_rate_stage.hpp>
-#include <popalign/lm/pairwise_judge.hpp>
+#include <popalign/lm/answer_judge.hpp>
+#include <popalign/lm/model_source.hpp>
 #include <popalign/record/verdict_summary.hpp>
 #include <popalign/store/pair_store.hpp>
 
@@ -34,47 +35,51 @@ const ModelOptions& named(const WinRateInputs& inputs, const std::string& name) 
     return found->second;
 }
 
-at::ScalarType dtype(const ModelOptions& model) {
-    return model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
-}
-
-std::vector<std::string> answer(const WinRateInputs& inputs, const ModelOptions& options,
-                                const std::vector<Item>& items, at::Device device) {
-    const ModelFrontEnd front_end = load_front_end(options.path, options.chat_template);
-    const ChatTemplate& chat = front_end.require_chat(options.path);
-    std::vector<GenerationRequest> requests;
+std::vector<std::string> answer(const WinRateInputs& inputs, const std::string& name,
+                                const ModelOptions& model, const std::vector<Item>& items,
+                                int local_rank) {
+    const auto source = make_model_source(name, model);
+    std::vector<Question> questions;
     for (const Item& item : items) {
-        const Message message{Role::user, item.instruction};
-        requests.push_back(
-            {encode_pieces(front_end.tokenizer, chat.render_prompt(std::span(&message, 1))),
-             inputs.evaluate.max_new_tokens,
-             RandomStream(inputs.run.seed, item.id, "evaluate win-rate")});
+        questions.push_back({{{Role::user, item.instruction}},
+                             "",
+                             inputs.evaluate.max_new_tokens,
+                             RandomStream(inputs.run.seed, item.id, "evaluate win-rate"),
+                             item.id,
+                             item.instruction,
+                             "evaluate"});
+        source->measure(questions.back());
     }
-    const CausalLm model = load_for_inference(options.path, dtype(options), device);
-    const Generator generator(model, front_end.stop_tokens,
-                              {inputs.evaluate.sampling, inputs.evaluate.batch_size});
     std::vector<std::string> answers(items.size());
-    generator.generate(requests, [&](std::size_t index, const GeneratedTokens& result) {
-        answers[index] = front_end.tokenizer.decode(result.tokens);
-    });
+    source
+        ->open({inputs.evaluate.sampling, inputs.evaluate.batch_size, false, inputs.run.device,
+                local_rank, inputs.logger})
+        ->answer(questions,
+                 [&](std::size_t index, Answer result) { answers[index] = std::move(result.text); },
+                 {});
     return answers;
 }
 
 void judge(const WinRateInputs& inputs, std::vector<Item>& items, std::uint64_t first_item,
-           at::Device device) {
-    const ModelOptions& options = named(inputs, inputs.evaluate.judge);
-    const ModelFrontEnd front_end = load_front_end(options.path, options.chat_template);
-    const CausalLm model = load_for_inference(options.path, dtype(options), device);
-    const PairwiseJudge pairwise(model, front_end,
-                                 load_judge_template(inputs.evaluate.judge_template));
+           int local_rank) {
+    const std::string& name = inputs.evaluate.judge;
+    const auto answer_judge =
+        open_judge(name, named(inputs, name), load_judge_template(inputs.evaluate.judge_template),
+                   {inputs.evaluate.batch_tokens, inputs.run.device, local_rank, inputs.logger});
     std::vector<Comparison> comparisons;
     for (const Item& item : items)
         comparisons.push_back({item.instruction, item.answer, item.baseline});
-    pairwise.judge(comparisons, inputs.evaluate.batch_tokens,
-                   [&](std::size_t index, Verdict verdict) {
-                       verdict.pair = first_item + index;
-                       items[index].verdicts[static_cast<std::size_t>(verdict.order)] = verdict;
-                   });
+    answer_judge->judge(comparisons, [&](std::size_t index, Verdict verdict) {
+        verdict.pair = first_item + index;
+        items[index].verdicts[static_cast<std::size_t>(verdict.order)] = verdict;
+    });
+}
+
+/// What a model is called in results.
+std::string address(const ModelOptions& model) {
+    return !model.path.empty()        ? model.path
+           : !model.responses.empty() ? model.responses
+                                      : model.endpoint.url + " " + model.endpoint.model;
 }
 
 void write_result(const WinRateInputs& inputs, const std::vector<Item>& items) {
@@ -92,19 +97,20 @@ void write_result(const WinRateInputs& inputs, const std::vector<Item>& items) {
                 "\n";
     }
     const VerdictSummary summary = summarise_verdicts(verdicts);
-    const nlohmann::ordered_json json{{"win_rate", summary.accuracy},
-                                      {"lower", summary.lower},
-                                      {"upper", summary.upper},
-                                      {"interval", "Wilson, 95 %"},
-                                      {"n", summary.n},
-                                      {"n_valid", summary.n_valid},
-                                      {"ties", summary.ties},
-                                      {"position_consistency", summary.position_consistency},
-                                      {"model", inputs.model.path},
-                                      {"baseline", named(inputs, inputs.evaluate.baseline).path},
-                                      {"judge", named(inputs, inputs.evaluate.judge).path},
-                                      {"template", inputs.evaluate.judge_template},
-                                      {"provenance", nlohmann::json::parse(inputs.provenance)}};
+    const nlohmann::ordered_json json{
+        {"win_rate", summary.accuracy},
+        {"lower", summary.lower},
+        {"upper", summary.upper},
+        {"interval", "Wilson, 95 %"},
+        {"n", summary.n},
+        {"n_valid", summary.n_valid},
+        {"ties", summary.ties},
+        {"position_consistency", summary.position_consistency},
+        {"model", address(inputs.model)},
+        {"baseline", address(named(inputs, inputs.evaluate.baseline))},
+        {"judge", address(named(inputs, inputs.evaluate.judge))},
+        {"template", inputs.evaluate.judge_template},
+        {"provenance", nlohmann::json::parse(inputs.provenance)}};
     std::filesystem::create_directories(inputs.output.parent_path());
     auto items_path = inputs.output;
     write_text_file(items_path.replace_extension(".jsonl"), rows);
@@ -146,15 +152,14 @@ void run_win_rate(const Communicator& comm, const WinRateInputs& inputs) {
     run_on_all(comm, [&] {
         if (items.empty())
             return;
-        const at::Device device = select_device(inputs.run.device, local_rank);
-        const auto answers = answer(inputs, inputs.model, items, device);
-        const auto baselines =
-            answer(inputs, named(inputs, inputs.evaluate.baseline), items, device);
+        const std::string& baseline = inputs.evaluate.baseline;
+        const auto answers = answer(inputs, "model", inputs.model, items, local_rank);
+        const auto baselines = answer(inputs, baseline, named(inputs, baseline), items, local_rank);
         for (std::size_t i = 0; i < items.size(); ++i) {
             items[i].answer = answers[i];
             items[i].baseline = baselines[i];
         }
-        judge(inputs, items, partition(held_out, comm.rank(), comm.size()).begin, device);
+        judge(inputs, items, partition(held_out, comm.rank(), comm.size()).begin, local_rank);
     });
     std::vector<Item> all;
     for (auto& part : all_gather_objects(comm, items))

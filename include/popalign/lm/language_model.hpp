@@ -2,6 +2,7 @@
 
 #include <popalign/lm/causal_lm.hpp>
 #include <popalign/lm/chat_template.hpp>
+#include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/tokenizer.hpp>
 
 #include <filesystem>
@@ -10,13 +11,6 @@
 #include <string>
 
 namespace popalign {
-
-/// What makes a model's answers: hashes of its files, for provenance and for keys of stored
-/// results.
-struct ModelIdentity {
-    std::string path, sha256, tokenizer_sha256, template_sha256;
-    std::uint64_t parameters = 0;
-};
 
 /// Everything needed to talk to a model but its weights.
 struct ModelFrontEnd {

@@ -1,25 +1,35 @@
 #pragma once
 
-#include <popalign/base/config.hpp>
+#include <popalign/lm/endpoint_options.hpp>
 
 #include <string>
 
 namespace popalign {
 
-/// A model named in the config.
+/// A model named in the config: weights on this machine (`path`), a server (`url`) or a file of
+/// ready answers (`responses`).
 struct ModelOptions {
     std::string path;
     std::string chat_template;
     std::string dtype = "float32";
+    std::string responses;
+    EndpointOptions endpoint;
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("path", path, "HF directory or GGUF file", Presence::required);
+        v.field("path", path, "HF directory or GGUF file");
         v.field(
             "chat_template", chat_template,
             "chatml, gemma, llama2, llama3, mistral, vicuna, zephyr or yi; empty: the model's own");
         v.field("dtype", dtype, "float32 or bfloat16, what weights are computed in");
+        v.field("responses", responses,
+                "instead of a path: JSONL of ready answers {id or instruction, text, generation?}");
+        endpoint.visit(v);
     }
+    /// Throws UsageError unless it is exactly one of the three; `name` is its name in the config.
+    void validate(const std::string& name) const;
+    /// The path; throws UsageError where the weights are not on this machine, as `purpose` needs.
+    const std::string& require_path(const std::string& purpose) const;
 };
 
 }  // namespace popalign

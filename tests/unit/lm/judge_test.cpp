@@ -1,5 +1,5 @@
 #include <popalign/base/error.hpp>
-#include <popalign/lm/pairwise_judge.hpp>
+#include <popalign/lm/judge_template.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,10 @@
 #pragma once
 
 #include <popalign/base/config.hpp>
-#include <popalign/lm/language_model.hpp>
-#include <popalign/record/verdict.hpp>
+#include <popalign/lm/chat_template.hpp>
 
-#include <functional>
-#include <span>
 #include <string>
+#include <vector>
 
 namespace popalign {
 
@@ -40,32 +38,9 @@ JudgeTemplate load_judge_template(const std::string& name);
 /// SHA-256 of the template as YAML.
 std::string judge_template_sha256(const JudgeTemplate& judge_template);
 
-/// An answer and another it is held against.
-struct Comparison {
-    std::string instruction, chosen, rejected;
-};
-
-/// Compares answers by the log-probabilities of the verdict letters. A judge prefers places as well
-/// as answers, so it is always asked in both orders.
-class PairwiseJudge {
-  public:
-    /// Throws UsageError if a label is not one token for this model behind the given beginning.
-    PairwiseJudge(const CausalLm& model, const ModelFrontEnd& front_end,
-                  JudgeTemplate judge_template);
-
-    /// Calls `done(index of the comparison, verdict)` for each order; `pair` and `judge` of the
-    /// verdict are the caller's to fill in. `token_budget` bounds the rows of one forward pass.
-    void judge(std::span<const Comparison> comparisons, std::int64_t token_budget,
-               const std::function<void(std::size_t, Verdict)>& done) const;
-
-  private:
-    std::vector<TokenId> prompt(const std::string& instruction, const std::string& first,
-                                const std::string& second) const;
-
-    const CausalLm& model_;
-    const ModelFrontEnd& front_end_;
-    JudgeTemplate template_;
-    std::vector<TokenId> labels_;
-};
+/// The dialogue before the verdict. Marks in what is filled in stay as they are.
+std::vector<Message> judge_messages(const JudgeTemplate& judge_template,
+                                    const std::string& instruction, const std::string& first,
+                                    const std::string& second);
 
 }  // namespace popalign

@@ -1,0 +1,107 @@
+#include "lm/endpoint_messages.hpp"
+#include "lm/model_kinds.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/base/hash.hpp>
+
+#include <fmt/format.h>
+
+#include <limits>
+
+namespace popalign {
+namespace {
+
+ChatRequest chat_request(const Question& question) {
+    ChatRequest request;
+    request.messages = question.messages;
+    request.assistant_prefix = question.assistant_prefix;
+    request.max_tokens = question.max_new_tokens;
+    request.seed = question.stream.key();
+    return request;
+}
+
+class EndpointAnswerer : public Answerer {
+  public:
+    EndpointAnswerer(const EndpointOptions& endpoint, const AnswerOptions& options)
+        : endpoint_(endpoint),
+          sampling_(options.sampling),
+          logger_(options.logger),
+          client_(endpoint, options.logger, options.logger.ranks()) {}
+
+    ~EndpointAnswerer() override {
+        const EndpointUsage& usage = client_.usage();
+        logger_.info_local(fmt::format(
+            "{}: {} answers, {} refused, {} retries; {} prompt and {} answer tokens, cost {:.4f}",
+            endpoint_.url, usage.answered, usage.refused, usage.retries, usage.prompt_tokens,
+            usage.completion_tokens, usage.cost(endpoint_)));
+    }
+
+    std::uint64_t answer(std::span<const Question> questions,
+                         const std::function<void(std::size_t, Answer)>& done,
+                         const std::function<bool()>& keep_going) override {
+        std::vector<ChatRequest> requests;
+        for (const Question& question : questions)
+            requests.push_back(chat_request(question));
+        client_.chat(
+            requests, sampling_,
+            [&](std::size_t index, ChatAnswer answer) {
+                done(index, {std::move(answer.text),
+                             {},
+                             std::numeric_limits<double>::quiet_NaN(),
+                             answer.finish_reason,
+                             answer.refused,
+                             answer.prompt_tokens,
+                             answer.completion_tokens});
+            },
+            keep_going);
+        return 0;
+    }
+
+  private:
+    EndpointOptions endpoint_;
+    SamplingOptions sampling_;
+    Logger logger_;
+    EndpointClient client_;
+};
+
+class EndpointModel : public ModelSource {
+  public:
+    explicit EndpointModel(const EndpointOptions& options) : options_(options) {}
+
+    ModelIdentity identify() const override {
+        ModelIdentity identity;
+        identity.path = options_.url + " " + options_.model;
+        identity.sha256 = sha256_hex(identity.path);
+        return identity;
+    }
+
+    std::uint64_t measure(const Question& question) const override {
+        if (!question.assistant_prefix.empty() && options_.prefill == "none")
+            throw UsageError(fmt::format(
+                "'{}' opens the answer with given text, which {} is not known to take; set the "
+                "model's prefill to continue (vLLM) or last_message, or use another strategy",
+                question.generation, options_.url));
+        return estimate_prompt_tokens(chat_request(question));
+    }
+
+    Preview preview(const Question& question) const override {
+        return {chat_request_body(options_, chat_request(question), {}), {}};
+    }
+
+    std::uint64_t weight_bytes(const ModelIdentity&) const override { return 0; }
+
+    std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {
+        return std::make_unique<EndpointAnswerer>(options_, options);
+    }
+
+  private:
+    EndpointOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSource> make_endpoint_model(const EndpointOptions& options) {
+    return std::make_unique<EndpointModel>(options);
+}
+
+}  // namespace popalign

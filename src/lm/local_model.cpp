@@ -1,0 +1,98 @@
+#include "lm/model_kinds.hpp"
+
+#include <popalign/lm/generator.hpp>
+#include <popalign/lm/language_model.hpp>
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+namespace popalign {
+namespace {
+
+at::ScalarType scalar_type(const ModelOptions& options) {
+    return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
+
+std::vector<RenderedPiece> render(const ModelFrontEnd& front_end, const Question& question) {
+    return front_end.chat->render_prompt(question.messages, question.assistant_prefix);
+}
+
+std::vector<TokenId> encode(const ModelFrontEnd& front_end, const Question& question) {
+    return encode_pieces(front_end.tokenizer, render(front_end, question));
+}
+
+class LocalAnswerer : public Answerer {
+  public:
+    LocalAnswerer(CausalLm model, const ModelFrontEnd& front_end, const AnswerOptions& options)
+        : model_(std::move(model)),
+          front_end_(front_end),
+          generator_(model_, front_end_.stop_tokens,
+                     {options.sampling, options.batch_size, options.deterministic}) {}
+
+    std::uint64_t answer(std::span<const Question> questions,
+                         const std::function<void(std::size_t, Answer)>& done,
+                         const std::function<bool()>& keep_going) override {
+        std::vector<GenerationRequest> requests;
+        for (const Question& question : questions)
+            requests.push_back(
+                {encode(front_end_, question), question.max_new_tokens, question.stream});
+        const auto on_done = [&](std::size_t index, GeneratedTokens result) {
+            done(index, {front_end_.tokenizer.decode(result.tokens), std::move(result.tokens),
+                         result.logprob, result.finish_reason, false, requests[index].prompt.size(),
+                         result.token_logprobs.size()});
+        };
+        const auto statistics = generator_.generate(requests, on_done, keep_going);
+        return statistics.computed_tokens + statistics.generated_tokens;
+    }
+
+  private:
+    CausalLm model_;
+    const ModelFrontEnd& front_end_;
+    Generator generator_;
+};
+
+class LocalModel : public ModelSource {
+  public:
+    explicit LocalModel(const ModelOptions& options)
+        : options_(options), front_end_(load_front_end(options.path, options.chat_template)) {
+        front_end_.require_chat(options.path);
+    }
+
+    ModelIdentity identify() const override { return identify_model(options_.path, front_end_); }
+
+    std::uint64_t measure(const Question& question) const override {
+        return encode(front_end_, question).size();
+    }
+
+    Preview preview(const Question& question) const override {
+        return {to_text(render(front_end_, question)), encode(front_end_, question)};
+    }
+
+    std::uint64_t weight_bytes(const ModelIdentity& identity) const override {
+        return identity.parameters * c10::elementSize(scalar_type(options_));
+    }
+
+    std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {
+        const auto start = std::chrono::steady_clock::now();
+        auto answerer = std::make_unique<LocalAnswerer>(
+            load_for_inference(options_.path, scalar_type(options_),
+                               select_device(options.device, options.local_rank)),
+            front_end_, options);
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        options.logger.info(fmt::format("loaded {} in {:.1f} s", options_.path, seconds.count()));
+        return answerer;
+    }
+
+  private:
+    ModelOptions options_;
+    ModelFrontEnd front_end_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSource> make_local_model(const ModelOptions& options) {
+    return std::make_unique<LocalModel>(options);
+}
+
+}  // namespace popalign

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/model_source.hpp>
+#include <popalign/record/instruction.hpp>
+#include <popalign/synthesis/generation_plan.hpp>
+#include <popalign/synthesis/synthesis_options.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+struct NamedModel {
+    std::unique_ptr<ModelSource> source;
+    ModelIdentity identity;
+};
+
+/// What a run makes, before it makes anything. The same on all ranks.
+struct SynthesisSetup {
+    GenerationPlan plan;
+    std::vector<Instruction> instructions;  ///< those whose prompts fit
+    std::map<std::string, NamedModel> models;
+    /// Hash of all that decides what the responses are: journals of another one must not be mixed
+    /// in.
+    std::string key;
+};
+
+/// Reads instructions, strategies and all of the models but weights; finds now what could not be
+/// asked later. Collective.
+SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs& inputs);
+
+/// `earlier` are the answers to the turns before the last, in order.
+Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
+                       const Instruction& instruction, const std::vector<std::string>& earlier);
+
+}  // namespace popalign

@@ -1,0 +1,107 @@
+#include "synthesis/synthesizer.hpp"
+
+#include <popalign/synthesis/response_text.hpp>
+
+namespace popalign {
+namespace {
+
+constexpr std::size_t responses_per_sync = 64;
+
+/// How many pairs need each generation.
+std::vector<std::uint64_t> count_uses(const GenerationPlan& plan) {
+    std::vector<std::uint64_t> uses(plan.generations.size(), 0);
+    for (const auto& [chosen, rejected] : plan.pairs)
+        for (std::optional<std::size_t> at : {chosen, rejected})
+            for (; at; at = plan.generations[*at].previous)
+                ++uses[*at];
+    return uses;
+}
+
+}  // namespace
+
+Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup,
+                         ResponseLedger& ledger, const Deadline& deadline, int local_rank)
+    : inputs_(inputs),
+      setup_(setup),
+      ledger_(ledger),
+      deadline_(deadline),
+      local_rank_(local_rank),
+      progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()),
+      uses_(count_uses(setup.plan)) {}
+
+void Synthesizer::run() {
+    const SynthesisOptions& options = inputs_.synthesis;
+    for (const std::string& name : setup_.plan.models()) {
+        if (missing(name).empty())
+            continue;
+        const auto answerer = setup_.models.at(name).source->open(
+            {options.sampling, options.batch_size, options.deterministic, inputs_.run.device,
+             local_rank_, inputs_.logger});
+        // Each pass makes the answers to one more turn; at most as many passes as turns.
+        while (!deadline_.reached()) {
+            const auto ready = missing(name);
+            if (ready.empty())
+                break;
+            generate(*answerer, ready);
+        }
+    }
+    ledger_.sync();
+}
+
+/// What this model can make now: not made, and the turns before are answered.
+std::vector<Synthesizer::Item> Synthesizer::missing(const std::string& model) const {
+    std::vector<Item> items;
+    for (std::size_t i = ledger_.rows().begin; i < ledger_.rows().end; ++i)
+        for (std::size_t g = 0; g < setup_.plan.generations.size(); ++g) {
+            const PlannedGeneration& generation = setup_.plan.generations[g];
+            if (generation.model == model && !ledger_.find(i, g) &&
+                (!generation.previous || ledger_.find(i, *generation.previous)))
+                items.push_back({i, g});
+        }
+    return items;
+}
+
+std::vector<std::string> Synthesizer::earlier_answers(const Item& item) const {
+    std::vector<std::string> answers;
+    for (auto at = setup_.plan.generations[item.generation].previous; at;
+         at = setup_.plan.generations[*at].previous)
+        answers.insert(answers.begin(), ledger_.find(item.instruction, *at)->text);
+    return answers;
+}
+
+void Synthesizer::generate(Answerer& answerer, const std::vector<Item>& items) {
+    std::vector<Question> questions;
+    for (const Item& item : items)
+        questions.push_back(make_question(inputs_, setup_.plan.generations[item.generation],
+                                          setup_.instructions[item.instruction],
+                                          earlier_answers(item)));
+    tokens_.computed += answerer.answer(
+        questions,
+        [&](std::size_t index, Answer answer) {
+            record(items[index], questions[index], std::move(answer));
+        },
+        [&] { return !deadline_.reached(); });
+}
+
+void Synthesizer::record(const Item& item, const Question& question, Answer answer) {
+    const Turn& turn = setup_.plan.generations[item.generation].turns.back();
+    ParsedText parsed = parse_answer(answer.text, turn.parse);
+    tokens_.without_sharing +=
+        uses_[item.generation] * (answer.prompt_tokens + answer.answer_tokens);
+    Response response;
+    response.instruction = item.instruction;
+    response.generation = static_cast<std::uint32_t>(item.generation);
+    response.text = std::move(parsed.text);
+    response.thought = std::move(parsed.thought);
+    response.parsed = parsed.parsed && !answer.refused;
+    response.tokens = std::move(answer.tokens);
+    response.logprob = answer.logprob;
+    response.finish_reason = answer.finish_reason;
+    response.seed = question.stream.key();
+    ledger_.add(response);
+    if (++unsynced_ % responses_per_sync == 0)
+        ledger_.sync();
+    progress_.advance();
+}
+
+}  // namespace popalign

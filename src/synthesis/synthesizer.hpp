@@ -1,0 +1,54 @@
+#pragma once
+
+#include "synthesis/response_ledger.hpp"
+#include "synthesis/setup.hpp"
+
+#include <popalign/base/deadline.hpp>
+#include <popalign/base/progress.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// Tokens that went through a model here, and that would have if every pair made both of its
+/// answers, and the turns before them, for itself.
+struct TokenCount {
+    std::uint64_t computed = 0, without_sharing = 0;
+};
+
+/// One rank's generating: fills its ledger model by model, turn by turn.
+class Synthesizer {
+  public:
+    Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup, ResponseLedger& ledger,
+                const Deadline& deadline, int local_rank);
+
+    /// Of this run of the program.
+    TokenCount tokens() const { return tokens_; }
+
+    /// Returns before everything is made if the deadline is reached.
+    void run();
+
+  private:
+    struct Item {
+        std::size_t instruction, generation;
+    };
+
+    std::vector<Item> missing(const std::string& model) const;
+    std::vector<std::string> earlier_answers(const Item& item) const;
+    void generate(Answerer& answerer, const std::vector<Item>& items);
+    void record(const Item& item, const Question& question, Answer answer);
+
+    const SynthesisInputs& inputs_;
+    const SynthesisSetup& setup_;
+    ResponseLedger& ledger_;
+    const Deadline& deadline_;
+    int local_rank_;
+    Progress progress_;
+    std::vector<std::uint64_t> uses_;
+    TokenCount tokens_;
+    std::size_t unsynced_ = 0;
+};
+
+}  // namespace popalign
