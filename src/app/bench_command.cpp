@@ -44,11 +44,11 @@ std::vector<GenerationRequest> read_requests(const Arguments& arguments,
     return requests;
 }
 
-nlohmann::ordered_json bench_generate(const Arguments& arguments, int local_rank) {
+nlohmann::ordered_json bench_generate(const Arguments& arguments) {
     const ModelFrontEnd front_end = arguments.model.load_front_end();
     const auto requests = read_requests(arguments, front_end);
     const Clock::time_point loading = Clock::now();
-    const CausalLm model = arguments.model.load(local_rank);
+    const CausalLm model = arguments.model.load(Communicator());
     const double load_seconds = seconds_since(loading);
 
     std::uint64_t answers = 0, useful_tokens = 0;
@@ -110,7 +110,7 @@ Command make_bench_generate_command(CLI::App& bench) {
                             "mpirun");
                     if (arguments->ignore_eos)
                         arguments->generator.min_new_tokens = arguments->max_new_tokens;
-                    fmt::print("{}\n", bench_generate(*arguments, 0).dump(2));
+                    fmt::print("{}\n", bench_generate(*arguments).dump(2));
                 });
                 return ExitStatus::done;
             }};

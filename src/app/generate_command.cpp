@@ -38,11 +38,8 @@ std::vector<PromptRow> read_rows(const Arguments& arguments, const ModelFrontEnd
 }
 
 std::string generate(const Arguments& arguments, const ModelFrontEnd& front_end,
-                     const std::vector<PromptRow>& rows, const CommandContext& context,
-                     int local_rank) {
-    if (rows.empty())
-        return "";
-    const CausalLm model = arguments.model.load(local_rank);
+                     const CausalLm& model, const std::vector<PromptRow>& rows,
+                     const CommandContext& context) {
     std::vector<GenerationRequest> requests;
     for (const PromptRow& row : rows)
         requests.push_back({row.tokens, arguments.max_new_tokens,
@@ -95,17 +92,20 @@ Command make_generate_command(CLI::App& app) {
     parser->add_flag("--deterministic", generator.deterministic,
                      "the same bytes on any number of ranks");
     return {parser, [arguments](const CommandContext& context) {
-                const int local_rank = context.comm.split_node().rank();
-                const std::string text = run_on_all(context.comm, [&] {
+                std::vector<PromptRow> rows;
+                const ModelFrontEnd front_end = run_on_all(context.comm, [&] {
                     arguments->generator.sampling.validate();
                     if (arguments->max_new_tokens < 1)
                         throw UsageError("--max-new-tokens must be at least 1");
                     if (arguments->generator.deterministic)
                         at::set_num_threads(1);
-                    const ModelFrontEnd front_end = arguments->model.load_front_end();
-                    return generate(*arguments, front_end,
-                                    read_rows(*arguments, front_end, context.comm), context,
-                                    local_rank);
+                    ModelFrontEnd made = arguments->model.load_front_end();
+                    rows = read_rows(*arguments, made, context.comm);
+                    return made;
+                });
+                const CausalLm model = arguments->model.load(context.comm);
+                const std::string text = run_on_all(context.comm, [&] {
+                    return generate(*arguments, front_end, model, rows, context);
                 });
                 write_in_rank_order(context.comm, arguments->output, text);
                 return ExitStatus::done;

@@ -2,7 +2,7 @@
 
 #include "app/rows.hpp"
 
-#include <popalign/comm/communicator.hpp>
+#include <popalign/comm/run.hpp>
 #include <popalign/lm/language_model.hpp>
 
 #include <CLI/CLI.hpp>
@@ -22,8 +22,13 @@ struct ModelArguments {
         parser.add_option("--device", device, "auto, cpu or cuda")->capture_default_str();
     }
     ModelFrontEnd load_front_end() const { return popalign::load_front_end(path, chat_template); }
-    CausalLm load(int local_rank) const {
-        return load_for_inference(path, parse_dtype(dtype), select_device(device, local_rank));
+    /// Collective.
+    CausalLm load(const Communicator& comm) const {
+        const Communicator node = comm.split_node();
+        return run_on_all(comm, [&] {
+            return load_for_inference(path, parse_dtype(dtype), select_device(device, node.rank()),
+                                      node);
+        });
     }
 };
 

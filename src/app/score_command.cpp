@@ -49,11 +49,8 @@ Rows read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
             {all.requests.begin() + begin, all.requests.begin() + end}};
 }
 
-std::string score_rows(const Arguments& arguments, const Rows& rows, const CommandContext& context,
-                       int local_rank) {
-    if (rows.ids.empty())
-        return "";
-    const CausalLm model = arguments.model.load(local_rank);
+std::string score_rows(const Arguments& arguments, const CausalLm& model, const Rows& rows,
+                       const CommandContext& context) {
     std::vector<std::string> lines(rows.ids.size());
     Progress progress(context.logger, "score", "rows", rows.ids.size());
     score(model, rows.requests, arguments.batch_tokens,
@@ -87,12 +84,12 @@ Command make_score_command(CLI::App& app) {
     parser->add_option("--batch-tokens", arguments->batch_tokens, "rows of one forward pass")
         ->capture_default_str();
     return {parser, [arguments](const CommandContext& context) {
-                const int local_rank = context.comm.split_node().rank();
-                const std::string text = run_on_all(context.comm, [&] {
-                    const ModelFrontEnd front_end = arguments->model.load_front_end();
-                    return score_rows(*arguments, read_rows(*arguments, front_end, context.comm),
-                                      context, local_rank);
+                const Rows rows = run_on_all(context.comm, [&] {
+                    return read_rows(*arguments, arguments->model.load_front_end(), context.comm);
                 });
+                const CausalLm model = arguments->model.load(context.comm);
+                const std::string text = run_on_all(
+                    context.comm, [&] { return score_rows(*arguments, model, rows, context); });
                 write_in_rank_order(context.comm, arguments->output, text);
                 return ExitStatus::done;
             }};

@@ -148,13 +148,12 @@ ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs,
     }
     const auto left = all_reduce<std::uint64_t>(comm, rows.size(), Reduction::sum);
     if (left > 0) {
-        const int local_rank = comm.split_node().rank();
+        const Communicator node = comm.split_node();
+        const auto answer_judge = run_on_all(comm, [&] {
+            return open_judge(inputs.judge.model, judge.options, judge.judge_template,
+                              {inputs.judge.batch_tokens, inputs.run.device, node, inputs.logger});
+        });
         run_on_all(comm, [&] {
-            if (rows.empty())
-                return;
-            const auto answer_judge = open_judge(
-                inputs.judge.model, judge.options, judge.judge_template,
-                {inputs.judge.batch_tokens, inputs.run.device, local_rank, inputs.logger});
             Progress progress(inputs.logger, "judge", "verdicts", 2 * rows.size());
             for (std::size_t at = 0; at < rows.size() && !deadline.reached();
                  at += pairs_between_checks) {

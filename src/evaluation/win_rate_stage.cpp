@@ -35,43 +35,58 @@ const ModelOptions& named(const WinRateInputs& inputs, const std::string& name) 
     return found->second;
 }
 
-std::vector<std::string> answer(const WinRateInputs& inputs, const std::string& name,
-                                const ModelOptions& model, const std::vector<Item>& items,
-                                int local_rank) {
-    const auto source = make_model_source(name, model);
+/// Collective: the model is loaded by a node's ranks together.
+std::vector<std::string> answer(const Communicator& comm, const WinRateInputs& inputs,
+                                const std::string& name, const ModelOptions& model,
+                                const std::vector<Item>& items) {
+    const Communicator node = comm.split_node();
     std::vector<Question> questions;
-    for (const Item& item : items) {
-        questions.push_back({{{Role::user, item.instruction}},
-                             "",
-                             inputs.evaluate.max_new_tokens,
-                             RandomStream(inputs.run.seed, item.id, "evaluate win-rate"),
-                             item.id,
-                             item.instruction,
-                             "evaluate"});
-        source->measure(questions.back());
-    }
+    const auto source = run_on_all(comm, [&] {
+        auto made = make_model_source(name, model);
+        for (const Item& item : items) {
+            questions.push_back({{{Role::user, item.instruction}},
+                                 "",
+                                 inputs.evaluate.max_new_tokens,
+                                 RandomStream(inputs.run.seed, item.id, "evaluate win-rate"),
+                                 item.id,
+                                 item.instruction,
+                                 "evaluate"});
+            made->measure(questions.back());
+        }
+        return made;
+    });
+    const auto answerer = run_on_all(comm, [&] {
+        return source->open({inputs.evaluate.sampling, inputs.evaluate.batch_size, false,
+                             inputs.run.device, node, inputs.logger});
+    });
     std::vector<std::string> answers(items.size());
-    source
-        ->open({inputs.evaluate.sampling, inputs.evaluate.batch_size, false, inputs.run.device,
-                local_rank, inputs.logger})
-        ->answer(questions,
-                 [&](std::size_t index, Answer result) { answers[index] = std::move(result.text); },
-                 {});
+    run_on_all(comm, [&] {
+        answerer->answer(
+            questions,
+            [&](std::size_t index, Answer result) { answers[index] = std::move(result.text); }, {});
+    });
     return answers;
 }
 
-void judge(const WinRateInputs& inputs, std::vector<Item>& items, std::uint64_t first_item,
-           int local_rank) {
+/// Collective, as `answer`.
+void judge(const Communicator& comm, const WinRateInputs& inputs, std::vector<Item>& items,
+           std::uint64_t first_item) {
     const std::string& name = inputs.evaluate.judge;
-    const auto answer_judge =
-        open_judge(name, named(inputs, name), load_judge_template(inputs.evaluate.judge_template),
-                   {inputs.evaluate.batch_tokens, inputs.run.device, local_rank, inputs.logger});
+    const Communicator node = comm.split_node();
+    const JudgeTemplate judge_template =
+        run_on_all(comm, [&] { return load_judge_template(inputs.evaluate.judge_template); });
+    const auto answer_judge = run_on_all(comm, [&] {
+        return open_judge(name, named(inputs, name), judge_template,
+                          {inputs.evaluate.batch_tokens, inputs.run.device, node, inputs.logger});
+    });
     std::vector<Comparison> comparisons;
     for (const Item& item : items)
         comparisons.push_back({item.instruction, item.answer, item.baseline});
-    answer_judge->judge(comparisons, [&](std::size_t index, Verdict verdict) {
-        verdict.pair = first_item + index;
-        items[index].verdicts[static_cast<std::size_t>(verdict.order)] = verdict;
+    run_on_all(comm, [&] {
+        answer_judge->judge(comparisons, [&](std::size_t index, Verdict verdict) {
+            verdict.pair = first_item + index;
+            items[index].verdicts[static_cast<std::size_t>(verdict.order)] = verdict;
+        });
     });
 }
 
@@ -130,10 +145,11 @@ void EvaluateOptions::validate() const {
 }
 
 void run_win_rate(const Communicator& comm, const WinRateInputs& inputs) {
-    const int local_rank = comm.split_node().rank();
     std::uint64_t held_out = 0;
     std::vector<Item> items = run_on_all(comm, [&] {
         inputs.evaluate.validate();
+        named(inputs, inputs.evaluate.baseline);
+        named(inputs, inputs.evaluate.judge);
         const PairFile file(inputs.pairs);
         std::vector<Item> all;
         for (const auto& instruction : file.instructions({0, file.instruction_count()}))
@@ -149,18 +165,14 @@ void run_win_rate(const Communicator& comm, const WinRateInputs& inputs) {
             part.push_back(std::move(all[i]));
         return part;
     });
-    run_on_all(comm, [&] {
-        if (items.empty())
-            return;
-        const std::string& baseline = inputs.evaluate.baseline;
-        const auto answers = answer(inputs, "model", inputs.model, items, local_rank);
-        const auto baselines = answer(inputs, baseline, named(inputs, baseline), items, local_rank);
-        for (std::size_t i = 0; i < items.size(); ++i) {
-            items[i].answer = answers[i];
-            items[i].baseline = baselines[i];
-        }
-        judge(inputs, items, partition(held_out, comm.rank(), comm.size()).begin, local_rank);
-    });
+    const std::string& baseline = inputs.evaluate.baseline;
+    const auto answers = answer(comm, inputs, "model", inputs.model, items);
+    const auto baselines = answer(comm, inputs, baseline, named(inputs, baseline), items);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        items[i].answer = answers[i];
+        items[i].baseline = baselines[i];
+    }
+    judge(comm, inputs, items, partition(held_out, comm.rank(), comm.size()).begin);
     std::vector<Item> all;
     for (auto& part : all_gather_objects(comm, items))
         all.insert(all.end(), part.begin(), part.end());

@@ -1,5 +1,5 @@
 #include "lm/fused.hpp"
-#include "lm/packed_linear.hpp"
+#include "lm/inference_weight.hpp"
 #include "lm/rotary.hpp"
 
 #include <popalign/base/error.hpp>
@@ -37,49 +37,127 @@ std::size_t SegmentForest::add(std::span<const TokenId> segment_tokens,
 }
 
 CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device)
-    : config_(config), arithmetic_(Arithmetic::libtorch) {
+    : config_(config), dtype_(dtype), device_(device), arithmetic_(Arithmetic::libtorch) {
     const auto options = at::TensorOptions().dtype(dtype).device(device);
-    const auto add = [&](const std::string& name, at::IntArrayRef shape) {
-        return parameters_.emplace_back(NamedParameter{name, at::zeros(shape, options)}).tensor;
+    build(
+        [&](const std::string& name, at::IntArrayRef shape) {
+            return parameters_.emplace_back(NamedParameter{name, at::zeros(shape, options)}).tensor;
+        },
+        [](Layer&) {});
+}
+
+CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device,
+                   WeightMemory& memory, const WeightReader& read)
+    : config_(config), dtype_(dtype), device_(device), arithmetic_(Arithmetic::libtorch) {
+    const auto options = at::TensorOptions().dtype(dtype).device(device);
+    std::size_t part = 0;  // the embedding, each layer, the head: what one rank fills
+    const auto join = [&](std::initializer_list<const at::Tensor*> weights) {
+        std::int64_t rows = 0;
+        for (const at::Tensor* weight : weights)
+            rows += weight->size(0);
+        auto joined =
+            std::make_shared<InferenceWeight>(memory, rows, (*weights.begin())->size(1), options);
+        rows = 0;
+        for (const at::Tensor* weight : weights) {
+            if (memory.fills(part))
+                joined->fill(*weight, rows);
+            rows += weight->size(0);
+        }
+        return joined;
+    };
+    const auto make = [&](const std::string& name, at::IntArrayRef shape) {
+        at::Tensor weight = at::empty(shape, options);
+        if (shape.size() == 1 || memory.fills(part))
+            read(name, weight);
+        return weight;
+    };
+    const auto pack = [&](Layer& layer) {
+        if (part == 0)
+            packed_embedding_ = join({&embedding_});
+        layer.qkv = join({&layer.q, &layer.k, &layer.v});
+        layer.packed_o = join({&layer.o});
+        layer.gate_up = join({&layer.gate, &layer.up});
+        layer.packed_down = join({&layer.down});
+        if (layer.q_bias.defined())
+            layer.qkv_bias = at::cat({layer.q_bias, layer.k_bias, layer.v_bias});
+        for (at::Tensor* gone :
+             {&layer.q, &layer.k, &layer.v, &layer.o, &layer.q_bias, &layer.k_bias, &layer.v_bias,
+              &layer.gate, &layer.up, &layer.down, &embedding_})
+            *gone = at::Tensor();
+        ++part;
+    };
+    build(make, pack);
+    packed_head_ = config.tie_word_embeddings ? packed_embedding_ : join({&head_});
+    head_ = at::Tensor();
+    if (device.is_cpu() && dtype == at::kFloat)
+        arithmetic_ = Arithmetic::row_kernels;
+}
+
+std::size_t CausalLm::inference_bytes(const ModelConfig& config, at::ScalarType dtype,
+                                      at::Device device) {
+    const auto options = at::TensorOptions().dtype(dtype).device(device);
+    const auto bytes = [&](std::int64_t rows, std::int64_t columns) {
+        return InferenceWeight::bytes(rows, columns, options);
     };
     const std::int64_t hidden = config.hidden_size, inner = config.intermediate_size;
     const std::int64_t query = config.num_attention_heads * config.head_dim;
     const std::int64_t kv = config.num_key_value_heads * config.head_dim;
+    const std::size_t layer = bytes(query + 2 * kv, hidden) + bytes(hidden, query) +
+                              bytes(2 * inner, hidden) + bytes(hidden, inner);
+    return static_cast<std::size_t>(config.num_hidden_layers) * layer +
+           bytes(config.vocab_size, hidden) * (config.tie_word_embeddings ? 1 : 2);
+}
 
-    embedding_ = add("model.embed_tokens.weight", {config.vocab_size, hidden});
-    for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+CausalLm CausalLm::packed() const {
+    WeightMemory memory;
+    return {config_, dtype_, device_, memory, [&](const std::string& name, at::Tensor& into) {
+                for (const auto& parameter : parameters_)
+                    if (parameter.name == name)
+                        into.copy_(parameter.tensor);
+            }};
+}
+
+void CausalLm::build(const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
+                     const std::function<void(Layer&)>& finish) {
+    const std::int64_t hidden = config_.hidden_size, inner = config_.intermediate_size;
+    const std::int64_t query = config_.num_attention_heads * config_.head_dim;
+    const std::int64_t kv = config_.num_key_value_heads * config_.head_dim;
+
+    embedding_ = make("model.embed_tokens.weight", {config_.vocab_size, hidden});
+    for (std::int64_t i = 0; i < config_.num_hidden_layers; ++i) {
         const std::string name = "model.layers." + std::to_string(i) + ".";
         const std::string attention = name + "self_attn.", mlp = name + "mlp.";
         Layer layer;
-        layer.q = add(attention + "q_proj.weight", {query, hidden});
-        layer.k = add(attention + "k_proj.weight", {kv, hidden});
-        layer.v = add(attention + "v_proj.weight", {kv, hidden});
-        if (config.attention_bias) {
-            layer.q_bias = add(attention + "q_proj.bias", {query});
-            layer.k_bias = add(attention + "k_proj.bias", {kv});
-            layer.v_bias = add(attention + "v_proj.bias", {kv});
+        layer.q = make(attention + "q_proj.weight", {query, hidden});
+        layer.k = make(attention + "k_proj.weight", {kv, hidden});
+        layer.v = make(attention + "v_proj.weight", {kv, hidden});
+        if (config_.attention_bias) {
+            layer.q_bias = make(attention + "q_proj.bias", {query});
+            layer.k_bias = make(attention + "k_proj.bias", {kv});
+            layer.v_bias = make(attention + "v_proj.bias", {kv});
         }
-        if (config.query_key_norm) {
-            layer.q_norm = add(attention + "q_norm.weight", {config.head_dim});
-            layer.k_norm = add(attention + "k_norm.weight", {config.head_dim});
+        if (config_.query_key_norm) {
+            layer.q_norm = make(attention + "q_norm.weight", {config_.head_dim});
+            layer.k_norm = make(attention + "k_norm.weight", {config_.head_dim});
         }
-        layer.o = add(attention + "o_proj.weight", {hidden, query});
-        layer.gate = add(mlp + "gate_proj.weight", {inner, hidden});
-        layer.up = add(mlp + "up_proj.weight", {inner, hidden});
-        layer.down = add(mlp + "down_proj.weight", {hidden, inner});
-        layer.input_norm = add(name + "input_layernorm.weight", {hidden});
+        layer.o = make(attention + "o_proj.weight", {hidden, query});
+        layer.gate = make(mlp + "gate_proj.weight", {inner, hidden});
+        layer.up = make(mlp + "up_proj.weight", {inner, hidden});
+        layer.down = make(mlp + "down_proj.weight", {hidden, inner});
+        layer.input_norm = make(name + "input_layernorm.weight", {hidden});
         // With norms behind attention and feed-forward, HF gives the older name to the former.
-        (config.output_norms ? layer.attention_output_norm : layer.mlp_norm) =
-            add(name + "post_attention_layernorm.weight", {hidden});
-        if (config.output_norms) {
-            layer.mlp_norm = add(name + "pre_feedforward_layernorm.weight", {hidden});
-            layer.mlp_output_norm = add(name + "post_feedforward_layernorm.weight", {hidden});
+        (config_.output_norms ? layer.attention_output_norm : layer.mlp_norm) =
+            make(name + "post_attention_layernorm.weight", {hidden});
+        if (config_.output_norms) {
+            layer.mlp_norm = make(name + "pre_feedforward_layernorm.weight", {hidden});
+            layer.mlp_output_norm = make(name + "post_feedforward_layernorm.weight", {hidden});
         }
+        finish(layer);
         layers_.push_back(std::move(layer));
     }
-    final_norm_ = add("model.norm.weight", {hidden});
-    head_ = config.tie_word_embeddings ? embedding_
-                                       : add("lm_head.weight", {config.vocab_size, hidden});
+    final_norm_ = make("model.norm.weight", {hidden});
+    head_ = config_.tie_word_embeddings ? embedding_
+                                        : make("lm_head.weight", {config_.vocab_size, hidden});
 }
 
 at::Tensor& CausalLm::parameter(const std::string& name) {
@@ -87,31 +165,6 @@ at::Tensor& CausalLm::parameter(const std::string& name) {
         if (parameter.name == name)
             return parameter.tensor;
     throw Error("the model has no parameter '" + name + "'");
-}
-
-at::Device CausalLm::device() const {
-    return embedding_.device();
-}
-at::ScalarType CausalLm::dtype() const {
-    return embedding_.scalar_type();
-}
-
-void CausalLm::pack() {
-    parameters_.clear();  // so that each plain weight goes as soon as its packed one is there
-    for (Layer& layer : layers_) {
-        layer.qkv = pack_weight(at::cat({layer.q, layer.k, layer.v}));
-        if (layer.q_bias.defined())
-            layer.qkv_bias = at::cat({layer.q_bias, layer.k_bias, layer.v_bias});
-        layer.gate_up = pack_weight(at::cat({layer.gate, layer.up}));
-        for (at::Tensor* part : {&layer.q, &layer.k, &layer.v, &layer.q_bias, &layer.k_bias,
-                                 &layer.v_bias, &layer.gate, &layer.up})
-            *part = at::Tensor();
-        layer.o = pack_weight(layer.o);
-        layer.down = pack_weight(layer.down);
-    }
-    head_ = pack_weight(head_);
-    if (fits_row_kernels(embedding_))
-        arithmetic_ = Arithmetic::row_kernels;
 }
 
 at::Tensor CausalLm::normalise(const at::Tensor& x, const at::Tensor& weight) const {
@@ -128,17 +181,17 @@ CausalLm::Heads CausalLm::project(const Layer& layer, const at::Tensor& x) const
         return projected.view({x.size(0), -1, config_.head_dim});
     };
     Heads result;
-    if (layer.qkv.defined()) {
+    if (layer.qkv) {
         const auto parts =
-            heads(apply_linear(x, layer.qkv, layer.qkv_bias))
+            heads(layer.qkv->apply(x, layer.qkv_bias))
                 .split_with_sizes({config_.num_attention_heads, config_.num_key_value_heads,
                                    config_.num_key_value_heads},
                                   1);
         result = {parts[0], parts[1], parts[2]};
     } else {
-        result = {heads(apply_linear(x, layer.q, layer.q_bias)),
-                  heads(apply_linear(x, layer.k, layer.k_bias)),
-                  heads(apply_linear(x, layer.v, layer.v_bias))};
+        result = {heads(at::linear(x, layer.q, layer.q_bias)),
+                  heads(at::linear(x, layer.k, layer.k_bias)),
+                  heads(at::linear(x, layer.v, layer.v_bias))};
     }
     if (config_.query_key_norm) {
         const auto each = [&](const at::Tensor& part, const at::Tensor& weight) {
@@ -159,15 +212,15 @@ at::Tensor CausalLm::feed_forward(const Layer& layer, const at::Tensor& x) const
                    ? silu_multiply(arithmetic_, gate, up)
                    : at::gelu(gate, "tanh") * up;
     };
-    if (!layer.gate_up.defined())
-        return apply_linear(gated(apply_linear(x, layer.gate), apply_linear(x, layer.up)),
-                            layer.down);
-    const auto parts = apply_linear(x, layer.gate_up).chunk(2, 1);
-    return apply_linear(gated(parts[0], parts[1]), layer.down);
+    if (!layer.gate_up)
+        return at::linear(gated(at::linear(x, layer.gate), at::linear(x, layer.up)), layer.down);
+    const auto parts = layer.gate_up->apply(x).chunk(2, 1);
+    return layer.packed_down->apply(gated(parts[0], parts[1]));
 }
 
 at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attention) const {
-    at::Tensor x = at::embedding(embedding_, tokens.to(device()));
+    at::Tensor x = packed_embedding_ ? packed_embedding_->gather(tokens.to(device()))
+                                     : at::embedding(embedding_, tokens.to(device()));
     if (config_.embedding_scale != 1)
         x = x * at::scalar_tensor(config_.embedding_scale, x.options());
     const at::Tensor positions = attention.positions();
@@ -182,9 +235,10 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
         const AttentionLayer place{static_cast<std::int64_t>(i), config_.window(i)};
         const Rotary& turn = place.window > 0 ? local : whole;
         const Heads heads = project(layer, normalise(x, layer.input_norm));
-        at::Tensor output = apply_linear(
-            attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value),
-            layer.o);
+        const at::Tensor attended =
+            attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value);
+        at::Tensor output =
+            layer.packed_o ? layer.packed_o->apply(attended) : at::linear(attended, layer.o);
         x = x + (config_.output_norms ? normalise(output, layer.attention_output_norm) : output);
         output = feed_forward(layer, normalise(x, layer.mlp_norm));
         x = x + (config_.output_norms ? normalise(output, layer.mlp_output_norm) : output);
@@ -193,7 +247,7 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
 }
 
 at::Tensor CausalLm::logits(const at::Tensor& hidden) const {
-    return apply_linear(hidden, head_);
+    return packed_head_ ? packed_head_->apply(hidden) : at::linear(hidden, head_);
 }
 
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,

@@ -77,7 +77,7 @@ class LocalModel : public ModelSource {
         const auto start = std::chrono::steady_clock::now();
         auto answerer = std::make_unique<LocalAnswerer>(
             load_for_inference(options_.path, scalar_type(options_),
-                               select_device(options.device, options.local_rank)),
+                               select_device(options.device, options.node.rank()), options.node),
             front_end_, options);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
         options.logger.info(fmt::format("loaded {} in {:.1f} s", options_.path, seconds.count()));

@@ -1,4 +1,4 @@
-#include "lm/packed_linear.hpp"
+#include "lm/inference_weight.hpp"
 
 #include <popalign/lm/machine_limits.hpp>
 
@@ -31,13 +31,20 @@ MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device) {
     const auto options = at::TensorOptions().dtype(dtype).device(device);
     const std::int64_t size = device.is_cpu() ? 2048 : 8192;
     const at::Tensor x = at::ones({size, size}, options);
-    const at::Tensor weight = pack_weight(at::ones({size, size}, options));
+    const at::Tensor weight = at::ones({size, size}, options);
+    WeightMemory memory;
+    InferenceWeight packed(memory, size, size, options);
+    packed.fill(weight, 0);
     at::Tensor result;
     // Reading one element waits for a device that runs on its own.
-    const double gemm = fastest(10, [&] {
-        result = apply_linear(x, weight);
-        result[0][0].item();
-    });
+    const auto seconds = [&](const auto& multiply) {
+        return fastest(10, [&] {
+            result = multiply();
+            result[0][0].item();
+        });
+    };
+    const double gemm = std::min(seconds([&] { return at::linear(x, weight); }),
+                                 seconds([&] { return packed.apply(x); }));
     const at::Tensor from = at::ones({std::int64_t{64} << 20}, options.dtype(at::kFloat));
     const at::Tensor to = at::empty_like(from);
     const double copy = fastest(6, [&] {

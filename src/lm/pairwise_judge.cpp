@@ -1,6 +1,7 @@
 #include "lm/judge_kinds.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/comm/run.hpp>
 #include <popalign/lm/language_model.hpp>
 #include <popalign/lm/scorer.hpp>
 
@@ -79,11 +80,14 @@ class LocalJudge : public AnswerJudge {
 std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
                                               JudgeTemplate judge_template,
                                               const JudgeRunOptions& options) {
-    ModelFrontEnd front_end = load_front_end(model.path, model.chat_template);
-    front_end.require_chat(model.path);
+    ModelFrontEnd front_end = run_on_all(options.node, [&] {
+        ModelFrontEnd made = load_front_end(model.path, model.chat_template);
+        made.require_chat(model.path);
+        return made;
+    });
     return std::make_unique<LocalJudge>(
         load_for_inference(model.path, model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
-                           select_device(options.device, options.local_rank)),
+                           select_device(options.device, options.node.rank()), options.node),
         std::move(front_end), std::move(judge_template), options.batch_tokens);
 }
 

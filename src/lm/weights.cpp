@@ -1,7 +1,9 @@
 #include "lm/model_files.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/comm/run.hpp>
 #include <popalign/lm/language_model.hpp>
+#include <popalign/lm/weight_memory.hpp>
 #include <popalign/store/gguf.hpp>
 #include <popalign/store/safetensors.hpp>
 
@@ -93,44 +95,68 @@ void assign(const std::filesystem::path& path, const TensorView* view, const std
     parameter.copy_(staged);
 }
 
+/// The tensors of a model's files under HF's names and in HF's conventions.
+class ModelWeights {
+  public:
+    ModelWeights(const std::filesystem::path& path, const ModelConfig& config)
+        : path_(path), config_(config) {
+        if (is_gguf(path))
+            gguf_.emplace(path);
+        else
+            safetensors_.emplace(path);
+    }
+
+    void read(const std::string& name, at::Tensor& parameter) const {
+        if (safetensors_) {
+            const TensorView* view = safetensors_->find(name);
+            if (view == nullptr)  // a model of text and images
+                view = safetensors_->find("language_model." + name);
+            return assign(path_, view, name, parameter);
+        }
+        const std::string stored = gguf_name(name, config_);
+        assign(path_, gguf_->find(stored), stored, parameter);
+        if (name.ends_with("norm.weight"))
+            parameter.sub_(config_.norm_offset);  // GGUF has it added already
+        if (config_.architecture != "llama")
+            return;
+        if (name.find("self_attn.q_proj") != std::string::npos)
+            parameter.copy_(to_half_split(parameter, config_.num_attention_heads));
+        else if (name.find("self_attn.k_proj") != std::string::npos)
+            parameter.copy_(to_half_split(parameter, config_.num_key_value_heads));
+    }
+
+  private:
+    const std::filesystem::path& path_;
+    const ModelConfig& config_;
+    std::optional<SafetensorsModel> safetensors_;
+    std::optional<GgufFile> gguf_;
+};
+
 }  // namespace
 
 CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
                         at::Device device) {
     const c10::AutoGradMode no_gradients(false);
     CausalLm model(load_model_config(path), dtype, device);
-    const ModelConfig& config = model.config();
-    if (!is_gguf(path)) {
-        const SafetensorsModel file(path);
-        for (auto& [name, tensor] : model.parameters()) {
-            const TensorView* view = file.find(name);
-            if (view == nullptr)  // a model of text and images
-                view = file.find("language_model." + name);
-            assign(path, view, name, tensor);
-        }
-        return model;
-    }
-    const GgufFile file(path);
-    for (auto& [name, tensor] : model.parameters()) {
-        const std::string stored = gguf_name(name, config);
-        assign(path, file.find(stored), stored, tensor);
-        if (name.ends_with("norm.weight"))
-            tensor.sub_(config.norm_offset);  // GGUF has it added already
-        if (config.architecture != "llama")
-            continue;
-        if (name.find("self_attn.q_proj") != std::string::npos)
-            tensor.copy_(to_half_split(tensor, config.num_attention_heads));
-        else if (name.find("self_attn.k_proj") != std::string::npos)
-            tensor.copy_(to_half_split(tensor, config.num_key_value_heads));
-    }
+    const ModelWeights weights(path, model.config());
+    for (auto& [name, tensor] : model.parameters())
+        weights.read(name, tensor);
     return model;
 }
 
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
-                            at::Device device) {
-    CausalLm model = load_causal_lm(path, dtype, device);
-    model.pack();
-    return model;
+                            at::Device device, const Communicator& node) {
+    const c10::AutoGradMode no_gradients(false);
+    const ModelConfig config = run_on_all(node, [&] { return load_model_config(path); });
+    WeightMemory memory = device.is_cpu()
+                              ? WeightMemory(node, CausalLm::inference_bytes(config, dtype, device))
+                              : WeightMemory();
+    return run_on_all(node, [&] {
+        const ModelWeights weights(path, config);
+        return CausalLm(
+            config, dtype, device, memory,
+            [&](const std::string& name, at::Tensor& parameter) { weights.read(name, parameter); });
+    });
 }
 
 at::Device select_device(const std::string& name, int local_rank) {

@@ -127,13 +127,11 @@ ExitStatus run_synthesis(const Communicator& comm, const SynthesisInputs& inputs
                     instructions, plan.generations.size(), plan.strategies.size(), made,
                     instructions * plan.generations.size()));
     const auto start = std::chrono::steady_clock::now();
-    const int local_rank = comm.split_node().rank();
-    const TokenCount mine = run_on_all(comm, [&] {
-        Synthesizer synthesizer(inputs, setup, ledger, deadline, local_rank);
-        synthesizer.run();
-        return synthesizer.tokens();
-    });
-    report_tokens(comm, mine, logger);
+    {
+        Synthesizer synthesizer(inputs, setup, ledger, deadline);
+        synthesizer.run(comm);
+        report_tokens(comm, synthesizer.tokens(), logger);
+    }
     const auto left =
         all_reduce<std::uint64_t>(comm, ledger.wanted() - ledger.made(), Reduction::sum);
     if (left > 0) {

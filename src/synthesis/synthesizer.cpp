@@ -1,5 +1,7 @@
 #include "synthesis/synthesizer.hpp"
 
+#include <popalign/comm/collectives.hpp>
+#include <popalign/comm/run.hpp>
 #include <popalign/synthesis/response_text.hpp>
 
 namespace popalign {
@@ -20,30 +22,37 @@ std::vector<std::uint64_t> count_uses(const GenerationPlan& plan) {
 }  // namespace
 
 Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup,
-                         ResponseLedger& ledger, const Deadline& deadline, int local_rank)
+                         ResponseLedger& ledger, const Deadline& deadline)
     : inputs_(inputs),
       setup_(setup),
       ledger_(ledger),
       deadline_(deadline),
-      local_rank_(local_rank),
       progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()),
       uses_(count_uses(setup.plan)) {}
 
-void Synthesizer::run() {
+void Synthesizer::run(const Communicator& comm) {
     const SynthesisOptions& options = inputs_.synthesis;
+    const Communicator node = comm.split_node();
     for (const std::string& name : setup_.plan.models()) {
-        if (missing(name).empty())
+        const std::uint8_t mine = missing(name).empty() ? 0 : 1;
+        if (all_reduce(comm, mine, Reduction::maximum) == 0)
             continue;
-        const auto answerer = setup_.models.at(name).source->open(
-            {options.sampling, options.batch_size, options.deterministic, inputs_.run.device,
-             local_rank_, inputs_.logger});
-        // Each pass makes the answers to one more turn; at most as many passes as turns.
-        while (!deadline_.reached()) {
-            const auto ready = missing(name);
-            if (ready.empty())
-                break;
-            generate(*answerer, ready);
-        }
+        const auto answerer = run_on_all(comm, [&] {
+            return setup_.models.at(name).source->open({options.sampling, options.batch_size,
+                                                        options.deterministic, inputs_.run.device,
+                                                        node, inputs_.logger});
+        });
+        run_on_all(comm, [&] { answer_all(name, *answerer); });
+    }
+}
+
+void Synthesizer::answer_all(const std::string& model, Answerer& answerer) {
+    // Each pass makes the answers to one more turn; at most as many passes as turns.
+    while (!deadline_.reached()) {
+        const auto ready = missing(model);
+        if (ready.empty())
+            break;
+        generate(answerer, ready);
     }
     ledger_.sync();
 }

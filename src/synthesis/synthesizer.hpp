@@ -22,13 +22,13 @@ struct TokenCount {
 class Synthesizer {
   public:
     Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup, ResponseLedger& ledger,
-                const Deadline& deadline, int local_rank);
+                const Deadline& deadline);
 
     /// Of this run of the program.
     TokenCount tokens() const { return tokens_; }
 
-    /// Returns before everything is made if the deadline is reached.
-    void run();
+    /// Returns before everything is made if the deadline is reached. Collective.
+    void run(const Communicator& comm);
 
   private:
     struct Item {
@@ -37,6 +37,7 @@ class Synthesizer {
 
     std::vector<Item> missing(const std::string& model) const;
     std::vector<std::string> earlier_answers(const Item& item) const;
+    void answer_all(const std::string& model, Answerer& answerer);
     void generate(Answerer& answerer, const std::vector<Item>& items);
     void record(const Item& item, const Question& question, Answer answer);
 
@@ -44,7 +45,6 @@ class Synthesizer {
     const SynthesisSetup& setup_;
     ResponseLedger& ledger_;
     const Deadline& deadline_;
-    int local_rank_;
     Progress progress_;
     std::vector<std::uint64_t> uses_;
     TokenCount tokens_;

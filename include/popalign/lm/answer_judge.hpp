@@ -1,6 +1,7 @@
 #pragma once
 
 #include <popalign/base/log.hpp>
+#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/judge_template.hpp>
 #include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/model_options.hpp>
@@ -33,7 +34,7 @@ class AnswerJudge {
 struct JudgeRunOptions {
     std::int64_t batch_tokens = 2048;  ///< rows of one forward pass
     std::string device = "auto";
-    int local_rank = 0;
+    Communicator node = {};  ///< the ranks that share weights (`split_node`)
     Logger logger;
 };
 
@@ -42,7 +43,7 @@ struct JudgeRunOptions {
 ModelIdentity identify_judge(const std::string& name, const ModelOptions& model);
 
 /// Loads weights, or prepares to talk to a server. Throws UsageError if a label is not one token
-/// for a local model behind the template's beginning.
+/// for a local model behind the template's beginning. Collective over `options.node`.
 std::unique_ptr<AnswerJudge> open_judge(const std::string& name, const ModelOptions& model,
                                         JudgeTemplate judge_template,
                                         const JudgeRunOptions& options);

@@ -5,7 +5,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -107,6 +109,11 @@ class ForestAttention final : public Attention {
 };
 
 enum class Arithmetic;
+class InferenceWeight;
+class WeightMemory;
+
+/// Fills a parameter by its name in HF checkpoints.
+using WeightReader = std::function<void(const std::string& name, at::Tensor& parameter)>;
 
 struct NamedParameter {
     std::string name;  ///< as in HF checkpoints, e.g. "model.layers.0.self_attn.q_proj.weight"
@@ -119,6 +126,14 @@ class CausalLm {
   public:
     /// Parameters are zero until they are assigned.
     CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device);
+    /// For inference alone: weights in `memory`, laid out for this device's matrix kernels;
+    /// `parameters()` is empty. Ranks that share the memory each read and fill a part of it, and
+    /// may use the model when all have.
+    CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device,
+             WeightMemory& memory, const WeightReader& read);
+    /// What that takes.
+    static std::size_t inference_bytes(const ModelConfig& config, at::ScalarType dtype,
+                                       at::Device device);
 
     const ModelConfig& config() const noexcept { return config_; }
     /// In HF's order; shared storage, so filling one changes the model. Tied embeddings appear
@@ -126,12 +141,10 @@ class CausalLm {
     std::vector<NamedParameter>& parameters() noexcept { return parameters_; }
     const std::vector<NamedParameter>& parameters() const noexcept { return parameters_; }
     at::Tensor& parameter(const std::string& name);
-    at::Device device() const;
-    at::ScalarType dtype() const;
-
-    /// For inference alone: replaces the weights by ones in the layout of this processor's matrix
-    /// kernels. `parameters()` is empty afterwards.
-    void pack();
+    at::Device device() const noexcept { return device_; }
+    at::ScalarType dtype() const noexcept { return dtype_; }
+    /// The same model for inference.
+    CausalLm packed() const;
 
     /// Final, normalised hidden states [rows, hidden] of `tokens` [rows] int64.
     at::Tensor hidden_states(const at::Tensor& tokens, Attention& attention) const;
@@ -142,7 +155,9 @@ class CausalLm {
     struct Layer {
         at::Tensor input_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm;
         at::Tensor mlp_norm, gate, up, down, attention_output_norm, mlp_output_norm;
-        at::Tensor qkv, qkv_bias, gate_up;  ///< packed; their parts are gone
+        /// For inference; the plain ones are gone.
+        std::shared_ptr<const InferenceWeight> qkv, packed_o, gate_up, packed_down;
+        at::Tensor qkv_bias;
     };
     struct Heads {
         at::Tensor query, key, value;  ///< [rows, heads, head_dim]
@@ -151,10 +166,16 @@ class CausalLm {
     Heads project(const Layer& layer, const at::Tensor& x) const;
     at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
 
+    void build(const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
+               const std::function<void(Layer&)>& finish);
+
     ModelConfig config_;
+    at::ScalarType dtype_;
+    at::Device device_;
     Arithmetic arithmetic_;
     std::vector<NamedParameter> parameters_;
     at::Tensor embedding_, final_norm_, head_;
+    std::shared_ptr<const InferenceWeight> packed_embedding_, packed_head_;
     std::vector<Layer> layers_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/causal_lm.hpp>
 #include <popalign/lm/chat_template.hpp>
 #include <popalign/lm/model_identity.hpp>
@@ -34,9 +35,11 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
 /// Weights of an HF directory or a GGUF file, converted to `dtype` on `device`. Throws InputError
 /// for missing, misshapen or unsupported tensors, by name.
 CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype, at::Device device);
-/// The same, packed: it can answer and score, but not be trained or saved.
+/// The same, packed: it can answer and score, but not be trained or saved. On a CPU the ranks of
+/// `node` (`Communicator::split_node`) load it together and share one copy of the weights.
+/// Collective over `node`.
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
-                            at::Device device);
+                            at::Device device, const Communicator& node = {});
 
 /// An HF directory that `transformers` loads as it is: model.safetensors, config.json,
 /// generation_config.json, tokenizer.json, tokenizer_config.json with the chat template. Appears

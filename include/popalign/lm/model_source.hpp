@@ -2,6 +2,7 @@
 
 #include <popalign/base/log.hpp>
 #include <popalign/base/random.hpp>
+#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/chat_template.hpp>
 #include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/model_options.hpp>
@@ -41,7 +42,7 @@ struct AnswerOptions {
     std::int64_t batch_size = 64;
     bool deterministic = false;
     std::string device = "auto";
-    int local_rank = 0;
+    Communicator node = {};  ///< the ranks that share weights (`split_node`)
     Logger logger;
 };
 
@@ -73,6 +74,7 @@ class ModelSource {
     virtual Preview preview(const Question& question) const = 0;
     /// Bytes that its weights take on this machine.
     virtual std::uint64_t weight_bytes(const ModelIdentity& identity) const = 0;
+    /// Collective over `options.node`.
     virtual std::unique_ptr<Answerer> open(const AnswerOptions& options) const = 0;
 };
 

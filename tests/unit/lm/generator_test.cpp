@@ -55,7 +55,7 @@ TEST(Generator, BatchedEqualsOneAtATime) {
 TEST(Generator, DeterministicResultsDependOnTheRequestAlone) {
     at::set_num_threads(1);
     CausalLm model = make_tiny_model("qwen2", 6);
-    model.pack();
+    model = model.packed();
     const auto requests = make_requests(19);
     const auto all = generate(model, requests, {{}, 8, true});
     const std::vector<GenerationRequest> some(requests.rbegin(), requests.rbegin() + 7);

@@ -41,7 +41,7 @@ TEST(PackedModel, AnswersAsThePlainOne) {
                 at::tensor(at::ArrayRef<std::int64_t>(forest.tokens)), attention));
         };
         const at::Tensor plain = logits();
-        model.pack();
+        model = model.packed();
         EXPECT_TRUE(at::allclose(logits(), plain, 1e-4, 1e-4)) << architecture;
     }
 }

@@ -69,7 +69,7 @@ TEST(Scorer, PackedWeightsGiveTheSame) {
         std::vector<std::vector<float>> plain(requests.size());
         score(model, requests, 1000,
               [&](std::size_t i, std::vector<float> logprobs) { plain[i] = std::move(logprobs); });
-        model.pack();
+        model = model.packed();
         EXPECT_TRUE(model.parameters().empty());
         score(model, requests, 1000, [&](std::size_t i, const std::vector<float>& logprobs) {
             for (std::size_t k = 0; k < logprobs.size(); ++k)

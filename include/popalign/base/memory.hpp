@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstdint>
+
+namespace popalign {
+
+/// Bytes that this process and others like it may still take: what the kernel counts as available,
+/// within what its control group (a Slurm job, a container) leaves. All there is if neither tells.
+std::uint64_t available_memory();
+
+}  // namespace popalign

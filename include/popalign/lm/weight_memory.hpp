@@ -1,0 +1,36 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace popalign {
+
+/// Where inference weights lie: on a CPU in memory that the ranks of a node share and fill
+/// together, elsewhere on the device.
+class WeightMemory {
+  public:
+    /// Of this process alone.
+    WeightMemory() = default;
+    /// `bytes` of CPU memory for all that will be allocated, each part rounded up to 64 bytes.
+    /// Collective over `node`.
+    WeightMemory(const Communicator& node, std::size_t bytes);
+
+    /// Every rank allocates the same in the same order.
+    at::Tensor allocate(at::IntArrayRef sizes, at::TensorOptions options);
+    /// Whether this rank is the one that fills part `part` of whatever is divided among them.
+    bool fills(std::size_t part) const noexcept;
+
+    static std::size_t aligned(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64; }
+
+  private:
+    std::shared_ptr<std::byte> block_;
+    std::size_t size_ = 0, used_ = 0;
+    int rank_ = 0, ranks_ = 1;
+};
+
+}  // namespace popalign

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+/// Matrix products against weights that are stored in panels: `panel_width` rows of the weight side
+/// by side, so that one column of them is one or two vectors.
+namespace popalign::kernel {
+
+inline constexpr std::int64_t panel_width = 32;
+
+/// What a panel's partial products do to the output.
+enum class PanelOutput { replace, add };
+
+/// `output[i][j] (+)= sum over c of x[i][c] * panel[c][j]`, `panel_width` values of j.
+struct PanelProduct {
+    const float* x;  ///< [rows, columns], rows `x_stride` apart
+    std::int64_t x_stride, rows, columns;
+    const float* panel;  ///< [columns, panel_width]
+    float* output;       ///< [rows, panel_width], rows `output_stride` apart
+    std::int64_t output_stride;
+    PanelOutput mode;
+};
+
+/// Every element is one chain of fused multiply-adds in the order of the columns: it depends on its
+/// row and panel alone, not on how many rows there are or where.
+using MultiplyPanel = void (*)(const PanelProduct&);
+
+/// Those that this processor can run, the fastest first.
+std::vector<MultiplyPanel> multiply_panels();
+
+void multiply_panel_avx512(const PanelProduct& product);
+void multiply_panel_avx2(const PanelProduct& product);
+void multiply_panel_portable(const PanelProduct& product);
+
+}  // namespace popalign::kernel
