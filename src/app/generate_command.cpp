@@ -4,6 +4,7 @@
 #include <popalign/base/progress.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/generator.hpp>
+#include <popalign/lm/stop_strings.hpp>
 #include <popalign/store/jsonl.hpp>
 
 #include <ATen/Parallel.h>
@@ -21,6 +22,7 @@ struct Arguments {
     GeneratorOptions generator;
     std::int64_t max_new_tokens = 256;
     std::uint64_t seed = 0;
+    std::vector<std::string> stop;
 };
 
 /// This rank's share of the prompts. All are read, so that a wrong line is found on any number of
@@ -46,13 +48,17 @@ std::string generate(const Arguments& arguments, const ModelFrontEnd& front_end,
                             RandomStream(arguments.seed, row.id, "generate")});
     std::vector<std::string> lines(rows.size());
     Progress progress(context.logger, "generate", "answers", rows.size());
+    const StopStrings stop(front_end.tokenizer, arguments.stop);
+    GeneratorOptions options = arguments.generator;
+    if (!stop.empty())
+        options.ends = [&](std::span<const TokenId> answer) { return stop.ended(answer); };
     const GenerationStatistics statistics =
-        Generator(model, front_end.stop_tokens, arguments.generator)
+        Generator(model, front_end.stop_tokens, options)
             .generate(requests, [&](std::size_t i, const GeneratedTokens& result) {
                 const nlohmann::ordered_json line{
                     {"id", rows[i].id},
                     {"prompt", rows[i].text},
-                    {"text", front_end.tokenizer.decode(result.tokens)},
+                    {"text", stop.cut(front_end.tokenizer.decode(result.tokens))},
                     {"tokens", result.tokens},
                     {"logprob", result.logprob},
                     {"finish_reason",
@@ -88,6 +94,7 @@ Command make_generate_command(CLI::App& app) {
     parser->add_option("--top-p", generator.sampling.top_p)->capture_default_str();
     parser->add_option("--top-k", generator.sampling.top_k, "0: all")->capture_default_str();
     parser->add_option("--seed", arguments->seed)->capture_default_str();
+    parser->add_option("--stop", arguments->stop, "a text that ends an answer; can be repeated");
     parser->add_option("--batch-size", generator.batch_size)->capture_default_str();
     parser->add_flag("--deterministic", generator.deterministic,
                      "the same bytes on any number of ranks");

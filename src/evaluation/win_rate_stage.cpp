@@ -57,7 +57,7 @@ std::vector<std::string> answer(const Communicator& comm, const WinRateInputs& i
     });
     const auto answerer = run_on_all(comm, [&] {
         return source->open({inputs.evaluate.sampling, inputs.evaluate.batch_size, false,
-                             inputs.run.device, node, inputs.logger});
+                             inputs.evaluate.stop, inputs.run.device, node, inputs.logger});
     });
     std::vector<std::string> answers(items.size());
     run_on_all(comm, [&] {

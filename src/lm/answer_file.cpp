@@ -105,6 +105,7 @@ class AnswerFile : public ModelSource {
     }
 
     std::uint64_t weight_bytes(const ModelIdentity&) const override { return 0; }
+    std::uint64_t cache_bytes(std::int64_t) const override { return 0; }
 
     std::unique_ptr<Answerer> open(const AnswerOptions&) const override {
         return std::make_unique<FileAnswerer>(table_);

@@ -74,6 +74,8 @@ std::string chat_request_body(const EndpointOptions& options, const ChatRequest&
         body["min_p"] = sampling.min_p;
     if (sampling.repetition_penalty != 1)
         body["repetition_penalty"] = sampling.repetition_penalty;
+    if (!request.stop.empty())
+        body["stop"] = request.stop;
     if (request.top_logprobs > 0) {
         body["logprobs"] = true;
         body["top_logprobs"] = request.top_logprobs;

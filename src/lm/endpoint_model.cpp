@@ -11,12 +11,13 @@
 namespace popalign {
 namespace {
 
-ChatRequest chat_request(const Question& question) {
+ChatRequest chat_request(const Question& question, const std::vector<std::string>& stop = {}) {
     ChatRequest request;
     request.messages = question.messages;
     request.assistant_prefix = question.assistant_prefix;
     request.max_tokens = question.max_new_tokens;
     request.seed = question.stream.key();
+    request.stop = stop;
     return request;
 }
 
@@ -25,6 +26,7 @@ class EndpointAnswerer : public Answerer {
     EndpointAnswerer(const EndpointOptions& endpoint, const AnswerOptions& options)
         : endpoint_(endpoint),
           sampling_(options.sampling),
+          stop_(options.stop),
           logger_(options.logger),
           client_(endpoint, options.logger, options.logger.ranks()) {}
 
@@ -41,7 +43,7 @@ class EndpointAnswerer : public Answerer {
                          const std::function<bool()>& keep_going) override {
         std::vector<ChatRequest> requests;
         for (const Question& question : questions)
-            requests.push_back(chat_request(question));
+            requests.push_back(chat_request(question, stop_));
         client_.chat(
             requests, sampling_,
             [&](std::size_t index, ChatAnswer answer) {
@@ -60,6 +62,7 @@ class EndpointAnswerer : public Answerer {
   private:
     EndpointOptions endpoint_;
     SamplingOptions sampling_;
+    std::vector<std::string> stop_;
     Logger logger_;
     EndpointClient client_;
 };
@@ -89,6 +92,7 @@ class EndpointModel : public ModelSource {
     }
 
     std::uint64_t weight_bytes(const ModelIdentity&) const override { return 0; }
+    std::uint64_t cache_bytes(std::int64_t) const override { return 0; }
 
     std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {
         return std::make_unique<EndpointAnswerer>(options_, options);

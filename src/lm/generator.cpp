@@ -19,12 +19,8 @@ namespace {
 constexpr std::int64_t extent_step = 64;
 constexpr std::int64_t prefill_tokens = 2048;  // rows of one forward pass over prompts
 
-std::int64_t round_up(std::int64_t value) {
-    return (value + extent_step - 1) / extent_step * extent_step;
-}
-
 std::int64_t extent_of(const GenerationRequest& request) {
-    return round_up(static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens);
+    return cache_extent(static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens);
 }
 
 /// A sequence that is being decoded; its last drawn token is not in the cache yet.
@@ -137,7 +133,7 @@ class Decoder {
             tokens.resize(static_cast<std::size_t>(slots_), 0);
             lengths.resize(static_cast<std::size_t>(slots_), 0);
         } else {
-            extent = round_up(*std::max_element(lengths.begin(), lengths.end()) + 1);
+            extent = cache_extent(*std::max_element(lengths.begin(), lengths.end()) + 1);
         }
         DecodeAttention attention(cache_, lengths, extent);
         const at::Tensor logits = decode(tokens, attention);
@@ -228,12 +224,39 @@ class Decoder {
 
 }  // namespace
 
+std::uint64_t cache_bytes_per_token(const ModelConfig& config, at::ScalarType dtype) {
+    return static_cast<std::uint64_t>(2 * config.num_hidden_layers * config.num_key_value_heads *
+                                      config.head_dim) *
+           c10::elementSize(dtype);
+}
+
+std::int64_t cache_extent(std::int64_t tokens) {
+    return (tokens + extent_step - 1) / extent_step * extent_step;
+}
+
 Generator::Generator(const CausalLm& model, std::vector<TokenId> stop_tokens,
                      GeneratorOptions options)
     : model_(model), stop_tokens_(std::move(stop_tokens)), options_(options) {
     options_.sampling.validate();
     // One row alone goes through another kernel than many.
     options_.batch_size = std::max<std::int64_t>(options_.batch_size, 2);
+}
+
+std::int64_t Generator::slots_of(std::int64_t extent, std::size_t sequences) const {
+    const std::uint64_t each =
+        cache_bytes_per_token(model_.config(), model_.dtype()) * static_cast<std::uint64_t>(extent);
+    const std::uint64_t fit =
+        options_.cache_bytes == 0 ? sequences + 2 : options_.cache_bytes / each;
+    const auto least = options_.deterministic ? static_cast<std::uint64_t>(options_.batch_size) : 1;
+    if (fit < least)
+        throw Error(fmt::format(
+            "keys and values of {} sequences of {} tokens take {} MiB and {} are free; use fewer "
+            "ranks a node, a smaller batch_size or shorter answers",
+            least, extent, least * each >> 20, options_.cache_bytes >> 20));
+    if (options_.deterministic)
+        return options_.batch_size;
+    return std::min({options_.batch_size, static_cast<std::int64_t>(sequences),
+                     static_cast<std::int64_t>(fit)});
 }
 
 GenerationStatistics Generator::generate(std::span<const GenerationRequest> requests,
@@ -260,10 +283,7 @@ GenerationStatistics Generator::generate(std::span<const GenerationRequest> requ
     }
     GenerationStatistics statistics;
     for (auto& [extent, members] : by_extent) {
-        const auto slots =
-            options_.deterministic
-                ? options_.batch_size
-                : std::min(options_.batch_size, static_cast<std::int64_t>(members.size()));
+        const std::int64_t slots = slots_of(extent, members.size());
         Decoder(model_, stop_tokens_, options_, requests, done, statistics, slots, extent)
             .run(std::move(members), keep_going);
     }

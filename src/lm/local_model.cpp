@@ -1,7 +1,9 @@
 #include "lm/model_kinds.hpp"
 
+#include <popalign/base/memory.hpp>
 #include <popalign/lm/generator.hpp>
 #include <popalign/lm/language_model.hpp>
+#include <popalign/lm/stop_strings.hpp>
 
 #include <fmt/format.h>
 
@@ -9,6 +11,9 @@
 
 namespace popalign {
 namespace {
+
+/// Of the memory that is free when the weights are loaded: the rest is for activations and answers.
+constexpr double cache_share = 0.7;
 
 at::ScalarType scalar_type(const ModelOptions& options) {
     return options.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
@@ -27,8 +32,8 @@ class LocalAnswerer : public Answerer {
     LocalAnswerer(CausalLm model, const ModelFrontEnd& front_end, const AnswerOptions& options)
         : model_(std::move(model)),
           front_end_(front_end),
-          generator_(model_, front_end_.stop_tokens,
-                     {options.sampling, options.batch_size, options.deterministic}) {}
+          stop_(front_end.tokenizer, options.stop),
+          generator_(model_, front_end_.stop_tokens, generator_options(options)) {}
 
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
@@ -38,17 +43,29 @@ class LocalAnswerer : public Answerer {
             requests.push_back(
                 {encode(front_end_, question), question.max_new_tokens, question.stream});
         const auto on_done = [&](std::size_t index, GeneratedTokens result) {
-            done(index, {front_end_.tokenizer.decode(result.tokens), std::move(result.tokens),
-                         result.logprob, result.finish_reason, false, requests[index].prompt.size(),
-                         result.token_logprobs.size()});
+            done(index, {stop_.cut(front_end_.tokenizer.decode(result.tokens)),
+                         std::move(result.tokens), result.logprob, result.finish_reason, false,
+                         requests[index].prompt.size(), result.token_logprobs.size()});
         };
         const auto statistics = generator_.generate(requests, on_done, keep_going);
         return statistics.computed_tokens + statistics.generated_tokens;
     }
 
   private:
+    GeneratorOptions generator_options(const AnswerOptions& options) const {
+        GeneratorOptions result{options.sampling, options.batch_size, options.deterministic};
+        if (!stop_.empty())
+            result.ends = [this](std::span<const TokenId> answer) { return stop_.ended(answer); };
+        // The ranks of a node all come here once the weights are there.
+        if (model_.device().is_cpu())
+            result.cache_bytes = static_cast<std::uint64_t>(
+                cache_share * static_cast<double>(available_memory()) / options.node.size());
+        return result;
+    }
+
     CausalLm model_;
     const ModelFrontEnd& front_end_;
+    StopStrings stop_;
     Generator generator_;
 };
 
@@ -71,6 +88,11 @@ class LocalModel : public ModelSource {
 
     std::uint64_t weight_bytes(const ModelIdentity& identity) const override {
         return identity.parameters * c10::elementSize(scalar_type(options_));
+    }
+
+    std::uint64_t cache_bytes(std::int64_t tokens) const override {
+        return cache_bytes_per_token(load_model_config(options_.path), scalar_type(options_)) *
+               static_cast<std::uint64_t>(cache_extent(tokens));
     }
 
     std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {

@@ -13,6 +13,7 @@ popalign_module(
           pre_tokenizer.cpp
           sentence_pieces.cpp
           split_regex.cpp
+          stop_strings.cpp
           tokenizer.cpp
           tokenizer_from_gguf.cpp
           tokenizer_from_json.cpp

@@ -1,5 +1,6 @@
 #include "synthesis/setup.hpp"
 
+#include <popalign/base/memory.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <nlohmann/json.hpp>
@@ -42,8 +43,15 @@ std::string describe_synthesis(const SynthesisInputs& inputs) {
     result["first_turn_prompt_tokens"] = prompts;
     result["answer_tokens_at_most"] = answers;
     result["pair_file_bytes_at_most"] = answers * bytes_per_token;
+    const SynthesisOptions& options = inputs.synthesis;
+    const std::int64_t longest =
+        options.max_input_tokens + options.max_new_tokens + options.max_thought_tokens;
     for (const auto& [name, model] : setup.models)
-        result["memory_bytes"][name] = model.source->weight_bytes(model.identity);
+        result["memory"][name] = {
+            {"weights_bytes_per_node", model.source->weight_bytes(model.identity)},
+            {"cache_bytes_per_rank_at_most",
+             model.source->cache_bytes(longest) * static_cast<std::uint64_t>(options.batch_size)}};
+    result["memory"]["available_bytes_here"] = available_memory();
     return result.dump(2);
 }
 

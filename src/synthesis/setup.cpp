@@ -74,6 +74,8 @@ std::string fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& set
         options.max_input_tokens, options.sampling.temperature, options.sampling.top_k,
         options.sampling.top_p, options.sampling.min_p, options.sampling.repetition_penalty,
         options.deterministic, options.deterministic ? options.batch_size : 0);
+    for (const std::string& stop : options.stop)
+        text += fmt::format("stop {}\n", sha256_hex(stop));
     for (const auto& [name, model] : setup.models)
         text += fmt::format("{} {} {} {} {}\n", name, model.identity.sha256,
                             model.identity.tokenizer_sha256, model.identity.template_sha256,

@@ -39,8 +39,8 @@ void Synthesizer::run(const Communicator& comm) {
             continue;
         const auto answerer = run_on_all(comm, [&] {
             return setup_.models.at(name).source->open({options.sampling, options.batch_size,
-                                                        options.deterministic, inputs_.run.device,
-                                                        node, inputs_.logger});
+                                                        options.deterministic, options.stop,
+                                                        inputs_.run.device, node, inputs_.logger});
         });
         run_on_all(comm, [&] { answer_all(name, *answerer); });
     }

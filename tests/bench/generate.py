@@ -3,7 +3,7 @@
 python tests/bench/generate.py build/dev/popalign MODEL.gguf [--batches 32,64,128] [--threads 2]
 
 Prints one JSON object with all figures, the limits that `popalign bench` measured, and the ratios. llama.cpp is
-measured where the package llama_cpp can be imported (README.md says how), and named as missing otherwise.
+measured where `bash tests/bench/peers.sh` was run, and named as missing otherwise.
 """
 import argparse
 import json
@@ -65,19 +65,28 @@ def bench_transformers(arguments, texts):
     return rates
 
 
+LLAMA_CPP = """
+import json, sys, time
+from llama_cpp import Llama
+model, threads, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+llama = Llama(model, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
+useful, start = 0, time.perf_counter()
+for text in json.load(sys.stdin):
+    answer = llama.create_chat_completion([{"role": "user", "content": text}], max_tokens=tokens, temperature=1.0,
+                                          top_k=0, top_p=1.0, min_p=0.0)
+    useful += answer["usage"]["completion_tokens"]
+print(useful / (time.perf_counter() - start))
+"""
+
+
 def bench_llama_cpp(arguments, texts):
-    try:
-        from llama_cpp import Llama
-    except ImportError:
+    """One prompt after another, in the environment that peers.sh makes."""
+    python = ROOT / "build/peers/bin/python"
+    if not python.exists():
         return None
-    model = Llama(arguments.model, n_ctx=2048, n_threads=arguments.threads, n_threads_batch=arguments.threads,
-                  verbose=False)
-    useful, start = 0, time.perf_counter()
-    for text in texts:
-        answer = model.create_chat_completion([{"role": "user", "content": text}], max_tokens=arguments.tokens,
-                                              temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
-        useful += answer["usage"]["completion_tokens"]
-    return useful / (time.perf_counter() - start)
+    command = [python, "-c", LLAMA_CPP, arguments.model, str(arguments.threads), str(arguments.tokens)]
+    done = subprocess.run(command, input=json.dumps(texts), text=True, check=True, stdout=subprocess.PIPE)
+    return float(done.stdout.split()[-1])
 
 
 def main():
@@ -95,12 +104,13 @@ def main():
     deterministic = bench_popalign(arguments, texts, "--deterministic")
     print(f"popalign: {ours['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
     llama_cpp = bench_llama_cpp(arguments, texts)
+    print(f"llama.cpp: {llama_cpp or 0:.0f} tokens/s", file=sys.stderr)
     transformers = bench_transformers(arguments, texts)
     print(json.dumps({
         "popalign": ours,
         "popalign_exact_length": exact,
         "transformers_tokens_per_second": transformers,
-        "llama_cpp_tokens_per_second": llama_cpp or "the package llama_cpp is not here",
+        "llama_cpp_tokens_per_second": llama_cpp or "not here: bash tests/bench/peers.sh makes it",
         "ratio_to_transformers": ours["tokens_per_second"] / max(transformers.values()),
         "ratio_to_llama_cpp": llama_cpp and ours["tokens_per_second"] / llama_cpp,
         "cost_of_deterministic": ours["tokens_per_second"] / deterministic["tokens_per_second"],

@@ -10,12 +10,14 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace popalign {
 
 struct EvaluateOptions {
     std::string baseline = "student", judge = "teacher", judge_template = "contrast";
     std::int64_t max_new_tokens = 512, batch_size = 64, batch_tokens = 2048;
+    std::vector<std::string> stop;
     SamplingOptions sampling{.temperature = 0};
 
     template <class Visitor>
@@ -26,6 +28,7 @@ struct EvaluateOptions {
         v.field("max_new_tokens", max_new_tokens, "longest answer");
         v.field("batch_size", batch_size, "sequences a rank decodes together");
         v.field("batch_tokens", batch_tokens, "rows of one forward pass of the judge");
+        v.field("stop", stop, "texts that end an answer, which does not hold them");
         sampling.visit(v);
     }
     void validate() const;

@@ -19,6 +19,7 @@ struct ChatRequest {
     std::string assistant_prefix;
     std::int64_t max_tokens = 1;
     std::uint64_t seed = 0;
+    std::vector<std::string> stop;  ///< texts that end the answer
     std::int64_t top_logprobs = 0;  ///< alternatives of each answer token to return
 };
 

@@ -35,6 +35,9 @@ struct GeneratorOptions {
     std::int64_t min_new_tokens = 0;  ///< stop tokens cannot be drawn before
     /// Asked after each token with all tokens of the answer so far; true ends it. See StopStrings.
     std::function<bool(std::span<const TokenId>)> ends = nullptr;
+    /// What keys and values may take: fewer sequences are decoded together where `batch_size` would
+    /// take more. 0: as much as that takes.
+    std::uint64_t cache_bytes = 0;
 };
 
 /// What a run of the generator cost.
@@ -44,6 +47,11 @@ struct GenerationStatistics {
     std::uint64_t generated_tokens = 0;  ///< stop tokens too
     double prefill_seconds = 0, decode_seconds = 0, sampling_seconds = 0;
 };
+
+/// Bytes of keys and values of one token in a model's cache.
+std::uint64_t cache_bytes_per_token(const ModelConfig& config, at::ScalarType dtype);
+/// Positions that a sequence of up to `tokens` tokens takes in the cache.
+std::int64_t cache_extent(std::int64_t tokens);
 
 /// Batched generation with a key-value cache. Prompts that begin alike share the computation of
 /// what they share (not in deterministic mode).
@@ -58,6 +66,8 @@ class Generator {
                                   const std::function<bool()>& keep_going = {}) const;
 
   private:
+    std::int64_t slots_of(std::int64_t extent, std::size_t sequences) const;
+
     const CausalLm& model_;
     std::vector<TokenId> stop_tokens_;
     GeneratorOptions options_;

@@ -41,6 +41,7 @@ struct AnswerOptions {
     SamplingOptions sampling;
     std::int64_t batch_size = 64;
     bool deterministic = false;
+    std::vector<std::string> stop = {};  ///< texts that end an answer, which does not hold them
     std::string device = "auto";
     Communicator node = {};  ///< the ranks that share weights (`split_node`)
     Logger logger;
@@ -74,6 +75,8 @@ class ModelSource {
     virtual Preview preview(const Question& question) const = 0;
     /// Bytes that its weights take on this machine.
     virtual std::uint64_t weight_bytes(const ModelIdentity& identity) const = 0;
+    /// Bytes that the keys and values of one sequence of up to `tokens` tokens take.
+    virtual std::uint64_t cache_bytes(std::int64_t tokens) const = 0;
     /// Collective over `options.node`.
     virtual std::unique_ptr<Answerer> open(const AnswerOptions& options) const = 0;
 };

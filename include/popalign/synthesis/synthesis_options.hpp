@@ -30,6 +30,7 @@ struct SynthesisOptions {
     bool share = true, deterministic = false;
     std::int64_t max_new_tokens = 1024, max_thought_tokens = 512, max_input_tokens = 1024;
     std::int64_t batch_size = 64;
+    std::vector<std::string> stop;
     SamplingOptions sampling;
 
     template <class Visitor>
@@ -42,7 +43,9 @@ struct SynthesisOptions {
                 "further tokens where a template asks for a thought first");
         v.field("max_input_tokens", max_input_tokens,
                 "instructions whose first prompt is longer are left out and counted");
-        v.field("batch_size", batch_size, "sequences a rank decodes together");
+        v.field("batch_size", batch_size,
+                "sequences a rank decodes together; fewer where memory is short");
+        v.field("stop", stop, "texts that end an answer, which does not hold them");
         sampling.visit(v);
     }
     void validate() const;

@@ -52,6 +52,24 @@ TEST(Generator, BatchedEqualsOneAtATime) {
     }
 }
 
+TEST(Generator, AMemoryBudgetChangesTheBatchAndNotTheAnswers) {
+    const CausalLm model = make_tiny_model("llama", 5).packed();
+    const auto requests = make_requests(23);
+    const std::uint64_t each = cache_bytes_per_token(model.config(), at::kFloat) *
+                               static_cast<std::uint64_t>(cache_extent(60));
+    GeneratorOptions options{{}, 16, false};
+    const auto free = generate(model, requests, options);
+    options.cache_bytes = 3 * each;
+    const auto narrow = generate(model, requests, options);
+    for (std::size_t i = 0; i < requests.size(); ++i)
+        EXPECT_EQ(narrow[i].tokens, free[i].tokens) << "request " << i;
+    options.cache_bytes = each - 1;
+    EXPECT_THROW(generate(model, requests, options), Error);
+    options.cache_bytes = 15 * each;
+    options.deterministic = true;  // its shapes may not depend on the machine
+    EXPECT_THROW(generate(model, requests, options), Error);
+}
+
 TEST(Generator, DeterministicResultsDependOnTheRequestAlone) {
     at::set_num_threads(1);
     CausalLm model = make_tiny_model("qwen2", 6);

@@ -2,5 +2,6 @@ popalign_test(lm.chat_template SOURCES chat_template_test.cpp LINK popalign::lm_
                                                                    nlohmann_json::nlohmann_json)
 popalign_test(
   lm.tokenizer
-  SOURCES tokenizer_test.cpp tokenizer_gguf_test.cpp tokenizer_malformed_test.cpp tiny_tokenizer.cpp
+  SOURCES tokenizer_test.cpp tokenizer_gguf_test.cpp tokenizer_malformed_test.cpp stop_strings_test.cpp
+          tiny_tokenizer.cpp
   LINK popalign::lm_text nlohmann_json::nlohmann_json fmt::fmt)
