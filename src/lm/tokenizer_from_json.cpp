@@ -246,6 +246,8 @@ json parse(const std::string& text, const std::string& file) {
             text.begin() + std::min(std::ssize(text), static_cast<std::ptrdiff_t>(error.byte));
         throw InputError(file, static_cast<std::size_t>(1 + std::count(text.begin(), end, '\n')),
                          "this is no JSON");
+    } catch (const json::exception&) {  // a number beyond what a double holds
+        throw InputError(file, "a number in it is too large");
     }
 }
 

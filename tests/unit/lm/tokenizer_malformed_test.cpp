@@ -98,6 +98,7 @@ TEST(TokenizerMalformed, JsonErrorsNameTheLine) {
     for (const char* text : {"", "null", "[]", "3", "\"model\"", "{}", R"({"model": []})"})
         EXPECT_NE(refusal(text), "") << text;
     EXPECT_NE(refusal(std::string(1'000'000, '[')), "");
+    EXPECT_NE(refusal("{\"version\": 1e99999}"), "");
 }
 
 TEST(TokenizerMalformed, RandomDamageNeverCrashes) {

@@ -1,0 +1,32 @@
+#include "fuzz/fuzz_one.hpp"
+#include "fuzz/memory_file.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/lm/tokenizer.hpp>
+#include <popalign/store/gguf.hpp>
+
+#include <vector>
+
+namespace popalign::fuzz {
+
+/// Opens the file, unpacks its tensors, and reads its tokenizer.
+void fuzz_one(std::span<const std::uint8_t> input) {
+    const MemoryFile memory(input);
+    try {
+        const GgufFile file(memory.path());
+        for (const TensorView& tensor : file.tensors()) {
+            if (tensor.count() > (std::size_t{1} << 20))
+                continue;
+            std::vector<float> values(tensor.count());
+            try {
+                dequantise(tensor, values);
+            } catch (const Error&) {
+            }
+        }
+        const Tokenizer tokenizer = Tokenizer::from_gguf(file);
+        tokenizer.decode(tokenizer.encode("abc <s> e\u0301 12\n"));
+    } catch (const Error&) {
+    }
+}
+
+}  // namespace popalign::fuzz

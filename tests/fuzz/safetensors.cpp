@@ -1,0 +1,24 @@
+#include "fuzz/fuzz_one.hpp"
+#include "fuzz/memory_file.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/store/safetensors.hpp>
+
+#include <vector>
+
+namespace popalign::fuzz {
+
+/// Opens the file and unpacks its tensors.
+void fuzz_one(std::span<const std::uint8_t> input) {
+    const MemoryFile memory(input);
+    try {
+        const SafetensorsModel model(memory.path());
+        for (const TensorView& tensor : model.tensors()) {
+            std::vector<float> values(tensor.count());
+            dequantise(tensor, values);
+        }
+    } catch (const Error&) {
+    }
+}
+
+}  // namespace popalign::fuzz
