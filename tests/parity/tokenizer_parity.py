@@ -213,7 +213,9 @@ def all_code_points():
 def run(program, model, rows, *options):
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     command = [*program, "tokenize", "--model", model, *options]
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{command}: {done.stderr}")
     return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
 
 
