@@ -28,13 +28,13 @@ struct Arguments {
 /// This rank's share of the prompts. All are read, so that a wrong line is found on any number of
 /// ranks.
 std::vector<PromptRow> read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
-                                 const Communicator& comm) {
+                                 const RankGroups& groups) {
     std::vector<PromptRow> rows;
     read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
         rows.push_back(
             read_prompt_row(row, front_end, arguments.model.path, arguments.input, line));
     });
-    const Range mine = partition(rows.size(), comm.rank(), comm.size());
+    const Range mine = groups.share(rows.size());
     return {rows.begin() + static_cast<std::ptrdiff_t>(mine.begin),
             rows.begin() + static_cast<std::ptrdiff_t>(mine.end)};
 }
@@ -84,6 +84,7 @@ Command make_generate_command(CLI::App& app) {
     auto arguments = std::make_shared<Arguments>();
     CLI::App* parser = app.add_subcommand("generate", "answers to a file of prompts");
     arguments->model.add_to(*parser);
+    arguments->model.add_tensor_parallel_to(*parser);
     parser->add_option("--input", arguments->input, "JSONL of {id?, prompt} or {id?, messages}")
         ->required();
     parser->add_option("--output", arguments->output, "JSONL")->required();
@@ -99,6 +100,7 @@ Command make_generate_command(CLI::App& app) {
     parser->add_flag("--deterministic", generator.deterministic,
                      "the same bytes on any number of ranks");
     return {parser, [arguments](const CommandContext& context) {
+                const RankGroups groups = arguments->model.groups(context.comm);
                 std::vector<PromptRow> rows;
                 const ModelFrontEnd front_end = run_on_all(context.comm, [&] {
                     arguments->generator.sampling.validate();
@@ -107,14 +109,14 @@ Command make_generate_command(CLI::App& app) {
                     if (arguments->generator.deterministic)
                         at::set_num_threads(1);
                     ModelFrontEnd made = arguments->model.load_front_end();
-                    rows = read_rows(*arguments, made, context.comm);
+                    rows = read_rows(*arguments, made, groups);
                     return made;
                 });
-                const CausalLm model = arguments->model.load(context.comm);
+                const CausalLm model = arguments->model.load(context.comm, groups);
                 const std::string text = run_on_all(context.comm, [&] {
                     return generate(*arguments, front_end, model, rows, context);
                 });
-                write_in_rank_order(context.comm, arguments->output, text);
+                write_in_rank_order(context.comm, arguments->output, groups.leads() ? text : "");
                 return ExitStatus::done;
             }};
 }

@@ -28,7 +28,7 @@ struct Rows {
 };
 
 Rows read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
-               const Communicator& comm) {
+               const RankGroups& groups) {
     Rows all;
     read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
         PromptRow prompt =
@@ -42,7 +42,7 @@ Rows read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
         all.ids.push_back(std::move(prompt.id));
         all.requests.push_back({std::move(prompt.tokens), std::move(completion)});
     });
-    const Range mine = partition(all.ids.size(), comm.rank(), comm.size());
+    const Range mine = groups.share(all.ids.size());
     const auto begin = static_cast<std::ptrdiff_t>(mine.begin);
     const auto end = static_cast<std::ptrdiff_t>(mine.end);
     return {{all.ids.begin() + begin, all.ids.begin() + end},
@@ -75,6 +75,7 @@ Command make_score_command(CLI::App& app) {
     auto arguments = std::make_shared<Arguments>();
     CLI::App* parser = app.add_subcommand("score", "log-probabilities of given completions");
     arguments->model.add_to(*parser);
+    arguments->model.add_tensor_parallel_to(*parser);
     parser
         ->add_option("--input", arguments->input,
                      "JSONL of {prompt, completion} or {messages, completion}")
@@ -84,13 +85,14 @@ Command make_score_command(CLI::App& app) {
     parser->add_option("--batch-tokens", arguments->batch_tokens, "rows of one forward pass")
         ->capture_default_str();
     return {parser, [arguments](const CommandContext& context) {
+                const RankGroups groups = arguments->model.groups(context.comm);
                 const Rows rows = run_on_all(context.comm, [&] {
-                    return read_rows(*arguments, arguments->model.load_front_end(), context.comm);
+                    return read_rows(*arguments, arguments->model.load_front_end(), groups);
                 });
-                const CausalLm model = arguments->model.load(context.comm);
+                const CausalLm model = arguments->model.load(context.comm, groups);
                 const std::string text = run_on_all(
                     context.comm, [&] { return score_rows(*arguments, model, rows, context); });
-                write_in_rank_order(context.comm, arguments->output, text);
+                write_in_rank_order(context.comm, arguments->output, groups.leads() ? text : "");
                 return ExitStatus::done;
             }};
 }

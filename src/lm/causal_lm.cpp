@@ -37,7 +37,11 @@ std::size_t SegmentForest::add(std::span<const TokenId> segment_tokens,
 }
 
 CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device)
-    : config_(config), dtype_(dtype), device_(device), arithmetic_(Arithmetic::libtorch) {
+    : config_(config),
+      vocabulary_(parallel_.vocabulary(config)),
+      dtype_(dtype),
+      device_(device),
+      arithmetic_(Arithmetic::libtorch) {
     const auto options = at::TensorOptions().dtype(dtype).device(device);
     build(
         [&](const std::string& name, at::IntArrayRef shape) {
@@ -47,8 +51,13 @@ CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device d
 }
 
 CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device,
-                   WeightMemory& memory, const WeightReader& read)
-    : config_(config), dtype_(dtype), device_(device), arithmetic_(Arithmetic::libtorch) {
+                   WeightMemory& memory, const WeightReader& read, const TensorParallel& parallel)
+    : config_(parallel.slice(config)),
+      parallel_(parallel),
+      vocabulary_(parallel.vocabulary(config)),
+      dtype_(dtype),
+      device_(device),
+      arithmetic_(Arithmetic::libtorch) {
     const auto options = at::TensorOptions().dtype(dtype).device(device);
     std::size_t part = 0;  // the embedding, each layer, the head: what one rank fills
     const auto join = [&](std::initializer_list<const at::Tensor*> weights) {
@@ -93,8 +102,10 @@ CausalLm::CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device d
         arithmetic_ = Arithmetic::row_kernels;
 }
 
-std::size_t CausalLm::inference_bytes(const ModelConfig& config, at::ScalarType dtype,
-                                      at::Device device) {
+std::size_t CausalLm::inference_bytes(const ModelConfig& whole, at::ScalarType dtype,
+                                      at::Device device, const TensorParallel& parallel) {
+    const ModelConfig config = parallel.slice(whole);
+    const auto vocabulary = static_cast<std::int64_t>(parallel.vocabulary(whole).size());
     const auto options = at::TensorOptions().dtype(dtype).device(device);
     const auto bytes = [&](std::int64_t rows, std::int64_t columns) {
         return InferenceWeight::bytes(rows, columns, options);
@@ -105,7 +116,7 @@ std::size_t CausalLm::inference_bytes(const ModelConfig& config, at::ScalarType 
     const std::size_t layer = bytes(query + 2 * kv, hidden) + bytes(hidden, query) +
                               bytes(2 * inner, hidden) + bytes(hidden, inner);
     return static_cast<std::size_t>(config.num_hidden_layers) * layer +
-           bytes(config.vocab_size, hidden) * (config.tie_word_embeddings ? 1 : 2);
+           bytes(vocabulary, hidden) * (config.tie_word_embeddings ? 1 : 2);
 }
 
 CausalLm CausalLm::packed() const {
@@ -123,7 +134,8 @@ void CausalLm::build(const std::function<at::Tensor(const std::string&, at::IntA
     const std::int64_t query = config_.num_attention_heads * config_.head_dim;
     const std::int64_t kv = config_.num_key_value_heads * config_.head_dim;
 
-    embedding_ = make("model.embed_tokens.weight", {config_.vocab_size, hidden});
+    const auto vocabulary = static_cast<std::int64_t>(vocabulary_.size());
+    embedding_ = make("model.embed_tokens.weight", {vocabulary, hidden});
     for (std::int64_t i = 0; i < config_.num_hidden_layers; ++i) {
         const std::string name = "model.layers." + std::to_string(i) + ".";
         const std::string attention = name + "self_attn.", mlp = name + "mlp.";
@@ -156,8 +168,7 @@ void CausalLm::build(const std::function<at::Tensor(const std::string&, at::IntA
         layers_.push_back(std::move(layer));
     }
     final_norm_ = make("model.norm.weight", {hidden});
-    head_ = config_.tie_word_embeddings ? embedding_
-                                        : make("lm_head.weight", {config_.vocab_size, hidden});
+    head_ = config_.tie_word_embeddings ? embedding_ : make("lm_head.weight", {vocabulary, hidden});
 }
 
 at::Tensor& CausalLm::parameter(const std::string& name) {
@@ -165,6 +176,18 @@ at::Tensor& CausalLm::parameter(const std::string& name) {
         if (parameter.name == name)
             return parameter.tensor;
     throw Error("the model has no parameter '" + name + "'");
+}
+
+at::Tensor CausalLm::embed(const at::Tensor& tokens) const {
+    if (!packed_embedding_)
+        return at::embedding(embedding_, tokens);
+    if (parallel_.size() == 1)
+        return packed_embedding_->gather(tokens);
+    const auto first = static_cast<std::int64_t>(vocabulary_.begin);
+    const auto end = static_cast<std::int64_t>(vocabulary_.end);
+    const at::Tensor here = tokens.ge(first).logical_and(tokens.lt(end));
+    const at::Tensor rows = packed_embedding_->gather((tokens - first) * here);
+    return parallel_.sum(rows * here.unsqueeze(1));
 }
 
 at::Tensor CausalLm::normalise(const at::Tensor& x, const at::Tensor& weight) const {
@@ -215,12 +238,11 @@ at::Tensor CausalLm::feed_forward(const Layer& layer, const at::Tensor& x) const
     if (!layer.gate_up)
         return at::linear(gated(at::linear(x, layer.gate), at::linear(x, layer.up)), layer.down);
     const auto parts = layer.gate_up->apply(x).chunk(2, 1);
-    return layer.packed_down->apply(gated(parts[0], parts[1]));
+    return parallel_.sum(layer.packed_down->apply(gated(parts[0], parts[1])));
 }
 
 at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attention) const {
-    at::Tensor x = packed_embedding_ ? packed_embedding_->gather(tokens.to(device()))
-                                     : at::embedding(embedding_, tokens.to(device()));
+    at::Tensor x = embed(tokens.to(device()));
     if (config_.embedding_scale != 1)
         x = x * at::scalar_tensor(config_.embedding_scale, x.options());
     const at::Tensor positions = attention.positions();
@@ -237,8 +259,8 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
         const Heads heads = project(layer, normalise(x, layer.input_norm));
         const at::Tensor attended =
             attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value);
-        at::Tensor output =
-            layer.packed_o ? layer.packed_o->apply(attended) : at::linear(attended, layer.o);
+        at::Tensor output = layer.packed_o ? parallel_.sum(layer.packed_o->apply(attended))
+                                           : at::linear(attended, layer.o);
         x = x + (config_.output_norms ? normalise(output, layer.attention_output_norm) : output);
         output = feed_forward(layer, normalise(x, layer.mlp_norm));
         x = x + (config_.output_norms ? normalise(output, layer.mlp_output_norm) : output);
@@ -247,7 +269,10 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
 }
 
 at::Tensor CausalLm::logits(const at::Tensor& hidden) const {
-    return packed_head_ ? packed_head_->apply(hidden) : at::linear(hidden, head_);
+    if (!packed_head_)
+        return at::linear(hidden, head_);
+    return parallel_.join_columns(packed_head_->apply(hidden),
+                                  static_cast<std::int64_t>(vocabulary_.begin), config_.vocab_size);
 }
 
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,

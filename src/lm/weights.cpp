@@ -13,6 +13,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 
 namespace popalign {
@@ -79,27 +80,62 @@ void dequantise_rows(const TensorView& view, float* output) {
                      });
 }
 
+/// The part of a stored tensor that a parameter is: some of its rows, or some of its columns.
+struct Slice {
+    enum class Of { nothing, rows, columns } of = Of::nothing;
+    std::int64_t first = 0, whole = 0;
+};
+
+at::Tensor dequantised(const TensorView& view, std::int64_t first, std::int64_t count) {
+    TensorView part = view;
+    const auto row_bytes = view.data.size() / static_cast<std::size_t>(view.shape.front());
+    part.shape.front() = count;
+    part.data = view.data.subspan(static_cast<std::size_t>(first) * row_bytes,
+                                  static_cast<std::size_t>(count) * row_bytes);
+    at::Tensor values = at::empty(part.shape, at::kFloat);
+    dequantise_rows(part, values.data_ptr<float>());
+    return values;
+}
+
 void assign(const std::filesystem::path& path, const TensorView* view, const std::string& name,
-            at::Tensor& parameter) {
+            const Slice& slice, at::Tensor& parameter) {
     if (view == nullptr)
         throw InputError(path.native(), fmt::format("tensor '{}' is missing", name));
-    if (at::IntArrayRef(view->shape) != parameter.sizes())
-        throw InputError(
-            path.native(),
-            fmt::format("tensor '{}' has shape [{}] where [{}] is expected", name,
-                        fmt::join(view->shape, ", "), fmt::join(parameter.sizes().vec(), ", ")));
-    if (parameter.device().is_cpu() && parameter.scalar_type() == at::kFloat)
+    std::vector<std::int64_t> whole = parameter.sizes().vec();
+    if (slice.of != Slice::Of::nothing)
+        whole.at(slice.of == Slice::Of::columns ? 1 : 0) = slice.whole;
+    if (view->shape != whole)
+        throw InputError(path.native(),
+                         fmt::format("tensor '{}' has shape [{}] where [{}] is expected", name,
+                                     fmt::join(view->shape, ", "), fmt::join(whole, ", ")));
+    if (view->shape == parameter.sizes().vec() && parameter.device().is_cpu() &&
+        parameter.scalar_type() == at::kFloat)
         return dequantise_rows(*view, parameter.data_ptr<float>());
-    const at::Tensor staged = at::empty(parameter.sizes(), at::kFloat);
+    if (slice.of == Slice::Of::rows && view->shape.size() == 2) {
+        parameter.copy_(dequantised(*view, slice.first, parameter.size(0)));
+        return;
+    }
+    constexpr std::int64_t block = 1024;
+    if (slice.of == Slice::Of::columns) {
+        for (std::int64_t row = 0; row < parameter.size(0); row += block) {
+            const std::int64_t count = std::min(block, parameter.size(0) - row);
+            parameter.narrow(0, row, count)
+                .copy_(dequantised(*view, row, count).narrow(1, slice.first, parameter.size(1)));
+        }
+        return;
+    }
+    const at::Tensor staged = at::empty(view->shape, at::kFloat);
     dequantise_rows(*view, staged.data_ptr<float>());
-    parameter.copy_(staged);
+    parameter.copy_(slice.of == Slice::Of::rows ? staged.narrow(0, slice.first, parameter.size(0))
+                                                : staged);
 }
 
 /// The tensors of a model's files under HF's names and in HF's conventions.
 class ModelWeights {
   public:
-    ModelWeights(const std::filesystem::path& path, const ModelConfig& config)
-        : path_(path), config_(config) {
+    ModelWeights(const std::filesystem::path& path, const ModelConfig& config,
+                 const TensorParallel& parallel)
+        : path_(path), config_(config), parallel_(parallel), part_(parallel.slice(config)) {
         if (is_gguf(path))
             gguf_.emplace(path);
         else
@@ -111,23 +147,46 @@ class ModelWeights {
             const TensorView* view = safetensors_->find(name);
             if (view == nullptr)  // a model of text and images
                 view = safetensors_->find("language_model." + name);
-            return assign(path_, view, name, parameter);
+            return assign(path_, view, name, slice(name, parameter), parameter);
         }
         const std::string stored = gguf_name(name, config_);
-        assign(path_, gguf_->find(stored), stored, parameter);
+        assign(path_, gguf_->find(stored), stored, slice(name, parameter), parameter);
         if (name.ends_with("norm.weight"))
             parameter.sub_(config_.norm_offset);  // GGUF has it added already
         if (config_.architecture != "llama")
             return;
         if (name.find("self_attn.q_proj") != std::string::npos)
-            parameter.copy_(to_half_split(parameter, config_.num_attention_heads));
+            parameter.copy_(to_half_split(parameter, part_.num_attention_heads));
         else if (name.find("self_attn.k_proj") != std::string::npos)
-            parameter.copy_(to_half_split(parameter, config_.num_key_value_heads));
+            parameter.copy_(to_half_split(parameter, part_.num_key_value_heads));
     }
 
   private:
+    Slice slice(const std::string& name, const at::Tensor& parameter) const {
+        if (parallel_.size() == 1)
+            return {};
+        if (name == "model.embed_tokens.weight" || name == "lm_head.weight")
+            return {Slice::Of::rows, static_cast<std::int64_t>(parallel_.vocabulary(config_).begin),
+                    config_.vocab_size};
+        const auto holds = [&](std::initializer_list<const char*> parts) {
+            return std::any_of(parts.begin(), parts.end(), [&](const char* part) {
+                return name.find(part) != std::string::npos;
+            });
+        };
+        const auto equal_part = [&](Slice::Of of, std::int64_t mine) {
+            return Slice{of, parallel_.rank() * mine, parallel_.size() * mine};
+        };
+        if (holds({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"}))
+            return equal_part(Slice::Of::rows, parameter.size(0));
+        if (holds({"o_proj", "down_proj"}))
+            return equal_part(Slice::Of::columns, parameter.size(1));
+        return {};
+    }
+
     const std::filesystem::path& path_;
     const ModelConfig& config_;
+    const TensorParallel& parallel_;
+    ModelConfig part_;
     std::optional<SafetensorsModel> safetensors_;
     std::optional<GgufFile> gguf_;
 };
@@ -138,24 +197,32 @@ CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
                         at::Device device) {
     const c10::AutoGradMode no_gradients(false);
     CausalLm model(load_model_config(path), dtype, device);
-    const ModelWeights weights(path, model.config());
+    const TensorParallel alone;
+    const ModelWeights weights(path, model.config(), alone);
     for (auto& [name, tensor] : model.parameters())
         weights.read(name, tensor);
     return model;
 }
 
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
-                            at::Device device, const Communicator& node) {
+                            at::Device device, const Communicator& node,
+                            const TensorParallel& parallel) {
     const c10::AutoGradMode no_gradients(false);
-    const ModelConfig config = run_on_all(node, [&] { return load_model_config(path); });
-    WeightMemory memory = device.is_cpu()
-                              ? WeightMemory(node, CausalLm::inference_bytes(config, dtype, device))
-                              : WeightMemory();
+    std::size_t bytes = 0;
+    const ModelConfig config = run_on_all(node, [&] {
+        ModelConfig read = load_model_config(path);
+        bytes = CausalLm::inference_bytes(read, dtype, device, parallel);
+        return read;
+    });
+    // Ranks with the same slice share it.
+    const Communicator same = parallel.size() == 1 ? node : node.split(parallel.rank());
+    WeightMemory memory = device.is_cpu() ? WeightMemory(same, bytes) : WeightMemory();
     return run_on_all(node, [&] {
-        const ModelWeights weights(path, config);
+        const ModelWeights weights(path, config, parallel);
         return CausalLm(
             config, dtype, device, memory,
-            [&](const std::string& name, at::Tensor& parameter) { weights.read(name, parameter); });
+            [&](const std::string& name, at::Tensor& parameter) { weights.read(name, parameter); },
+            parallel);
     });
 }
 

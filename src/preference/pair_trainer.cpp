@@ -58,7 +58,7 @@ PairTrainer::PairTrainer(const Communicator& comm, CausalLm& model,
       gradients_(model.parameters()),
       optimizer_(tensors_of(model.parameters()), gradients_.views(),
                  {.weight_decay = options.weight_decay}),
-      reducer_(make_gradient_reducer(comm, model.device())) {}
+      reducer_(make_tensor_reducer(comm, model.device())) {}
 
 void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, std::size_t global_pairs,
                              PairStatistics& statistics) {

@@ -2,7 +2,7 @@
 
 Log-probabilities of long and short rows (past the sliding windows, where the rotary scaling acts) and greedy answers,
 generated together and one at a time, against `transformers` in float32 without padding. A GGUF file of the same model
-must give the same figures.
+must give the same figures, and so must two ranks that hold the model together.
 usage: architectures_parity.py POPALIGN
 """
 import json
@@ -116,12 +116,13 @@ def write_gguf(path, architecture, model, tokenizer):
     writer.close()
 
 
-def popalign(program, command, model, rows, *options):
+def popalign(program, command, model, rows, *options, ranks=1):
+    launcher = ["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none"] if ranks > 1 else []
     with tempfile.TemporaryDirectory() as work:
         source, target = pathlib.Path(work) / "in.jsonl", pathlib.Path(work) / "out.jsonl"
         source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        done = subprocess.run([program, command, "--model", model, "--input", source, "--output", target, *options],
-                              stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*launcher, program, command, "--model", model, "--input", source, "--output", target,
+                               *options], stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(done.stderr)
         return [json.loads(line) for line in target.read_text().splitlines()]
@@ -144,9 +145,9 @@ def compare(program, name, work):
         with torch.inference_mode():
             return model(torch.tensor([ids])).logits[0]
 
-    def worst_of(path):
+    def worst_of(path, *options, **run):
         worst = 0.0
-        for row, result in zip(rows, popalign(program, "score", path, rows)):
+        for row, result in zip(rows, popalign(program, "score", path, rows, *options, **run), strict=True):
             prompt, completion = (tokenizer.encode(row[key]).ids for key in ("prompt", "completion"))
             expected = logits(prompt + completion).log_softmax(-1)[len(prompt) - 1:-1]
             expected = expected.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
@@ -163,10 +164,13 @@ def compare(program, name, work):
         end = [256] if answer["finish_reason"] == "stop" else []
         different += greedy[:len(drawn)] + (greedy[len(drawn):] if end else []) != drawn + end
         different += single["tokens"] != drawn
-    worst = worst_of(work / name)
+    parallel = popalign(program, "generate", work / name, rows, *options, "--tensor-parallel", "2", ranks=2)
+    different += [answer["tokens"] for answer in parallel] != [answer["tokens"] for answer in together]
+    worst = max(worst_of(work / name), worst_of(work / name, "--tensor-parallel", "2", ranks=2))
     if name in GGUF:
         write_gguf(work / f"{name}.gguf", GGUF[name], model, tokenizer)
-        worst = max(worst, worst_of(work / f"{name}.gguf"))
+        worst = max(worst, worst_of(work / f"{name}.gguf"),
+                    worst_of(work / f"{name}.gguf", "--tensor-parallel", "2", ranks=2))
     return worst, different
 
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/lm/tensor_parallel.hpp>
 #include <popalign/lm/tokenizer.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -128,13 +129,15 @@ class CausalLm {
     CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device);
     /// For inference alone: weights in `memory`, laid out for this device's matrix kernels;
     /// `parameters()` is empty. Ranks that share the memory each read and fill a part of it, and
-    /// may use the model when all have.
+    /// may use the model when all have. With `parallel` this is one rank's slice of the model,
+    /// whose parameters `read` is asked for; forward passes are then collective over its ranks.
     CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device,
-             WeightMemory& memory, const WeightReader& read);
+             WeightMemory& memory, const WeightReader& read, const TensorParallel& parallel = {});
     /// What that takes.
     static std::size_t inference_bytes(const ModelConfig& config, at::ScalarType dtype,
-                                       at::Device device);
+                                       at::Device device, const TensorParallel& parallel = {});
 
+    /// Of the slice that this rank holds; the vocabulary is whole.
     const ModelConfig& config() const noexcept { return config_; }
     /// In HF's order; shared storage, so filling one changes the model. Tied embeddings appear
     /// once.
@@ -162,6 +165,7 @@ class CausalLm {
     struct Heads {
         at::Tensor query, key, value;  ///< [rows, heads, head_dim]
     };
+    at::Tensor embed(const at::Tensor& tokens) const;
     at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight) const;
     Heads project(const Layer& layer, const at::Tensor& x) const;
     at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
@@ -170,6 +174,8 @@ class CausalLm {
                const std::function<void(Layer&)>& finish);
 
     ModelConfig config_;
+    TensorParallel parallel_;
+    Range vocabulary_;  ///< rows of embedding and head
     at::ScalarType dtype_;
     at::Device device_;
     Arithmetic arithmetic_;

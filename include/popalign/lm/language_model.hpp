@@ -36,10 +36,12 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
 /// for missing, misshapen or unsupported tensors, by name.
 CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype, at::Device device);
 /// The same, packed: it can answer and score, but not be trained or saved. On a CPU the ranks of
-/// `node` (`Communicator::split_node`) load it together and share one copy of the weights.
-/// Collective over `node`.
+/// `node` (`Communicator::split_node`) load it together and share one copy of the weights. With
+/// `parallel`, a group of ranks of one node, each rank reads its slice alone. Collective over
+/// `node`.
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
-                            at::Device device, const Communicator& node = {});
+                            at::Device device, const Communicator& node = {},
+                            const TensorParallel& parallel = {});
 
 /// An HF directory that `transformers` loads as it is: model.safetensors, config.json,
 /// generation_config.json, tokenizer.json, tokenizer_config.json with the chat template. Appears

@@ -2,7 +2,8 @@
 
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/causal_lm.hpp>
-#include <popalign/preference/gradient_reducer.hpp>
+#include <popalign/lm/tensor_reducer.hpp>
+#include <popalign/preference/flat_gradients.hpp>
 #include <popalign/preference/losses.hpp>
 #include <popalign/preference/optimizer.hpp>
 #include <popalign/preference/pair_data.hpp>
@@ -69,7 +70,7 @@ class PairTrainer {
     std::size_t strategies_;
     FlatGradients gradients_;
     AdamW optimizer_;
-    std::unique_ptr<GradientReducer> reducer_;
+    std::unique_ptr<TensorReducer> reducer_;
 };
 
 }  // namespace popalign

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/causal_lm.hpp>
 
-#include <memory>
 #include <vector>
 
 namespace popalign {
@@ -28,17 +26,5 @@ class FlatGradients {
     std::vector<at::Tensor> parameters_, views_;
     at::Tensor flat_;
 };
-
-/// Sums gradients over ranks.
-class GradientReducer {
-  public:
-    virtual ~GradientReducer() = default;
-    /// In place; the sum is there when it returns. `flat` is contiguous. Collective.
-    virtual void reduce(at::Tensor& flat) = 0;
-};
-
-/// MPI for tensors on the CPU, NCCL for those on a GPU. Throws Error for a GPU in a build without
-/// NCCL. Collective.
-std::unique_ptr<GradientReducer> make_gradient_reducer(const Communicator& comm, at::Device device);
 
 }  // namespace popalign
