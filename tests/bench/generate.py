@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,24 @@ def bench_transformers(arguments, texts):
     return rates
 
 
+def bench_sharing(arguments):
+    """Six strategies on 32 instructions: tokens computed, and those without shared prefixes and generations."""
+    model = {"path": arguments.model}
+    pairs = [{"name": name, "model": "model"} for name in ("prefix", "demonstration", "elicitive", "refine")]
+    pairs += [{"name": name, "chosen": "model", "rejected": "other"} for name in ("nparam", "leaderboard")]
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "run.json"
+        config.write_text(json.dumps({
+            "run": {"directory": folder}, "models": {"model": model, "other": model}, "strategies": pairs,
+            "instructions": {"path": str(ROOT / "data/instructions.jsonl"), "limit": 32},
+            "synthesis": {"max_new_tokens": 64, "max_thought_tokens": 32}}))
+        environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads))
+        said = subprocess.run([arguments.program, "synthesize", "--config", config], env=environment, check=True,
+                              text=True, stderr=subprocess.PIPE).stderr
+    computed, whole = map(int, re.search(r"(\d+) tokens computed, (\d+) without", said).groups())
+    return {"tokens_computed": computed, "without_sharing": whole, "saved": 1 - computed / whole}
+
+
 LLAMA_CPP = """
 import json, sys, time
 from llama_cpp import Llama
@@ -103,12 +122,15 @@ def main():
     exact = bench_popalign(arguments, texts, "--ignore-eos")
     deterministic = bench_popalign(arguments, texts, "--deterministic")
     print(f"popalign: {ours['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
+    sharing = bench_sharing(arguments)
+    print(f"sharing saves {100 * sharing['saved']:.0f} % of the tokens", file=sys.stderr)
     llama_cpp = bench_llama_cpp(arguments, texts)
     print(f"llama.cpp: {llama_cpp or 0:.0f} tokens/s", file=sys.stderr)
     transformers = bench_transformers(arguments, texts)
     print(json.dumps({
         "popalign": ours,
         "popalign_exact_length": exact,
+        "six_strategies_on_32_instructions": sharing,
         "transformers_tokens_per_second": transformers,
         "llama_cpp_tokens_per_second": llama_cpp or "not here: bash tests/bench/peers.sh makes it",
         "ratio_to_transformers": ours["tokens_per_second"] / max(transformers.values()),
