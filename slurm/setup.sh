@@ -92,7 +92,7 @@ mode=${1:-}
     exit 2
 }
 shift
-[[ $mode == thin ]] || packages+=(libgtest-dev shellcheck clang-format-14)
+[[ $mode == thin ]] || packages+=(libgtest-dev libsentencepiece-dev shellcheck clang-format-14)
 prepare_environment
 install_packages
 make_environment "$mode"

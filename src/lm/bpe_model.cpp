@@ -41,6 +41,22 @@ std::optional<std::string> printable_to_bytes(std::string_view token) {
     return result;
 }
 
+std::string bytes_to_printable(std::string_view bytes) {
+    static const auto characters = [] {
+        std::array<std::string, 256> printable;
+        const auto bytes_of = byte_of_character();
+        for (std::size_t character = 0; character < bytes_of.size(); ++character)
+            if (bytes_of[character] >= 0)
+                append_code_point(printable[static_cast<std::size_t>(bytes_of[character])],
+                                  static_cast<char32_t>(character));
+        return printable;
+    }();
+    std::string text;
+    for (char byte : bytes)
+        text += characters[static_cast<unsigned char>(byte)];
+    return text;
+}
+
 void BpeModel::add_token(const std::string& bytes, TokenId id) {
     if (options_.units == Units::characters) {
         std::size_t end = 0;

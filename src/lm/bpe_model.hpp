@@ -80,5 +80,7 @@ class BpeModel {
 
 /// Bytes of a token written in GPT-2's printable alphabet; nothing if a character is not in it.
 std::optional<std::string> printable_to_bytes(std::string_view token);
+/// The other way round.
+std::string bytes_to_printable(std::string_view bytes);
 
 }  // namespace popalign

@@ -67,12 +67,14 @@ ModelFrontEnd load_front_end(const std::filesystem::path& path, const std::strin
             jinja = file.text("tokenizer.chat_template").value_or("");
             return Tokenizer::from_gguf(file);
         }
-        const auto file = path / "tokenizer.json";
-        if (!std::filesystem::exists(file))
-            throw InputError(path.native(), "no tokenizer.json in it; save the tokenizer there");
         jinja = read_jinja(path);
         stop_tokens = read_stop_tokens(path);
-        return Tokenizer::from_json(file);
+        if (const auto file = path / "tokenizer.json"; std::filesystem::exists(file))
+            return Tokenizer::from_json(file);
+        if (const auto file = path / "tokenizer.model"; std::filesystem::exists(file))
+            return Tokenizer::from_model_file(file);
+        throw InputError(path.native(),
+                         "no tokenizer.json or tokenizer.model in it; save the tokenizer there");
     }();
     ModelFrontEnd front_end{tokenizer, std::nullopt, std::move(stop_tokens)};
     if (!chat_template.empty())

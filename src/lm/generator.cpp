@@ -17,7 +17,6 @@ namespace popalign {
 namespace {
 
 constexpr std::int64_t extent_step = 64;
-constexpr std::int64_t prefill_tokens = 2048;  // rows of one forward pass over prompts
 
 std::int64_t extent_of(const GenerationRequest& request) {
     return cache_extent(static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens);
@@ -92,7 +91,7 @@ class Decoder {
         const std::size_t most = options_.deterministic ? 1 : prompts.size();
         std::vector<at::Tensor> last;
         const auto begin = active_.size();
-        for (const auto& group : group_by_budget(prompts, order, prefill_tokens, most)) {
+        for (const auto& group : group_by_budget(prompts, order, options_.prefill_tokens, most)) {
             last.push_back(prefill(group, prompts));
             for (std::size_t member : group)
                 active_.push_back(
@@ -106,11 +105,13 @@ class Decoder {
                        const std::vector<std::span<const TokenId>>& prompts) {
         const Stopwatch watch(statistics_.prefill_seconds);
         std::vector<std::span<const TokenId>> members;
-        for (std::size_t member : group)
+        for (std::size_t member : group) {
             members.push_back(prompts[member]);
+            statistics_.prompt_tokens += members.back().size();
+        }
+        if (members.size() == 1 && std::ssize(members.front()) > options_.prefill_tokens)
+            return prefill_in_chunks(members.front());
         const PrefixForest packed = share_prefixes(members);
-        for (const auto& member : members)
-            statistics_.prompt_tokens += member.size();
         statistics_.computed_tokens += packed.forest.tokens.size();
         PrefillAttention attention(packed, cache_, static_cast<std::int64_t>(active_.size()));
         const at::Tensor hidden = model_.hidden_states(
@@ -120,6 +121,22 @@ class Decoder {
             rows.push_back(packed.row(i, static_cast<std::int64_t>(members[i].size()) - 1));
         return model_.logits(hidden.index_select(
             0, at::tensor(at::ArrayRef<std::int64_t>(rows)).to(hidden.device())));
+    }
+
+    /// As `prefill`, with activations of a part of a long prompt at a time.
+    at::Tensor prefill_in_chunks(std::span<const TokenId> prompt) {
+        const auto slot = static_cast<std::int64_t>(active_.size());
+        statistics_.computed_tokens += prompt.size();
+        at::Tensor hidden;
+        for (std::int64_t begin = 0; begin < std::ssize(prompt); begin += options_.prefill_tokens) {
+            const auto rows = std::min(options_.prefill_tokens, std::ssize(prompt) - begin);
+            const auto part =
+                prompt.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(rows));
+            ChunkAttention attention(cache_, slot, begin, rows);
+            hidden = model_.hidden_states(
+                at::tensor(std::vector<std::int64_t>(part.begin(), part.end())), attention);
+        }
+        return model_.logits(hidden.slice(0, hidden.size(0) - 1));
     }
 
     void step() {

@@ -46,6 +46,41 @@ at::Tensor PrefillAttention::attend(AttentionLayer layer, const at::Tensor& quer
     return forest_attention_.attend(layer, query, key, value);
 }
 
+at::Tensor ChunkAttention::positions() const {
+    return at::arange(begin_, begin_ + rows_);
+}
+
+const at::Tensor& ChunkAttention::mask(std::int64_t window, const at::Tensor& like) {
+    at::Tensor& mask = masks_[window];
+    if (!mask.defined()) {
+        const at::Tensor hidden = at::full(
+            {rows_, begin_ + rows_}, -std::numeric_limits<double>::infinity(), like.options());
+        mask = hidden.triu(begin_ + 1);
+        if (window > 0)
+            mask.add_(hidden.tril(begin_ - window));
+    }
+    return mask;
+}
+
+at::Tensor ChunkAttention::attend(AttentionLayer layer, const at::Tensor& query,
+                                  const at::Tensor& key, const at::Tensor& value) {
+    // [kv_heads, begin + rows, dim]
+    const auto store = [&](const at::Tensor& cached, const at::Tensor& rows) {
+        const at::Tensor slot = cached.select(0, slot_).narrow(1, 0, begin_ + rows_);
+        slot.narrow(1, begin_, rows_).copy_(rows.transpose(0, 1));
+        return slot.unsqueeze(0);
+    };
+    const at::Tensor keys = store(cache_.keys(layer.index), key);
+    const at::Tensor values = store(cache_.values(layer.index), value);
+    return at::scaled_dot_product_attention(query.transpose(0, 1).unsqueeze(0), keys, values,
+                                            mask(layer.window, query), 0.0, /*is_causal=*/false,
+                                            std::nullopt,
+                                            /*enable_gqa=*/query.size(1) != key.size(1))
+        .squeeze(0)
+        .transpose(0, 1)
+        .reshape({rows_, -1});
+}
+
 DecodeAttention::DecodeAttention(KeyValueCache& cache, const std::vector<std::int64_t>& lengths,
                                  std::int64_t extent)
     : cache_(cache), extent_(extent) {

@@ -49,6 +49,24 @@ class PrefillAttention final : public Attention {
     std::int64_t first_slot_;
 };
 
+/// Runs `rows` tokens of one sequence, of which the slot holds `begin` already.
+class ChunkAttention final : public Attention {
+  public:
+    ChunkAttention(KeyValueCache& cache, std::int64_t slot, std::int64_t begin, std::int64_t rows)
+        : cache_(cache), slot_(slot), begin_(begin), rows_(rows) {}
+
+    at::Tensor positions() const override;
+    at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
+                      const at::Tensor& value) override;
+
+  private:
+    const at::Tensor& mask(std::int64_t window, const at::Tensor& like);
+
+    KeyValueCache& cache_;
+    std::int64_t slot_, begin_, rows_;
+    std::map<std::int64_t, at::Tensor> masks_;  // by window, [rows, begin + rows]
+};
+
 /// One new token for each of the first `lengths.size()` slots, which hold `lengths[i]` tokens;
 /// attends over the first `extent` positions of the cache.
 class DecodeAttention final : public Attention {

@@ -73,20 +73,6 @@ std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t 
     return windows;
 }
 
-bool is_gguf(const std::filesystem::path& path) {
-    if (!std::filesystem::exists(path))
-        throw InputError(path.native(), "no such model; give an HF directory or a GGUF file");
-    return std::filesystem::is_regular_file(path);
-}
-
-nlohmann::json read_json_file(const std::filesystem::path& path) {
-    try {
-        return nlohmann::json::parse(read_text_file(path));
-    } catch (const nlohmann::json::exception& error) {
-        throw InputError(path.native(), fmt::format("not JSON ({})", error.what()));
-    }
-}
-
 ModelConfig load_model_config(const std::filesystem::path& path) {
     if (is_gguf(path))
         return checked(model_config_from_gguf(GgufFile(path)), path);

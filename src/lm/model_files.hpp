@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
+#include <string>
 
 namespace popalign {
 
@@ -10,7 +11,8 @@ namespace popalign {
 /// there is nothing.
 bool is_gguf(const std::filesystem::path& path);
 
-/// Throws InputError naming the file.
+/// Throws InputError naming `file` and the line.
+nlohmann::json parse_json(const std::string& text, const std::string& file);
 nlohmann::json read_json_file(const std::filesystem::path& path);
 
 }  // namespace popalign

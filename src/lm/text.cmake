@@ -9,14 +9,18 @@ popalign_module(
           chat_template_jinja_parser.cpp
           chat_template_jinja_render.cpp
           chat_template_recognition.cpp
+          model_files.cpp
           normalizer.cpp
           pre_tokenizer.cpp
+          sentence_piece_file.cpp
           sentence_pieces.cpp
           split_regex.cpp
           stop_strings.cpp
           tokenizer.cpp
           tokenizer_from_gguf.cpp
           tokenizer_from_json.cpp
+          tokenizer_from_model.cpp
+          tokenizer_members.cpp
           unicode.cpp
   PUBLIC popalign::base popalign::store
   PRIVATE PkgConfig::pcre2 PkgConfig::utf8proc nlohmann_json::nlohmann_json fmt::fmt)

@@ -1,5 +1,7 @@
 #include "lm/tokenizer_from_json.hpp"
 
+#include "lm/model_files.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
@@ -238,30 +240,18 @@ std::shared_ptr<Tokenizer::Tables> build(const json& file, std::string text) {
     return tables;
 }
 
-json parse(const std::string& text, const std::string& file) {
-    try {
-        return json::parse(text);
-    } catch (const json::parse_error& error) {
-        const auto end =
-            text.begin() + std::min(std::ssize(text), static_cast<std::ptrdiff_t>(error.byte));
-        throw InputError(file, static_cast<std::size_t>(1 + std::count(text.begin(), end, '\n')),
-                         "this is no JSON");
-    } catch (const json::exception&) {  // a number beyond what a double holds
-        throw InputError(file, "a number in it is too large");
-    }
-}
-
-/// The id of `bos_token` or `eos_token` in the tokenizer_config.json beside the tokenizer.
-std::optional<TokenId> configured_token(const json& config, const char* key,
-                                        const Tokenizer::Tables& tables) {
+/// Sets `id` if `key` names a token.
+void read_configured_token(const json& config, const char* key, const Tokenizer::Tables& tables,
+                           std::optional<TokenId>& id) {
     if (!config.is_object() || !config.contains(key))
-        return std::nullopt;
+        return;
     const json& entry = config[key];
     const json& content = entry.is_object() ? entry.value("content", json()) : entry;
     if (!content.is_string())
-        return std::nullopt;
-    const auto found = tables.added.find(content.get<std::string>());
-    return found == tables.added.end() ? std::nullopt : std::optional(found->second);
+        return;
+    if (const auto found = tables.added.find(content.get<std::string>());
+        found != tables.added.end())
+        id = found->second;
 }
 
 }  // namespace
@@ -278,18 +268,22 @@ std::shared_ptr<Tokenizer::Tables> read_tokenizer(const json& parsed, std::strin
 }
 
 Tokenizer Tokenizer::from_json_text(const std::string& text, const std::string& file) {
-    return Tokenizer(read_tokenizer(parse(text, file), text, file));
+    return Tokenizer(read_tokenizer(parse_json(text, file), text, file));
+}
+
+void read_configured_tokens(const std::filesystem::path& directory, Tokenizer::Tables& tables) {
+    const auto path = directory / "tokenizer_config.json";
+    if (!std::filesystem::exists(path))
+        return;
+    const json config = read_json_file(path);
+    read_configured_token(config, "bos_token", tables, tables.bos);
+    read_configured_token(config, "eos_token", tables, tables.eos);
 }
 
 Tokenizer Tokenizer::from_json(const std::filesystem::path& path) {
     const std::string text = read_text_file(path);
-    auto tables = read_tokenizer(parse(text, path.native()), text, path.native());
-    const auto config_path = path.parent_path() / "tokenizer_config.json";
-    if (std::filesystem::exists(config_path)) {
-        const nlohmann::json config = parse(read_text_file(config_path), config_path.native());
-        tables->bos = configured_token(config, "bos_token", *tables);
-        tables->eos = configured_token(config, "eos_token", *tables);
-    }
+    auto tables = read_tokenizer(parse_json(text, path.native()), text, path.native());
+    read_configured_tokens(path.parent_path(), *tables);
     return Tokenizer(std::move(tables));
 }
 

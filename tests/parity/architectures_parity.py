@@ -135,7 +135,8 @@ def texts():
 
 
 def compare(program, name, work):
-    """Returns the largest difference of a log-probability and the number of greedy answers that differ."""
+    """Returns the largest difference of a log-probability, the number of greedy answers that differ, and the largest
+    differences of ours and of transformers' bfloat16 from transformers' float32."""
     import torch
 
     model, tokenizer = make_model(name, work / name)
@@ -145,14 +146,20 @@ def compare(program, name, work):
         with torch.inference_mode():
             return model(torch.tensor([ids])).logits[0]
 
+    def token_logprobs(row):
+        prompt, completion = (tokenizer.encode(row[key]).ids for key in ("prompt", "completion"))
+        expected = logits(prompt + completion).float().log_softmax(-1)[len(prompt) - 1:-1]
+        return expected.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
+
+    expected = [token_logprobs(row) for row in rows]
+
+    def largest_difference(others):
+        return max(abs(a - b) for ours, theirs in zip(others, expected, strict=True)
+                   for a, b in zip(ours, theirs, strict=True))
+
     def worst_of(path, *options, **run):
-        worst = 0.0
-        for row, result in zip(rows, popalign(program, "score", path, rows, *options, **run), strict=True):
-            prompt, completion = (tokenizer.encode(row[key]).ids for key in ("prompt", "completion"))
-            expected = logits(prompt + completion).log_softmax(-1)[len(prompt) - 1:-1]
-            expected = expected.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
-            worst = max([worst] + [abs(a - b) for a, b in zip(result["token_logprobs"], expected, strict=True)])
-        return worst
+        scored = popalign(program, "score", path, rows, *options, **run)
+        return largest_difference([result["token_logprobs"] for result in scored])
 
     options = ["--temperature", "0", "--max-new-tokens", "40"]
     together = popalign(program, "generate", work / name, rows, *options, "--batch-size", "8")
@@ -171,7 +178,9 @@ def compare(program, name, work):
         write_gguf(work / f"{name}.gguf", GGUF[name], model, tokenizer)
         worst = max(worst, worst_of(work / f"{name}.gguf"),
                     worst_of(work / f"{name}.gguf", "--tensor-parallel", "2", ranks=2))
-    return worst, different
+    rounded = worst_of(work / name, "--dtype", "bfloat16")
+    model.to(torch.bfloat16)
+    return worst, different, rounded, largest_difference([token_logprobs(row) for row in rows])
 
 
 def main():
@@ -188,9 +197,10 @@ def main():
     failed = 0
     with tempfile.TemporaryDirectory() as work:
         for name in CASES:
-            worst, different = compare(sys.argv[1], name, pathlib.Path(work))
-            print(f"{name}: largest difference {worst:.1e} nat a token, {different} greedy answers differ", flush=True)
-            failed += worst > 1e-4 or different > 0
+            worst, different, ours, theirs = compare(sys.argv[1], name, pathlib.Path(work))
+            print(f"{name}: largest difference {worst:.1e} nat a token, {different} greedy answers differ; "
+                  f"bfloat16 is off by {ours:.1e} (transformers: {theirs:.1e})", flush=True)
+            failed += worst > 1e-4 or different > 0 or ours > 2 * theirs
     return 1 if failed else 0
 
 

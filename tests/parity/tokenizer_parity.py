@@ -15,6 +15,7 @@ import base64
 import json
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -253,6 +254,10 @@ def main():
         differences += compare(options, options.model, *reference_tokenizer(options.model))
     for reference, special in references:
         with tempfile.TemporaryDirectory() as directory:
+            if options.model.endswith(".model"):
+                shutil.copyfile(options.model, f"{directory}/tokenizer.model")
+                differences += compare(options, directory, reference, special)
+                pathlib.Path(f"{directory}/tokenizer.model").unlink()
             reference.save(f"{directory}/tokenizer.json")
             differences += compare(options, directory, reference, special)
     sys.exit(differences != 0)

@@ -38,6 +38,8 @@ struct GeneratorOptions {
     /// What keys and values may take: fewer sequences are decoded together where `batch_size` would
     /// take more. 0: as much as that takes.
     std::uint64_t cache_bytes = 0;
+    /// Rows of one forward pass over prompts: short prompts go together, long ones in parts.
+    std::int64_t prefill_tokens = 2048;
 };
 
 /// What a run of the generator cost.

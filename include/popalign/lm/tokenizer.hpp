@@ -27,6 +27,9 @@ class Tokenizer {
     /// pre-tokenizer that is not supported.
     static Tokenizer from_json(const std::filesystem::path& tokenizer_json);
     static Tokenizer from_json_text(const std::string& json, const std::string& file);
+    /// From a tokenizer.model: SentencePiece BPE (Llama-2, Yi) or Llama-3's lines of base64 and
+    /// rank, with the tokens that a tokenizer_config.json beside it adds.
+    static Tokenizer from_model_file(const std::filesystem::path& tokenizer_model);
     static Tokenizer from_gguf(const GgufFile& file);
 
     /// Ids of plain text; nothing is added. Any bytes are accepted: invalid UTF-8 is replaced by

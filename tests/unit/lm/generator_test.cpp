@@ -52,6 +52,23 @@ TEST(Generator, BatchedEqualsOneAtATime) {
     }
 }
 
+TEST(Generator, LongPromptsInPartsEqualWholeOnes) {
+    for (const char* architecture : test::architectures) {
+        const CausalLm model = make_tiny_model(architecture, 5).packed();
+        const auto requests = make_requests(23);
+        for (const bool deterministic : {false, true}) {
+            GeneratorOptions options{{}, 5, deterministic};
+            const auto whole = generate(model, requests, options);
+            options.prefill_tokens = 7;
+            const auto parts = generate(model, requests, options);
+            for (std::size_t i = 0; i < requests.size(); ++i) {
+                EXPECT_EQ(parts[i].tokens, whole[i].tokens) << architecture << ", request " << i;
+                EXPECT_NEAR(parts[i].logprob, whole[i].logprob, 1e-4);
+            }
+        }
+    }
+}
+
 TEST(Generator, AMemoryBudgetChangesTheBatchAndNotTheAnswers) {
     const CausalLm model = make_tiny_model("llama", 5).packed();
     const auto requests = make_requests(23);
