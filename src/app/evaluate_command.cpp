@@ -83,17 +83,20 @@ Command make_evaluate_win_rate_command(CLI::App& evaluate) {
     CLI::App* parser = evaluate.add_subcommand(
         "win-rate", "judged win rate over the baseline on the held-out instructions");
     arguments->add_to(*parser);
-    return {
-        parser, [arguments](const CommandContext& context) {
-            return with_config(context, arguments->config, [&](const Config& config) {
-                run_win_rate(
-                    context.comm,
-                    {config.run, config.models, config.evaluate, arguments->policy(config),
-                     pair_file_path(config.run), arguments->output_path(config, "win_rate.json"),
-                     provenance_json(context.comm.size(), context.command_line), context.logger});
-                return ExitStatus::done;
-            });
-        }};
+    return {parser, [arguments](const CommandContext& context) {
+                return with_config(context, arguments->config, [&](const Config& config) {
+                    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+                    return ranks.run([&] {
+                        run_win_rate(ranks,
+                                     {config.run, config.models, config.evaluate,
+                                      arguments->policy(config), pair_file_path(config.run),
+                                      arguments->output_path(config, "win_rate.json"),
+                                      provenance_json(context.comm.size(), context.command_line),
+                                      context.logger});
+                        return ExitStatus::done;
+                    });
+                });
+            }};
 }
 
 }  // namespace popalign

@@ -15,18 +15,22 @@ Command make_judge_command(CLI::App& app) {
     CLI::App* parser =
         app.add_subcommand("judge", "verdicts into the pair file, contrast accuracy per strategy");
     arguments->add_to(*parser);
-    return {
-        parser, [arguments](const CommandContext& context) {
-            return with_config(context, *arguments, [&](const Config& config) {
-                const auto directory = std::filesystem::path(config.run.directory);
-                return run_judge(
-                    context.comm,
-                    {config.run, config.models, config.judge, pair_file_path(config.run),
-                     directory / "contrast_accuracy.json",
-                     provenance_json(context.comm.size(), context.command_line), context.logger},
-                    make_deadline(config.run));
-            });
-        }};
+    return {parser, [arguments](const CommandContext& context) {
+                return with_config(context, *arguments, [&](const Config& config) {
+                    const auto directory = std::filesystem::path(config.run.directory);
+                    const JudgeInputs inputs{
+                        config.run,
+                        config.models,
+                        config.judge,
+                        pair_file_path(config.run),
+                        directory / "contrast_accuracy.json",
+                        provenance_json(context.comm.size(), context.command_line),
+                        context.logger};
+                    const Deadline deadline = make_deadline(config.run);
+                    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+                    return ranks.run([&] { return run_judge(ranks, inputs, deadline); });
+                });
+            }};
 }
 
 }  // namespace popalign

@@ -30,8 +30,11 @@ Command make_synthesize_command(CLI::App& app) {
                         print_config(config),
                         provenance_json(context.comm.size(), context.command_line),
                         context.logger};
-                    if (!arguments->plan)
-                        return run_synthesis(context.comm, inputs, make_deadline(config.run));
+                    if (!arguments->plan) {
+                        const Deadline deadline = make_deadline(config.run);
+                        const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+                        return ranks.run([&] { return run_synthesis(ranks, inputs, deadline); });
+                    }
                     run_on_all(context.comm, [&] {
                         if (context.comm.is_root())
                             std::puts(describe_synthesis(inputs).c_str());

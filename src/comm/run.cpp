@@ -41,13 +41,13 @@ std::string with_rank(const Communicator& comm, std::string_view message) {
                : fmt::format("popalign: [rank {}/{}] {}", comm.rank(), comm.size(), message);
 }
 
-[[noreturn]] void abort_job(const Communicator& comm, std::string_view message, ExitStatus status) {
+}  // namespace
+
+void abort_job(const Communicator& comm, std::string_view message, ExitStatus status) {
     write_line(with_rank(comm, message));
     MPI_Abort(MPI_COMM_WORLD, static_cast<int>(status));
     std::abort();
 }
-
-}  // namespace
 
 AgreedError::AgreedError(int rank, int ranks, const std::string& message, ExitStatus status)
     : Error(ranks == 1 ? message : fmt::format("{} [rank {}/{}]", message, rank, ranks), status),

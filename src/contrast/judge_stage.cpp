@@ -128,8 +128,8 @@ void JudgeOptions::validate() const {
         throw UsageError("judge.batch_tokens must be at least 1");
 }
 
-ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs,
-                     const Deadline& deadline) {
+ExitStatus run_judge(const ModelRanks& ranks, const JudgeInputs& inputs, const Deadline& deadline) {
+    const Communicator& comm = ranks.leaders();
     const Judge judge = load_judge(comm, inputs);
     auto file = run_on_all(comm, [&] { return PairFile(inputs.pairs); });
     std::vector<JudgeRow> judges = file.judges();
@@ -148,10 +148,9 @@ ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs,
     }
     const auto left = all_reduce<std::uint64_t>(comm, rows.size(), Reduction::sum);
     if (left > 0) {
-        const Communicator node = comm.split_node();
         const auto answer_judge = run_on_all(comm, [&] {
             return open_judge(inputs.judge.model, judge.options, judge.judge_template,
-                              {inputs.judge.batch_tokens, inputs.run.device, node, inputs.logger});
+                              {inputs.judge.batch_tokens, inputs.run.device, ranks, inputs.logger});
         });
         run_on_all(comm, [&] {
             Progress progress(inputs.logger, "judge", "verdicts", 2 * rows.size());

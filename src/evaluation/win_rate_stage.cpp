@@ -35,11 +35,11 @@ const ModelOptions& named(const WinRateInputs& inputs, const std::string& name) 
     return found->second;
 }
 
-/// Collective: the model is loaded by a node's ranks together.
-std::vector<std::string> answer(const Communicator& comm, const WinRateInputs& inputs,
+/// Collective over the leaders: the model is loaded by a node's ranks together.
+std::vector<std::string> answer(const ModelRanks& ranks, const WinRateInputs& inputs,
                                 const std::string& name, const ModelOptions& model,
                                 const std::vector<Item>& items) {
-    const Communicator node = comm.split_node();
+    const Communicator& comm = ranks.leaders();
     std::vector<Question> questions;
     const auto source = run_on_all(comm, [&] {
         auto made = make_model_source(name, model);
@@ -57,7 +57,7 @@ std::vector<std::string> answer(const Communicator& comm, const WinRateInputs& i
     });
     const auto answerer = run_on_all(comm, [&] {
         return source->open({inputs.evaluate.sampling, inputs.evaluate.batch_size, false,
-                             inputs.evaluate.stop, inputs.run.device, node, inputs.logger});
+                             inputs.evaluate.stop, inputs.run.device, ranks, inputs.logger});
     });
     std::vector<std::string> answers(items.size());
     run_on_all(comm, [&] {
@@ -69,15 +69,15 @@ std::vector<std::string> answer(const Communicator& comm, const WinRateInputs& i
 }
 
 /// Collective, as `answer`.
-void judge(const Communicator& comm, const WinRateInputs& inputs, std::vector<Item>& items,
+void judge(const ModelRanks& ranks, const WinRateInputs& inputs, std::vector<Item>& items,
            std::uint64_t first_item) {
     const std::string& name = inputs.evaluate.judge;
-    const Communicator node = comm.split_node();
+    const Communicator& comm = ranks.leaders();
     const JudgeTemplate judge_template =
         run_on_all(comm, [&] { return load_judge_template(inputs.evaluate.judge_template); });
     const auto answer_judge = run_on_all(comm, [&] {
         return open_judge(name, named(inputs, name), judge_template,
-                          {inputs.evaluate.batch_tokens, inputs.run.device, node, inputs.logger});
+                          {inputs.evaluate.batch_tokens, inputs.run.device, ranks, inputs.logger});
     });
     std::vector<Comparison> comparisons;
     for (const Item& item : items)
@@ -144,7 +144,8 @@ void EvaluateOptions::validate() const {
             "evaluate: max_new_tokens, batch_size and batch_tokens must be at least 1");
 }
 
-void run_win_rate(const Communicator& comm, const WinRateInputs& inputs) {
+void run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs) {
+    const Communicator& comm = ranks.leaders();
     std::uint64_t held_out = 0;
     std::vector<Item> items = run_on_all(comm, [&] {
         inputs.evaluate.validate();
@@ -166,13 +167,13 @@ void run_win_rate(const Communicator& comm, const WinRateInputs& inputs) {
         return part;
     });
     const std::string& baseline = inputs.evaluate.baseline;
-    const auto answers = answer(comm, inputs, "model", inputs.model, items);
-    const auto baselines = answer(comm, inputs, baseline, named(inputs, baseline), items);
+    const auto answers = answer(ranks, inputs, "model", inputs.model, items);
+    const auto baselines = answer(ranks, inputs, baseline, named(inputs, baseline), items);
     for (std::size_t i = 0; i < items.size(); ++i) {
         items[i].answer = answers[i];
         items[i].baseline = baselines[i];
     }
-    judge(comm, inputs, items, partition(held_out, comm.rank(), comm.size()).begin);
+    judge(ranks, inputs, items, partition(held_out, comm.rank(), comm.size()).begin);
     std::vector<Item> all;
     for (auto& part : all_gather_objects(comm, items))
         all.insert(all.end(), part.begin(), part.end());

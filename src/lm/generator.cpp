@@ -2,6 +2,7 @@
 #include "lm/prefix_forest.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/comm/collectives.hpp>
 #include <popalign/lm/generator.hpp>
 
 #include <ATen/ATen.h>
@@ -29,6 +30,12 @@ struct Active {
     GeneratedTokens result;
 };
 
+/// What one step makes of a sequence.
+struct Decision {
+    DrawnToken drawn{};
+    bool stop_token = false, ends = false;
+};
+
 using Done = std::function<void(std::size_t, GeneratedTokens)>;
 
 /// Adds the time it lives to `seconds`.
@@ -53,6 +60,7 @@ class Decoder {
             const Done& done, GenerationStatistics& statistics, std::int64_t slots,
             std::int64_t extent)
         : model_(model),
+          group_(model.parallel().group()),
           stop_tokens_(stop_tokens),
           options_(options),
           requests_(requests),
@@ -65,7 +73,7 @@ class Decoder {
     void run(std::vector<std::size_t> pending, const std::function<bool()>& keep_going) {
         std::reverse(pending.begin(), pending.end());
         while (!pending.empty() || !active_.empty()) {
-            if (keep_going && !keep_going())
+            if (!goes_on(keep_going))
                 return;
             const auto free = slots_ - static_cast<std::int64_t>(active_.size());
             // Prompts join in groups: a forward pass over a few rows wastes most of a large GEMM.
@@ -77,6 +85,12 @@ class Decoder {
     }
 
   private:
+    bool goes_on(const std::function<bool()>& keep_going) const {
+        std::uint8_t on = !group_.is_root() || !keep_going || keep_going() ? 1 : 0;
+        broadcast(group_, std::span(&on, 1));
+        return on != 0;
+    }
+
     void admit(std::vector<std::size_t>& pending, std::int64_t free) {
         std::vector<std::size_t> chosen;
         while (!pending.empty() && static_cast<std::int64_t>(chosen.size()) < free) {
@@ -169,21 +183,38 @@ class Decoder {
     /// `active_[begin + i]`, and retires those that are finished.
     void draw(const at::Tensor& raw, std::size_t begin) {
         const Stopwatch watch(statistics_.sampling_seconds);
-        const at::Tensor logits = raw.to(at::kCPU, at::kFloat).contiguous();
+        std::vector<Decision> decisions(active_.size() - begin);
+        if (group_.is_root())
+            decide(raw.to(at::kCPU, at::kFloat).contiguous(), begin, decisions);
+        broadcast(group_, std::as_writable_bytes(std::span(decisions)));
+        for (std::size_t row = 0; row < decisions.size(); ++row)
+            take(active_[begin + row].result, decisions[row]);
+        statistics_.generated_tokens += decisions.size();
+        retire();
+    }
+
+    void decide(const at::Tensor& logits, std::size_t begin, std::vector<Decision>& decisions) {
         const auto vocabulary = static_cast<std::size_t>(logits.size(1));
-        std::vector<DrawnToken> drawn(active_.size() - begin);
-        at::parallel_for(0, static_cast<std::int64_t>(drawn.size()), 1,
+        at::parallel_for(0, static_cast<std::int64_t>(decisions.size()), 1,
                          [&](std::int64_t first, std::int64_t last) {
                              for (auto row = static_cast<std::size_t>(first);
                                   row < static_cast<std::size_t>(last); ++row)
-                                 drawn[row] = draw_row(
+                                 decisions[row].drawn = draw_row(
                                      {logits.data_ptr<float>() + row * vocabulary, vocabulary},
                                      active_[begin + row]);
                          });
-        for (std::size_t row = 0; row < drawn.size(); ++row)
-            take(active_[begin + row].result, drawn[row]);
-        statistics_.generated_tokens += drawn.size();
-        retire();
+        for (std::size_t row = 0; row < decisions.size(); ++row) {
+            Decision& decision = decisions[row];
+            const TokenId token = decision.drawn.token;
+            decision.stop_token = std::ranges::find(stop_tokens_, token) != stop_tokens_.end();
+            decision.ends = decision.stop_token;
+            if (!decision.ends && options_.ends) {
+                auto& tokens = active_[begin + row].result.tokens;
+                tokens.push_back(token);
+                decision.ends = options_.ends(tokens);
+                tokens.pop_back();
+            }
+        }
     }
 
     DrawnToken draw_row(std::span<const float> logits, const Active& sequence) const {
@@ -197,13 +228,13 @@ class Decoder {
                            .forbidden = short_yet ? stop_tokens_ : std::span<const TokenId>()});
     }
 
-    void take(GeneratedTokens& result, const DrawnToken& drawn) const {
-        result.token_logprobs.push_back(static_cast<float>(drawn.log_probability));
-        result.logprob += drawn.log_probability;
-        const bool stop = std::ranges::find(stop_tokens_, drawn.token) != stop_tokens_.end();
-        if (!stop)
-            result.tokens.push_back(drawn.token);
-        if (stop || (options_.ends && options_.ends(result.tokens)))
+    static void take(GeneratedTokens& result, const Decision& decision) {
+        const double log_probability = decision.drawn.log_probability;
+        result.token_logprobs.push_back(static_cast<float>(log_probability));
+        result.logprob += log_probability;
+        if (!decision.stop_token)
+            result.tokens.push_back(decision.drawn.token);
+        if (decision.ends)
             result.finish_reason = FinishReason::stop;
     }
 
@@ -229,6 +260,7 @@ class Decoder {
     }
 
     const CausalLm& model_;
+    Communicator group_;  // of the ranks that hold the model
     std::span<const TokenId> stop_tokens_;
     const GeneratorOptions& options_;
     std::span<const GenerationRequest> requests_;
@@ -276,17 +308,8 @@ std::int64_t Generator::slots_of(std::int64_t extent, std::size_t sequences) con
                      static_cast<std::int64_t>(fit)});
 }
 
-GenerationStatistics Generator::generate(std::span<const GenerationRequest> requests,
-                                         const Done& done,
-                                         const std::function<bool()>& keep_going) const {
-    const c10::AutoGradMode no_gradients(false);
-    // Cache extents: of each request alone in deterministic mode, of the longest otherwise.
-    std::map<std::int64_t, std::vector<std::size_t>> by_extent;
-    std::int64_t longest = 0;
-    for (const auto& request : requests)
-        longest = std::max(longest, extent_of(request));
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-        const auto& request = requests[i];
+void Generator::check(std::span<const GenerationRequest> requests) const {
+    for (const auto& request : requests) {
         const auto length =
             static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens;
         if (request.prompt.empty() || request.max_new_tokens < 1 ||
@@ -296,8 +319,21 @@ GenerationStatistics Generator::generate(std::span<const GenerationRequest> requ
                 "{} positions); shorten the prompt or lower max_new_tokens",
                 request.prompt.size(), request.max_new_tokens,
                 model_.config().max_position_embeddings));
-        by_extent[options_.deterministic ? extent_of(request) : longest].push_back(i);
     }
+}
+
+GenerationStatistics Generator::generate(std::span<const GenerationRequest> requests,
+                                         const Done& done,
+                                         const std::function<bool()>& keep_going) const {
+    const c10::AutoGradMode no_gradients(false);
+    check(requests);
+    // Cache extents: of each request alone in deterministic mode, of the longest otherwise.
+    std::map<std::int64_t, std::vector<std::size_t>> by_extent;
+    std::int64_t longest = 0;
+    for (const auto& request : requests)
+        longest = std::max(longest, extent_of(request));
+    for (std::size_t i = 0; i < requests.size(); ++i)
+        by_extent[options_.deterministic ? extent_of(requests[i]) : longest].push_back(i);
     GenerationStatistics statistics;
     for (auto& [extent, members] : by_extent) {
         const std::int64_t slots = slots_of(extent, members.size());

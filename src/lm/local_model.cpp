@@ -1,3 +1,4 @@
+#include "lm/group_model.hpp"
 #include "lm/model_kinds.hpp"
 
 #include <popalign/base/memory.hpp>
@@ -29,11 +30,11 @@ std::vector<TokenId> encode(const ModelFrontEnd& front_end, const Question& ques
 
 class LocalAnswerer : public Answerer {
   public:
-    LocalAnswerer(CausalLm model, const ModelFrontEnd& front_end, const AnswerOptions& options)
+    LocalAnswerer(GroupModel model, const ModelFrontEnd& front_end, const AnswerOptions& options)
         : model_(std::move(model)),
           front_end_(front_end),
           stop_(front_end.tokenizer, options.stop),
-          generator_(model_, front_end_.stop_tokens, generator_options(options)) {}
+          options_(generator_options(options)) {}
 
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
@@ -47,7 +48,8 @@ class LocalAnswerer : public Answerer {
                          std::move(result.tokens), result.logprob, result.finish_reason, false,
                          requests[index].prompt.size(), result.token_logprobs.size()});
         };
-        const auto statistics = generator_.generate(requests, on_done, keep_going);
+        const auto statistics =
+            model_.generate(requests, front_end_.stop_tokens, options_, on_done, keep_going);
         return statistics.computed_tokens + statistics.generated_tokens;
     }
 
@@ -58,15 +60,16 @@ class LocalAnswerer : public Answerer {
             result.ends = [this](std::span<const TokenId> answer) { return stop_.ended(answer); };
         // The ranks of a node all come here once the weights are there.
         if (model_.device().is_cpu())
-            result.cache_bytes = static_cast<std::uint64_t>(
-                cache_share * static_cast<double>(available_memory()) / options.node.size());
+            result.cache_bytes =
+                static_cast<std::uint64_t>(cache_share * static_cast<double>(available_memory()) /
+                                           options.ranks.node().size());
         return result;
     }
 
-    CausalLm model_;
+    GroupModel model_;
     const ModelFrontEnd& front_end_;
     StopStrings stop_;
-    Generator generator_;
+    GeneratorOptions options_;
 };
 
 class LocalModel : public ModelSource {
@@ -98,8 +101,7 @@ class LocalModel : public ModelSource {
     std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {
         const auto start = std::chrono::steady_clock::now();
         auto answerer = std::make_unique<LocalAnswerer>(
-            load_for_inference(options_.path, scalar_type(options_),
-                               select_device(options.device, options.node.rank()), options.node),
+            GroupModel(options.ranks, options_.path, scalar_type(options_), options.device),
             front_end_, options);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
         options.logger.info(fmt::format("loaded {} in {:.1f} s", options_.path, seconds.count()));

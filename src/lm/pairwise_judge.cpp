@@ -1,3 +1,4 @@
+#include "lm/group_model.hpp"
 #include "lm/judge_kinds.hpp"
 
 #include <popalign/base/error.hpp>
@@ -16,7 +17,7 @@ namespace {
 /// Reads the next-token log-probabilities of the two labels.
 class LocalJudge : public AnswerJudge {
   public:
-    LocalJudge(CausalLm model, ModelFrontEnd front_end, JudgeTemplate judge_template,
+    LocalJudge(GroupModel model, ModelFrontEnd front_end, JudgeTemplate judge_template,
                std::int64_t batch_tokens)
         : model_(std::move(model)),
           front_end_(std::move(front_end)),
@@ -56,7 +57,7 @@ class LocalJudge : public AnswerJudge {
                               .dump();
             done(index / 2, std::move(verdict));
         };
-        score_next_token(model_, prompts, labels_, batch_tokens_, on_scored);
+        model_.score_next_token(prompts, labels_, batch_tokens_, on_scored);
     }
 
   private:
@@ -68,7 +69,7 @@ class LocalJudge : public AnswerJudge {
                                            template_.assistant_prefix));
     }
 
-    CausalLm model_;
+    GroupModel model_;
     ModelFrontEnd front_end_;
     JudgeTemplate template_;
     std::int64_t batch_tokens_;
@@ -80,14 +81,14 @@ class LocalJudge : public AnswerJudge {
 std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
                                               JudgeTemplate judge_template,
                                               const JudgeRunOptions& options) {
-    ModelFrontEnd front_end = run_on_all(options.node, [&] {
+    ModelFrontEnd front_end = run_on_all(options.ranks.node_leaders(), [&] {
         ModelFrontEnd made = load_front_end(model.path, model.chat_template);
         made.require_chat(model.path);
         return made;
     });
     return std::make_unique<LocalJudge>(
-        load_for_inference(model.path, model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat,
-                           select_device(options.device, options.node.rank()), options.node),
+        GroupModel(options.ranks, model.path,
+                   model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, options.device),
         std::move(front_end), std::move(judge_template), options.batch_tokens);
 }
 

@@ -103,8 +103,9 @@ std::filesystem::path pair_file_path(const RunOptions& run) {
     return std::filesystem::path(run.directory) / "pairs.h5";
 }
 
-ExitStatus run_synthesis(const Communicator& comm, const SynthesisInputs& inputs,
+ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline) {
+    const Communicator& comm = ranks.leaders();
     const Logger& logger = inputs.logger;
     const SynthesisSetup setup = prepare_synthesis(comm, inputs);
     const GenerationPlan& plan = setup.plan;
@@ -129,7 +130,7 @@ ExitStatus run_synthesis(const Communicator& comm, const SynthesisInputs& inputs
     const auto start = std::chrono::steady_clock::now();
     {
         Synthesizer synthesizer(inputs, setup, ledger, deadline);
-        synthesizer.run(comm);
+        synthesizer.run(ranks);
         report_tokens(comm, synthesizer.tokens(), logger);
     }
     const auto left =

@@ -30,9 +30,9 @@ Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& se
       progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()),
       uses_(count_uses(setup.plan)) {}
 
-void Synthesizer::run(const Communicator& comm) {
+void Synthesizer::run(const ModelRanks& ranks) {
     const SynthesisOptions& options = inputs_.synthesis;
-    const Communicator node = comm.split_node();
+    const Communicator& comm = ranks.leaders();
     for (const std::string& name : setup_.plan.models()) {
         const std::uint8_t mine = missing(name).empty() ? 0 : 1;
         if (all_reduce(comm, mine, Reduction::maximum) == 0)
@@ -40,7 +40,7 @@ void Synthesizer::run(const Communicator& comm) {
         const auto answerer = run_on_all(comm, [&] {
             return setup_.models.at(name).source->open({options.sampling, options.batch_size,
                                                         options.deterministic, options.stop,
-                                                        inputs_.run.device, node, inputs_.logger});
+                                                        inputs_.run.device, ranks, inputs_.logger});
         });
         run_on_all(comm, [&] { answer_all(name, *answerer); });
     }

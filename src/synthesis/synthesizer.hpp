@@ -27,8 +27,9 @@ class Synthesizer {
     /// Of this run of the program.
     TokenCount tokens() const { return tokens_; }
 
-    /// Returns before everything is made if the deadline is reached. Collective.
-    void run(const Communicator& comm);
+    /// Returns before everything is made if the deadline is reached. Collective
+    /// over the leaders.
+    void run(const ModelRanks& ranks);
 
   private:
     struct Item {

@@ -12,6 +12,7 @@ struct RunOptions {
     std::uint64_t seed = 0;
     std::string device = "auto";
     std::int64_t time_limit = 0;
+    std::int64_t tensor_parallel = 1;
 
     template <class Visitor>
     void visit(Visitor& v) {
@@ -21,6 +22,9 @@ struct RunOptions {
         v.field("device", device, "auto, cpu or cuda");
         v.field("time_limit", time_limit,
                 "stop and save after this long [s]; 0: at the Slurm job's end or a signal only");
+        v.field("tensor_parallel", tensor_parallel,
+                "ranks of a node that hold a model together in synthesize, judge and evaluate "
+                "win-rate");
     }
 };
 

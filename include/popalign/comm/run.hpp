@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace popalign {
@@ -27,6 +28,10 @@ class AgreedError : public Error {
 /// rank and aborts the job. Without a launcher the world has one rank.
 int run_program(int& argc, char**& argv,
                 const std::function<ExitStatus(const Communicator&)>& body);
+
+/// Ends the job on all ranks at once, for what leaves them no way to agree.
+[[noreturn]] void abort_job(const Communicator& comm, std::string_view message,
+                            ExitStatus status = ExitStatus::failed);
 
 /// Throws AgreedError on all ranks if any gave a message. Collective.
 void agree_on_failure(const Communicator& comm, const std::optional<Error>& mine);

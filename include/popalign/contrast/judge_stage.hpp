@@ -4,8 +4,8 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
-#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/model_options.hpp>
+#include <popalign/lm/model_ranks.hpp>
 #include <popalign/record/verdict_summary.hpp>
 #include <popalign/store/pair_store.hpp>
 
@@ -56,7 +56,7 @@ ContrastAccuracy contrast_accuracy(const PairFileHeader& header,
 std::string format_contrast_accuracy(const ContrastAccuracy& accuracy);
 
 /// Judges every pair in both orders, unless the file holds this judge's verdicts already; writes
-/// them into the pair file and the table beside it. Collective.
-ExitStatus run_judge(const Communicator& comm, const JudgeInputs& inputs, const Deadline& deadline);
+/// them into the pair file and the table beside it. Collective over the leaders.
+ExitStatus run_judge(const ModelRanks& ranks, const JudgeInputs& inputs, const Deadline& deadline);
 
 }  // namespace popalign

@@ -2,9 +2,9 @@
 
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
-#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/generator.hpp>
 #include <popalign/lm/model_options.hpp>
+#include <popalign/lm/model_ranks.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -46,7 +46,7 @@ struct WinRateInputs {
 };
 
 /// Answers the held-out instructions with the aligned model and the baseline and has the judge
-/// compare them in both orders. Items are spread over the ranks. Collective.
-void run_win_rate(const Communicator& comm, const WinRateInputs& inputs);
+/// compare them in both orders. Items are spread over the leaders. Collective over them.
+void run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs);
 
 }  // namespace popalign

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <popalign/base/log.hpp>
-#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/judge_template.hpp>
 #include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/model_options.hpp>
+#include <popalign/lm/model_ranks.hpp>
 #include <popalign/record/verdict.hpp>
 
 #include <cstdint>
@@ -34,7 +34,7 @@ class AnswerJudge {
 struct JudgeRunOptions {
     std::int64_t batch_tokens = 2048;  ///< rows of one forward pass
     std::string device = "auto";
-    Communicator node = {};  ///< the ranks that share weights (`split_node`)
+    ModelRanks ranks = {};
     Logger logger;
 };
 
@@ -43,7 +43,7 @@ struct JudgeRunOptions {
 ModelIdentity identify_judge(const std::string& name, const ModelOptions& model);
 
 /// Loads weights, or prepares to talk to a server. Throws UsageError if a label is not one token
-/// for a local model behind the template's beginning. Collective over `options.node`.
+/// for a local model behind the template's beginning. Collective over the leaders of the node.
 std::unique_ptr<AnswerJudge> open_judge(const std::string& name, const ModelOptions& model,
                                         JudgeTemplate judge_template,
                                         const JudgeRunOptions& options);

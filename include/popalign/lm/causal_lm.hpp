@@ -144,6 +144,7 @@ class CausalLm {
     std::vector<NamedParameter>& parameters() noexcept { return parameters_; }
     const std::vector<NamedParameter>& parameters() const noexcept { return parameters_; }
     at::Tensor& parameter(const std::string& name);
+    const TensorParallel& parallel() const noexcept { return parallel_; }
     at::Device device() const noexcept { return device_; }
     at::ScalarType dtype() const noexcept { return dtype_; }
     /// The same model for inference.

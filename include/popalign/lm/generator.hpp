@@ -56,7 +56,8 @@ std::uint64_t cache_bytes_per_token(const ModelConfig& config, at::ScalarType dt
 std::int64_t cache_extent(std::int64_t tokens);
 
 /// Batched generation with a key-value cache. Prompts that begin alike share the computation of
-/// what they share (not in deterministic mode).
+/// what they share (not in deterministic mode). With a model in slices, collective over its ranks:
+/// the first draws, asks `ends` and `keep_going`, and the others do as it does.
 class Generator {
   public:
     Generator(const CausalLm& model, std::vector<TokenId> stop_tokens, GeneratorOptions options);
@@ -66,6 +67,9 @@ class Generator {
     GenerationStatistics generate(std::span<const GenerationRequest> requests,
                                   const std::function<void(std::size_t, GeneratedTokens)>& done,
                                   const std::function<bool()>& keep_going = {}) const;
+
+    /// Throws UsageError for a request that the model cannot hold; `generate` asks this first.
+    void check(std::span<const GenerationRequest> requests) const;
 
   private:
     std::int64_t slots_of(std::int64_t extent, std::size_t sequences) const;

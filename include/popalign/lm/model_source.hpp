@@ -2,10 +2,10 @@
 
 #include <popalign/base/log.hpp>
 #include <popalign/base/random.hpp>
-#include <popalign/comm/communicator.hpp>
 #include <popalign/lm/chat_template.hpp>
 #include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/model_options.hpp>
+#include <popalign/lm/model_ranks.hpp>
 #include <popalign/lm/sampler.hpp>
 #include <popalign/record/response.hpp>
 
@@ -43,7 +43,7 @@ struct AnswerOptions {
     bool deterministic = false;
     std::vector<std::string> stop = {};  ///< texts that end an answer, which does not hold them
     std::string device = "auto";
-    Communicator node = {};  ///< the ranks that share weights (`split_node`)
+    ModelRanks ranks = {};
     Logger logger;
 };
 
@@ -77,7 +77,7 @@ class ModelSource {
     virtual std::uint64_t weight_bytes(const ModelIdentity& identity) const = 0;
     /// Bytes that the keys and values of one sequence of up to `tokens` tokens take.
     virtual std::uint64_t cache_bytes(std::int64_t tokens) const = 0;
-    /// Collective over `options.node`.
+    /// Collective over the leaders of the node.
     virtual std::unique_ptr<Answerer> open(const AnswerOptions& options) const = 0;
 };
 

@@ -20,6 +20,7 @@ class TensorParallel {
     /// Collective over `group`.
     TensorParallel(const Communicator& group, at::Device device);
 
+    const Communicator& group() const noexcept { return group_; }
     int rank() const noexcept { return group_.rank(); }
     int size() const noexcept { return group_.size(); }
     /// What this rank holds of the model. Throws UsageError if heads or width cannot be divided.

@@ -2,7 +2,7 @@
 
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/error.hpp>
-#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/model_ranks.hpp>
 #include <popalign/synthesis/synthesis_options.hpp>
 
 #include <filesystem>
@@ -14,8 +14,8 @@ std::filesystem::path pair_file_path(const RunOptions& run);
 
 /// Instructions x strategies -> pair file: makes what no journal holds, then merges. Results do not
 /// depend on the ranks. `requeue` if the deadline came first, with everything finished saved.
-/// Collective.
-ExitStatus run_synthesis(const Communicator& comm, const SynthesisInputs& inputs,
+/// Collective over the leaders.
+ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline);
 
 /// What `run_synthesis` would make, for people: generations, upper bounds of tokens and bytes, and
