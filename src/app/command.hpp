@@ -35,6 +35,8 @@ Command make_generate_command(CLI::App& app);
 Command make_score_command(CLI::App& app);
 Command make_tokenize_command(CLI::App& app);
 Command make_inspect_command(CLI::App& app);
+Command make_import_command(CLI::App& app);
+Command make_export_command(CLI::App& app);
 Command make_bench_generate_command(CLI::App& bench);
 
 }  // namespace popalign

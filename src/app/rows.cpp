@@ -5,6 +5,7 @@
 #include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/messages.hpp>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -61,20 +62,6 @@ void write_in_rank_order(const Communicator& comm, const std::filesystem::path& 
     }
 }
 
-std::vector<Message> read_messages(const nlohmann::json& value) {
-    std::vector<Message> messages;
-    for (const auto& message : value) {
-        const auto role = message.at("role").get<std::string>();
-        if (role != "system" && role != "user" && role != "assistant")
-            throw UsageError(fmt::format("role '{}' is not system, user or assistant", role));
-        messages.push_back({role == "system"      ? Role::system
-                            : role == "assistant" ? Role::assistant
-                                                  : Role::user,
-                            message.at("content").get<std::string>()});
-    }
-    return messages;
-}
-
 PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_end,
                           const std::string& model, const std::string& file, std::size_t line) {
     try {
@@ -85,7 +72,7 @@ PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_
                                       : id->dump();
         if (row.contains("messages")) {
             const auto pieces =
-                front_end.require_chat(model).render_prompt(read_messages(row["messages"]));
+                front_end.require_chat(model).render_prompt(messages_from_json(row["messages"]));
             result.text = to_text(pieces);
             result.tokens = encode_pieces(front_end.tokenizer, pieces);
         } else {

@@ -30,7 +30,6 @@ PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_
 
 /// `[{"role": "system|user|assistant", "content": "..."}, ...]`; throws nlohmann::json::exception
 /// or UsageError.
-std::vector<Message> read_messages(const nlohmann::json& value);
 
 at::ScalarType parse_dtype(const std::string& name);
 

@@ -2,6 +2,7 @@
 #include "app/model_arguments.hpp"
 
 #include <popalign/comm/run.hpp>
+#include <popalign/store/messages.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -33,7 +34,7 @@ nlohmann::json convert(const nlohmann::json& value, const ModelFrontEnd& front_e
         case Direction::chat:
             return encode_pieces(
                 front_end.tokenizer,
-                front_end.require_chat(arguments.model).render_prompt(read_messages(value)));
+                front_end.require_chat(arguments.model).render_prompt(messages_from_json(value)));
         case Direction::encode:
             break;
     }

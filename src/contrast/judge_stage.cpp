@@ -71,7 +71,7 @@ std::vector<Verdict> judge_pairs(AnswerJudge& judge, const PairFile& file,
         const std::uint64_t answers[] = {pair.chosen, pair.rejected};
         const auto responses = file.responses(answers);
         comparisons.push_back(
-            {file.instructions({pair.instruction, pair.instruction + 1}).front().text,
+            {as_transcript(file.instructions({pair.instruction, pair.instruction + 1}).front()),
              responses[0].text, responses[1].text});
     }
     std::vector<Verdict> verdicts;

@@ -15,13 +15,14 @@ namespace {
 
 /// One instruction with both answers and what the judge said.
 struct Item {
-    std::string id, instruction, answer, baseline;
+    Instruction instruction;
+    std::string answer, baseline;
     std::vector<Verdict> verdicts =
         std::vector<Verdict>(2);  // by order; `chosen` is the aligned model
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
-        archive& id& instruction& answer& baseline& verdicts;
+        archive& instruction& answer& baseline& verdicts;
     }
 };
 
@@ -44,13 +45,12 @@ std::vector<std::string> answer(const ModelRanks& ranks, const WinRateInputs& in
     const auto source = run_on_all(comm, [&] {
         auto made = make_model_source(name, model);
         for (const Item& item : items) {
-            questions.push_back({{{Role::user, item.instruction}},
-                                 "",
-                                 inputs.evaluate.max_new_tokens,
-                                 RandomStream(inputs.run.seed, item.id, "evaluate win-rate"),
-                                 item.id,
-                                 item.instruction,
-                                 "evaluate"});
+            std::vector<Message> dialogue = item.instruction.context;
+            dialogue.push_back({Role::user, item.instruction.text});
+            questions.push_back(
+                {std::move(dialogue), "", inputs.evaluate.max_new_tokens,
+                 RandomStream(inputs.run.seed, item.instruction.id, "evaluate win-rate"),
+                 item.instruction.id, as_transcript(item.instruction), "evaluate"});
             made->measure(questions.back());
         }
         return made;
@@ -81,7 +81,7 @@ void judge(const ModelRanks& ranks, const WinRateInputs& inputs, std::vector<Ite
     });
     std::vector<Comparison> comparisons;
     for (const Item& item : items)
-        comparisons.push_back({item.instruction, item.answer, item.baseline});
+        comparisons.push_back({as_transcript(item.instruction), item.answer, item.baseline});
     run_on_all(comm, [&] {
         answer_judge->judge(comparisons, [&](std::size_t index, Verdict verdict) {
             verdict.pair = first_item + index;
@@ -102,8 +102,8 @@ void write_result(const WinRateInputs& inputs, const std::vector<Item>& items) {
     std::string rows;
     for (const Item& item : items) {
         verdicts.insert(verdicts.end(), item.verdicts.begin(), item.verdicts.end());
-        rows += nlohmann::ordered_json{{"id", item.id},
-                                       {"instruction", item.instruction},
+        rows += nlohmann::ordered_json{{"id", item.instruction.id},
+                                       {"instruction", as_transcript(item.instruction)},
                                        {"answer", item.answer},
                                        {"baseline", item.baseline},
                                        {"probability_answer_first", item.verdicts[0].probability},
@@ -155,7 +155,7 @@ void run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs) {
         std::vector<Item> all;
         for (const auto& instruction : file.instructions({0, file.instruction_count()}))
             if (instruction.split == Split::held_out)
-                all.push_back({instruction.id, instruction.text, "", ""});
+                all.push_back({instruction, "", ""});
         if (all.empty())
             throw UsageError(inputs.pairs.native() +
                              ": no held-out instructions in it; set instructions.held_out");

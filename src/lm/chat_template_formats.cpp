@@ -198,18 +198,6 @@ std::span<const ChatFormat> chat_formats() {
     return formats;
 }
 
-std::string_view role_name(Role role) noexcept {
-    switch (role) {
-        case Role::system:
-            return "system";
-        case Role::user:
-            return "user";
-        case Role::assistant:
-            break;
-    }
-    return "assistant";
-}
-
 std::vector<RenderedPiece> render_dialogue(const ChatFormat& format,
                                            const std::string& default_system,
                                            std::span<const Message> messages, Ending ending,

@@ -36,8 +36,6 @@ struct ChatFormat {
 /// All formats; where several render a template alike, the first is meant.
 std::span<const ChatFormat> chat_formats();
 
-std::string_view role_name(Role role) noexcept;
-
 /// `messages`, rendered in `format` with `default_system` put first where there is no system
 /// message.
 std::vector<RenderedPiece> render_dialogue(const ChatFormat& format,

@@ -9,10 +9,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-const char* role_name(Role role) {
-    return role == Role::system ? "system" : role == Role::user ? "user" : "assistant";
-}
-
 /// The member `name` of an object, or null: nothing here may throw on a server's whim.
 const Json& member(const Json& value, const char* name) {
     static const Json null;

@@ -108,8 +108,9 @@ class PairEncoder {
         const PreferencePair pair = file_.pairs({row, row + 1}).at(0);
         const auto instruction = file_.instructions({pair.instruction, pair.instruction + 1}).at(0);
         const auto responses = file_.responses(std::array{pair.chosen, pair.rejected});
-        const Message message{Role::user, instruction.text};
-        const auto pieces = front_end_.chat->render_prompt(std::span(&message, 1));
+        std::vector<Message> dialogue = instruction.context;
+        dialogue.push_back({Role::user, instruction.text});
+        const auto pieces = front_end_.chat->render_prompt(dialogue);
         PairExample example{encode_pieces(front_end_.tokenizer, pieces),
                             completion(responses.at(0)), completion(responses.at(1)), pair.strategy,
                             row};

@@ -1,6 +1,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/store/jsonl.hpp>
+#include <popalign/store/messages.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,6 +27,25 @@ const nlohmann::json* member(const nlohmann::json& row, std::initializer_list<co
         if (const auto found = row.find(name); found != row.end() && !found->is_null())
             return &*found;
     return nullptr;
+}
+
+/// The text, or the dialogue that ends with the user's message.
+Instruction read_question(const nlohmann::json& row, const std::filesystem::path& path,
+                          std::size_t line) {
+    Instruction instruction;
+    if (const auto* text = member(row, {"instruction", "prompt", "text"})) {
+        instruction.text = text->get<std::string>();
+        return instruction;
+    }
+    const auto* messages = member(row, {"messages"});
+    if (messages == nullptr)
+        throw InputError(path.native(), line, "no `instruction` (or `prompt`, `text`, `messages`)");
+    instruction.context = messages_from_json(*messages);
+    if (instruction.context.empty() || instruction.context.back().role != Role::user)
+        throw InputError(path.native(), line, "`messages` does not end with the user's message");
+    instruction.text = std::move(instruction.context.back().content);
+    instruction.context.pop_back();
+    return instruction;
 }
 
 std::string id_of(const nlohmann::json* id, const std::filesystem::path& path, std::size_t line) {
@@ -74,11 +94,7 @@ std::vector<Instruction> read_instructions(const std::filesystem::path& path) {
     read_jsonl(path, [&](std::size_t line, const nlohmann::json& row) {
         if (!row.is_object())
             throw InputError(path.native(), line, "not an object; give {\"instruction\": ...}");
-        const auto* text = member(row, {"instruction", "prompt", "text"});
-        if (text == nullptr)
-            throw InputError(path.native(), line, "no `instruction` (or `prompt`, `text`)");
-        Instruction instruction;
-        instruction.text = text->get<std::string>();
+        Instruction instruction = read_question(row, path, line);
         if (instruction.text.find_first_not_of(" \t\r\n") == std::string::npos)
             throw InputError(path.native(), line, "the instruction is empty; remove the line");
         if (const auto* source = member(row, {"source", "category"}))

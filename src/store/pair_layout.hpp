@@ -12,7 +12,8 @@ inline constexpr int format_version = 1;
 inline constexpr std::string_view split_meaning = R"({"0": "train", "1": "held_out"})";
 inline constexpr std::string_view finish_meaning = R"({"0": "stop", "1": "length"})";
 inline constexpr std::string_view flags_meaning =
-    R"({"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal"})";
+    R"({"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal", )"
+    R"("32": "length_ratio", "64": "near_duplicate", "128": "other_script", "256": "overlap"})";
 inline constexpr std::string_view order_meaning = R"({"0": "chosen_first", "1": "rejected_first"})";
 inline constexpr std::string_view label_meaning = R"({"0": "rejected", "1": "chosen", "2": "tie"})";
 

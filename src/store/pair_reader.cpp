@@ -2,9 +2,11 @@
 #include "store/pair_layout.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/store/messages.hpp>
 #include <popalign/store/pair_store.hpp>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -21,6 +23,16 @@ Enum checked_enum(std::uint8_t value, std::uint8_t last, const char* column) {
     if (value > last)
         throw UsageError(fmt::format("column '{}' holds the unknown value {}", column, value));
     return static_cast<Enum>(value);
+}
+
+std::vector<Message> read_context(const std::string& text) {
+    if (text.empty())
+        return {};
+    try {
+        return messages_from_json(nlohmann::json::parse(text));
+    } catch (const nlohmann::json::exception&) {
+        throw UsageError("an instruction's context is no list of messages");
+    }
 }
 
 }  // namespace
@@ -165,10 +177,13 @@ std::vector<Instruction> PairFile::instructions(Range rows) const {
         const auto source = contents_->texts("instructions/source", rows);
         const auto text = contents_->texts("instructions/text", rows);
         const auto split = contents_->numbers<std::uint8_t>("instructions/split", rows);
+        const bool dialogues = hdf5::exists(contents_->file.get(), "instructions/context");
+        const auto context = dialogues ? contents_->texts("instructions/context", rows)
+                                       : std::vector<std::string>(id.size());
         std::vector<Instruction> result;
         for (std::size_t i = 0; i < id.size(); ++i)
-            result.push_back(
-                {id[i], source[i], text[i], checked_enum<Split>(split[i], 1, "split")});
+            result.push_back({id[i], source[i], text[i], checked_enum<Split>(split[i], 1, "split"),
+                              read_context(context[i])});
         return result;
     });
 }

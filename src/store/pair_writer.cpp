@@ -6,10 +6,12 @@
 #include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/messages.hpp>
 #include <popalign/store/pair_store.hpp>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <algorithm>
@@ -116,6 +118,9 @@ void write_block(hid_t file, const PairBlock& block, const Communicator& comm) {
     instructions.text("source", block.instructions,
                       [](const Instruction& row) { return row.source; });
     instructions.text("text", block.instructions, [](const Instruction& row) { return row.text; });
+    instructions.text("context", block.instructions, [](const Instruction& row) {
+        return row.context.empty() ? std::string() : messages_to_json(row.context).dump();
+    });
     instructions.number<std::uint8_t>(
         "split", block.instructions, [](const Instruction& row) { return row.split; },
         split_meaning);
@@ -164,10 +169,17 @@ std::uint64_t header_bytes(const PairFileHeader& header) {
     return bytes;
 }
 
+std::uint64_t context_bytes(const Instruction& instruction) {
+    std::uint64_t bytes = 8;
+    for (const Message& message : instruction.context)
+        bytes += 48 + 2 * message.content.size();
+    return bytes;
+}
+
 std::uint64_t block_bytes(const PairBlock& block) {
     std::uint64_t bytes = 0;
     for (const auto& row : block.instructions)
-        bytes += 32 + row.id.size() + row.source.size() + row.text.size();
+        bytes += 32 + row.id.size() + row.source.size() + row.text.size() + context_bytes(row);
     for (const auto& row : block.responses)
         bytes += 64 + row.text.size() + row.thought.size() + 4 * row.tokens.size();
     return bytes + 32 * block.pairs.size();

@@ -16,12 +16,12 @@ std::string fill(const std::string& text, std::string_view instruction) {
 
 }  // namespace
 
-Prompt make_prompt(const PlannedGeneration& generation, std::string_view instruction,
+Prompt make_prompt(const PlannedGeneration& generation, const Instruction& instruction,
                    const std::vector<std::string>& answers) {
-    Prompt prompt;
+    Prompt prompt{instruction.context, ""};
     for (std::size_t i = 0; i < generation.turns.size(); ++i) {
         const Turn& turn = generation.turns[i];
-        prompt.messages.push_back({Role::user, fill(turn.user, instruction)});
+        prompt.messages.push_back({Role::user, fill(turn.user, instruction.text)});
         if (i + 1 < generation.turns.size())
             prompt.messages.push_back({Role::assistant, turn.assistant_prefix + answers.at(i)});
     }

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <popalign/lm/chat_template.hpp>
+#include <popalign/record/instruction.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace popalign {
@@ -15,8 +15,9 @@ struct Prompt {
     std::string assistant_prefix;
 };
 
-/// `answers` are the texts of the turns before the last, in order.
-Prompt make_prompt(const PlannedGeneration& generation, std::string_view instruction,
+/// Behind the turns before the instruction. `answers` are the texts of the turns before the last,
+/// in order.
+Prompt make_prompt(const PlannedGeneration& generation, const Instruction& instruction,
                    const std::vector<std::string>& answers);
 
 }  // namespace popalign

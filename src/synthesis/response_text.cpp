@@ -1,8 +1,6 @@
-#include <popalign/record/preference_pair.hpp>
 #include <popalign/synthesis/response_text.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <optional>
 
@@ -51,21 +49,6 @@ std::optional<Label> find_label(std::string_view answer, std::string_view name) 
     return std::nullopt;
 }
 
-bool declines(std::string_view text) {
-    static constexpr std::array<std::string_view, 12> openings{
-        "i'm sorry",  "i am sorry",  "sorry, ",         "i can't ", "i cannot ", "i can not ",
-        "i'm unable", "i am unable", "i'm not able to", "as an ai", "i won't ",  "i apologize"};
-    std::string start;
-    for (std::size_t i = 0; i < std::min<std::size_t>(text.size(), 64); ++i) {
-        const bool apostrophe = text.substr(i, 3) == "\xE2\x80\x99";  // the typographic one
-        start += apostrophe ? '\'' : text[i];
-        i += apostrophe ? 2 : 0;
-    }
-    start = lower(start);
-    return std::ranges::any_of(
-        openings, [&](std::string_view opening) { return start.starts_with(opening); });
-}
-
 }  // namespace
 
 ParsedText parse_answer(std::string_view answer, const std::string& parse) {
@@ -78,22 +61,6 @@ ParsedText parse_answer(std::string_view answer, const std::string& parse) {
     if (const auto label = find_label(thought, "thought"))
         thought = thought.substr(label->end);
     return {std::string(trim(answer.substr(response->end))), std::string(trim(thought)), true};
-}
-
-std::uint32_t pair_flags(const Response& chosen, const Response& rejected) {
-    std::uint32_t flags = 0;
-    const auto set = [&](bool condition, PairFlag flag) {
-        if (condition)
-            flags |= static_cast<std::uint32_t>(flag);
-    };
-    set(chosen.text == rejected.text, PairFlag::identical);
-    set(chosen.text.empty() || rejected.text.empty(), PairFlag::empty);
-    set(chosen.finish_reason == FinishReason::length ||
-            rejected.finish_reason == FinishReason::length,
-        PairFlag::truncated);
-    set(!chosen.parsed || !rejected.parsed, PairFlag::unparsed);
-    set(declines(chosen.text), PairFlag::refusal);
-    return flags;
 }
 
 }  // namespace popalign

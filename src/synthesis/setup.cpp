@@ -66,6 +66,13 @@ std::map<std::string, NamedModel> load_models(const Communicator& comm,
     return models;
 }
 
+std::string context_text(const Instruction& instruction) {
+    std::string text;
+    for (const Message& message : instruction.context)
+        text += fmt::format("\n{} {}", static_cast<int>(message.role), message.content);
+    return text;
+}
+
 std::string fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& setup) {
     const SynthesisOptions& options = inputs.synthesis;
     std::string text = fmt::format(
@@ -86,7 +93,7 @@ std::string fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& set
         text += fmt::format("{} {}\n", row.name, row.variant);
     for (const auto& instruction : setup.instructions)
         text += fmt::format("{} {} {}\n", instruction.id, static_cast<int>(instruction.split),
-                            sha256_hex(instruction.text));
+                            sha256_hex(instruction.text + context_text(instruction)));
     return sha256_hex(text);
 }
 
@@ -157,13 +164,13 @@ SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs
 
 Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
                        const Instruction& instruction, const std::vector<std::string>& earlier) {
-    Prompt prompt = make_prompt(generation, instruction.text, earlier);
+    Prompt prompt = make_prompt(generation, instruction, earlier);
     return {std::move(prompt.messages),
             std::move(prompt.assistant_prefix),
             token_limit(inputs.synthesis, generation),
             RandomStream(inputs.run.seed, instruction.id, generation.purpose),
             instruction.id,
-            instruction.text,
+            as_transcript(instruction),
             generation.name};
 }
 

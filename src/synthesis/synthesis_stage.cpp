@@ -5,7 +5,8 @@
 #include <popalign/base/progress.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/synthesis/response_text.hpp>
+#include <popalign/record/pair_flags.hpp>
+#include <popalign/store/overlap.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <ATen/Parallel.h>
@@ -38,22 +39,28 @@ PairFileHeader make_header(const SynthesisInputs& inputs, const SynthesisSetup& 
 }
 
 PairBlock make_block(const GenerationPlan& plan, const std::vector<Instruction>& instructions,
-                     ResponseLedger& ledger) {
+                     const OverlapIndex& evaluation_sets, ResponseLedger& ledger) {
     const Range rows = ledger.rows();
     const std::size_t generations = plan.generations.size();
     PairBlock block;
     block.instructions.assign(instructions.begin() + static_cast<std::ptrdiff_t>(rows.begin),
                               instructions.begin() + static_cast<std::ptrdiff_t>(rows.end));
     block.responses = ledger.take();
-    for (std::size_t i = rows.begin; i < rows.end; ++i)
+    for (std::size_t i = rows.begin; i < rows.end; ++i) {
+        const Instruction& instruction = instructions[i];
+        const std::uint32_t overlap = evaluation_sets.overlaps(instruction.text)
+                                          ? static_cast<std::uint32_t>(PairFlag::overlap)
+                                          : 0;
         for (std::size_t s = 0; s < plan.pairs.size(); ++s) {
             const auto& [chosen, rejected] = plan.pairs[s];
             const std::size_t local = (i - rows.begin) * generations;
             block.pairs.push_back(
                 {i, static_cast<std::uint32_t>(s), i * generations + chosen,
                  i * generations + rejected,
-                 pair_flags(block.responses[local + chosen], block.responses[local + rejected])});
+                 overlap | pair_flags(instruction, block.responses[local + chosen],
+                                      block.responses[local + rejected])});
         }
+    }
     return block;
 }
 
@@ -140,7 +147,13 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
             fmt::format("stopped at the deadline with {} answers to make; run it again", left));
         return ExitStatus::requeue;
     }
-    const PairBlock block = make_block(plan, setup.instructions, ledger);
+    const OverlapIndex evaluation_sets = run_on_all(comm, [&] {
+        OverlapIndex index;
+        for (const std::string& file : inputs.instructions.evaluation_sets)
+            index.add_file(file);
+        return index;
+    });
+    const PairBlock block = make_block(plan, setup.instructions, evaluation_sets, ledger);
     report_flags(comm, plan, block, logger);
     write_pair_file(comm, path, make_header(inputs, setup), block);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

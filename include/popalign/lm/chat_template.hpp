@@ -1,6 +1,7 @@
 #pragma once
 
 #include <popalign/lm/tokenizer.hpp>
+#include <popalign/record/message.hpp>
 
 #include <optional>
 #include <span>
@@ -9,13 +10,6 @@
 #include <vector>
 
 namespace popalign {
-
-enum class Role { system, user, assistant };
-
-struct Message {
-    Role role = Role::user;
-    std::string content;
-};
 
 /// A piece of a rendered dialogue: text, or a special token of the template.
 struct RenderedPiece {

@@ -19,7 +19,7 @@ namespace popalign {
 void read_jsonl(const std::filesystem::path& path,
                 const std::function<void(std::size_t, const nlohmann::json&)>& visit);
 
-/// `{id?, instruction|prompt|text, source?|category?}` a line; an absent id becomes
+/// `{id?, instruction|prompt|text|messages, source?|category?}` a line; an absent id becomes
 /// "<file stem>-<line>". Throws InputError for repeated ids, empty texts and an empty file.
 std::vector<Instruction> read_instructions(const std::filesystem::path& path);
 

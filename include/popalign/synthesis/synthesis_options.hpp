@@ -16,6 +16,7 @@ namespace popalign {
 struct InstructionOptions {
     std::string path;
     std::int64_t offset = 0, limit = 0, held_out = 0;
+    std::vector<std::string> evaluation_sets;
 
     template <class Visitor>
     void visit(Visitor& v) {
@@ -23,6 +24,9 @@ struct InstructionOptions {
         v.field("offset", offset, "pass over this many");
         v.field("limit", limit, "use this many for the pairs; 0: all that are left");
         v.field("held_out", held_out, "and this many after them for evaluation");
+        v.field("evaluation_sets", evaluation_sets,
+                "prompts of benchmarks, JSONL or JSON: pairs whose instruction shares eight words "
+                "in a row with one are flagged `overlap`");
     }
 };
 

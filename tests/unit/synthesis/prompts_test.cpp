@@ -8,7 +8,7 @@ namespace {
 TEST(Prompts, FillInTheInstructionOnce) {
     const PlannedGeneration generation{
         "g", "m", {{"Q: {instruction} and {instruction}", "(good)", "plain"}}, {}, "p"};
-    const Prompt prompt = make_prompt(generation, "say {instruction}", {});
+    const Prompt prompt = make_prompt(generation, {"1", "", "say {instruction}"}, {});
     EXPECT_EQ(prompt.messages.at(0).content, "Q: say {instruction} and say {instruction}");
     EXPECT_EQ(prompt.assistant_prefix, "(good)");
 }
@@ -16,7 +16,7 @@ TEST(Prompts, FillInTheInstructionOnce) {
 TEST(Prompts, EarlierAnswersStandBetweenTheTurns) {
     const PlannedGeneration generation{
         "g", "m", {{"{instruction}", "", "plain"}, {"Improve it.", "", "plain"}}, 0, "p"};
-    const Prompt prompt = make_prompt(generation, "Hi", {"Hello"});
+    const Prompt prompt = make_prompt(generation, {"1", "", "Hi"}, {"Hello"});
     ASSERT_EQ(prompt.messages.size(), 3U);
     EXPECT_EQ(prompt.messages[1].role, Role::assistant);
     EXPECT_EQ(prompt.messages[1].content, "Hello");

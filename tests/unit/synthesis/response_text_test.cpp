@@ -1,4 +1,3 @@
-#include <popalign/record/preference_pair.hpp>
 #include <popalign/synthesis/response_text.hpp>
 
 #include <gtest/gtest.h>
@@ -27,32 +26,6 @@ TEST(ParseAnswer, WithoutTheLabelAllIsTextAndUnparsed) {
         parse_answer("Thought: my response: none at a line's start", "thought_response");
     EXPECT_FALSE(parsed.parsed);
     EXPECT_EQ(parsed.text, "Thought: my response: none at a line's start");
-}
-
-Response response(const std::string& text) {
-    Response made;
-    made.text = text;
-    return made;
-}
-
-std::uint32_t flag(PairFlag value) {
-    return static_cast<std::uint32_t>(value);
-}
-
-TEST(PairFlags, NameWhatIsUnfit) {
-    EXPECT_EQ(pair_flags(response("a"), response("b")), 0U);
-    EXPECT_EQ(pair_flags(response("a"), response("a")), flag(PairFlag::identical));
-    EXPECT_EQ(pair_flags(response(""), response("b")), flag(PairFlag::empty));
-    Response cut = response("a");
-    cut.finish_reason = FinishReason::length;
-    EXPECT_EQ(pair_flags(cut, response("b")), flag(PairFlag::truncated));
-    Response unparsed = response("a");
-    unparsed.parsed = false;
-    EXPECT_EQ(pair_flags(response("b"), unparsed), flag(PairFlag::unparsed));
-    EXPECT_EQ(pair_flags(response("I\xE2\x80\x99m sorry, but no."), response("b")),
-              flag(PairFlag::refusal));
-    EXPECT_EQ(pair_flags(response("yes"), response("I'm sorry, no.")), 0U)
-        << "only a chosen refusal is unfit";
 }
 
 }  // namespace

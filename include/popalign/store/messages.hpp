@@ -1,0 +1,24 @@
+#pragma once
+
+#include <popalign/record/message.hpp>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace popalign {
+
+/// The roles' names, and what other programs call them ("human", "gpt"). Throws UsageError for
+/// another name.
+Role parse_role(std::string_view name);
+
+/// A list of {role, content}, or of {from, value}. Throws UsageError, or what the library throws
+/// for a member that is missing or of another type.
+std::vector<Message> messages_from_json(const nlohmann::json& list);
+/// A list of {role, content}.
+nlohmann::json messages_to_json(std::span<const Message> messages);
+
+}  // namespace popalign

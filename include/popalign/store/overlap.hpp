@@ -1,0 +1,28 @@
+#pragma once
+
+#include <popalign/record/instruction.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+#include <unordered_set>
+
+namespace popalign {
+
+/// Finds instructions that share text with evaluation sets: any run of 8 words, or all of a text
+/// that is shorter. Case, punctuation and white space do not count.
+class OverlapIndex {
+  public:
+    void add(std::string_view text);
+    /// Every prompt of a JSON Lines file or JSON list: texts, or objects with `instruction`,
+    /// `prompt`, `question`, `text` or `turns`. Throws InputError.
+    void add_file(const std::filesystem::path& path);
+
+    bool empty() const noexcept { return runs_.empty(); }
+    bool overlaps(std::string_view text) const;
+
+  private:
+    std::unordered_set<std::uint64_t> runs_;
+};
+
+}  // namespace popalign

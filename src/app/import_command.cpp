@@ -1,0 +1,163 @@
+#include "app/command.hpp"
+
+#include <popalign/base/hash.hpp>
+#include <popalign/base/provenance.hpp>
+#include <popalign/comm/collectives.hpp>
+#include <popalign/comm/objects.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/lm/language_model.hpp>
+#include <popalign/store/json_rows.hpp>
+#include <popalign/store/pair_merge.hpp>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+namespace popalign {
+namespace {
+
+struct Arguments {
+    std::string format, input, output, with, name = "label";
+    std::uint64_t held_out = 0, max_bad_rows = 100;
+    std::vector<std::string> evaluation_sets;
+};
+
+/// What a rank read of the input.
+struct Imported {
+    std::vector<ExchangedPair> pairs;
+    std::uint64_t bad = 0;
+    std::vector<std::string> complaints;  ///< of the first bad rows
+};
+
+constexpr std::size_t most_complaints = 5;
+
+Imported read_share(const Communicator& comm, const Arguments& arguments) {
+    const ExchangeFormat& format = find_exchange_format(arguments.format);
+    const JsonRows rows(arguments.input);
+    const std::string stem = std::filesystem::path(arguments.input).stem().native();
+    Imported result;
+    rows.visit(
+        partition(rows.size(), comm.rank(), comm.size()),
+        [&](std::size_t number, const nlohmann::json& row) {
+            ExchangedPair pair = format.read(row);
+            if (pair.instruction.id.empty())
+                pair.instruction.id = fmt::format("{}-{}", stem, number);
+            result.pairs.push_back(std::move(pair));
+        },
+        [&](std::size_t number, const std::string& why) {
+            if (++result.bad <= most_complaints)
+                result.complaints.push_back(
+                    fmt::format("{}:{}: left out: {}", arguments.input, number, why));
+            if (result.bad > arguments.max_bad_rows)
+                throw InputError(arguments.input, number,
+                                 fmt::format("the {}th row that is no pair of format {} ({}); "
+                                             "check --format or raise --max-bad-rows",
+                                             result.bad, arguments.format, why));
+        });
+    return result;
+}
+
+/// Collective.
+void complain(const Communicator& comm, const Imported& mine, const Logger& logger) {
+    std::size_t said = 0;
+    for (const auto& complaints : all_gather_objects(comm, mine.complaints))
+        for (const std::string& complaint : complaints)
+            if (said++ < most_complaints)
+                logger.warn(complaint);
+}
+
+/// The last ones of all ranks' pairs are for evaluation. Collective.
+void hold_out(const Communicator& comm, std::uint64_t count, std::vector<ExchangedPair>& pairs) {
+    const auto all = all_reduce<std::uint64_t>(comm, pairs.size(), Reduction::sum);
+    const std::uint64_t first = exclusive_scan(comm, pairs.size());
+    for (std::size_t i = 0; i < pairs.size(); ++i)
+        if (first + i + count >= all)
+            pairs[i].instruction.split = Split::held_out;
+}
+
+ExitStatus import_pairs(const Arguments& arguments, const CommandContext& context) {
+    const Communicator& comm = context.comm;
+    Imported mine = run_on_all(comm, [&] { return read_share(comm, arguments); });
+    const auto bad = all_reduce(comm, mine.bad, Reduction::sum);
+    const auto good = all_reduce<std::uint64_t>(comm, mine.pairs.size(), Reduction::sum);
+    run_on_all(comm, [&] {
+        if (bad > arguments.max_bad_rows || good == 0)
+            throw InputError(arguments.input,
+                             fmt::format("{} rows are pairs of format {} and {} are not; check "
+                                         "--format or raise --max-bad-rows",
+                                         good, arguments.format, bad));
+    });
+    if (bad > 0)
+        complain(comm, mine, context.logger);
+    hold_out(comm, arguments.held_out, mine.pairs);
+    PairFileHeader header;
+    std::optional<PairFile> base;
+    OverlapIndex evaluation_sets;
+    PairOrigin origin{arguments.name, arguments.input, ""};
+    run_on_all(comm, [&] {
+        if (!arguments.with.empty())
+            header = base.emplace(arguments.with).header();
+        header.provenance = provenance_json(comm.size(), context.command_line);
+        for (const std::string& path : arguments.evaluation_sets)
+            evaluation_sets.add_file(path);
+        if (comm.is_root())
+            origin.sha256 = sha256_file(arguments.input);
+    });
+    const PairBlock block =
+        append_pairs(comm, base ? &*base : nullptr, mine.pairs, evaluation_sets, origin, header);
+    write_pair_file(comm, arguments.output, header, block);
+    context.logger.info(fmt::format("{}: {} pairs imported as strategy '{}', {} rows left out",
+                                    arguments.output, good, arguments.name, bad));
+    return ExitStatus::done;
+}
+
+/// A GGUF file as an HF directory, in float32.
+ExitStatus import_model(const Arguments& arguments, const CommandContext& context) {
+    run_on_all(context.comm, [&] {
+        if (!context.comm.is_root())
+            return;
+        save_hf_model(arguments.output, load_causal_lm(arguments.input, at::kFloat, at::kCPU),
+                      load_front_end(arguments.input),
+                      provenance_json(context.comm.size(), context.command_line));
+        context.logger.info(arguments.output + ": written");
+    });
+    return ExitStatus::done;
+}
+
+std::string format_help() {
+    std::string text = "gguf (a model, as an HF directory), or of pairs:";
+    for (const ExchangeFormat& format : exchange_formats())
+        text += fmt::format("\n  {}: {}", format.name, format.description);
+    return text;
+}
+
+}  // namespace
+
+Command make_import_command(CLI::App& app) {
+    auto arguments = std::make_shared<Arguments>();
+    CLI::App* parser = app.add_subcommand(
+        "import", "preference data of other programs -> pair file; GGUF -> HF directory");
+    parser->add_option("--format", arguments->format, format_help())->required();
+    parser->add_option("--input", arguments->input, "JSON Lines or a JSON list")->required();
+    parser->add_option("--output", arguments->output, "pair file (.h5), or directory")->required();
+    parser->add_option("--name", arguments->name, "the strategy that the pairs become")
+        ->capture_default_str();
+    parser->add_option("--with", arguments->with,
+                       "a pair file whose pairs come first: a mix to train on");
+    parser->add_option("--held-out", arguments->held_out, "the last so many are for evaluation")
+        ->capture_default_str();
+    parser
+        ->add_option("--evaluation-sets", arguments->evaluation_sets,
+                     "benchmarks' prompts: pairs that share text with them are flagged `overlap`")
+        ->delimiter(',');
+    parser->add_option("--max-bad-rows", arguments->max_bad_rows, "give up at more")
+        ->capture_default_str();
+    return {parser, [arguments](const CommandContext& context) {
+                return arguments->format == "gguf" ? import_model(*arguments, context)
+                                                   : import_pairs(*arguments, context);
+            }};
+}
+
+}  // namespace popalign

@@ -1,0 +1,168 @@
+// Formats of other programs: what one wrote reads back the same, and what is no pair is refused.
+#include "support/temporary_directory.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/store/exchange.hpp>
+#include <popalign/store/json_rows.hpp>
+#include <popalign/store/messages.hpp>
+#include <popalign/store/overlap.hpp>
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+namespace popalign {
+namespace {
+
+using nlohmann::json;
+
+std::string random_text(std::mt19937& random) {
+    static const std::vector<std::string> parts{
+        "word",         " ",          "\n", "\n\n",   "\"quoted\"", "{brace}", "日本",
+        "\xE2\x80\xA8", "\xC2\x85",   "\\", "Human:", "\n\nHuman:", "🙂",    "\t",
+        "1.5",          "<|im_end|>", ""};
+    std::string text;
+    for (auto count = 1 + random() % 8; count > 0; --count)
+        text += parts[random() % parts.size()];
+    return text;
+}
+
+ExchangedPair random_pair(std::mt19937& random) {
+    ExchangedPair pair;
+    pair.instruction = {"id-" + std::to_string(random() % 100), "source",
+                        "ask " + random_text(random)};
+    if (random() % 3 == 0)
+        pair.instruction.context.push_back({Role::system, "system " + random_text(random)});
+    for (auto rounds = random() % 3; rounds > 0; --rounds) {
+        pair.instruction.context.push_back({Role::user, random_text(random)});
+        pair.instruction.context.push_back({Role::assistant, random_text(random)});
+    }
+    pair.chosen = random_text(random);
+    pair.rejected = random_text(random);
+    return pair;
+}
+
+TEST(Exchange, EveryFormatReadsBackWhatItWrote) {
+    std::mt19937 random(5);
+    for (const ExchangeFormat& format : exchange_formats()) {
+        int held = 0;
+        for (int i = 0; i < 500; ++i) {
+            const ExchangedPair pair = random_pair(random);
+            const auto row = format.write(pair);
+            if (!row)
+                continue;
+            ++held;
+            ASSERT_EQ(format.read(json::parse(row->dump())), pair) << format.name << ": " << *row;
+        }
+        EXPECT_GT(held, 80) << format.name;
+        if (format.name == "trl" || format.name == "openrlhf") {
+            EXPECT_EQ(held, 500) << format.name << " holds every dialogue";
+        }
+    }
+}
+
+ExchangedPair read(const char* format, const char* row) {
+    return find_exchange_format(format).read(json::parse(row));
+}
+
+TEST(Exchange, ReadsWhatOtherProgramsWrite) {
+    const ExchangedPair expected{{"", "", "Q"}, "good", "bad"};
+    EXPECT_EQ(read("trl", R"({"prompt": "Q", "chosen": "good", "rejected": "bad"})"), expected);
+    EXPECT_EQ(
+        read(
+            "trl",
+            R"({"chosen": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "good"}],
+                              "rejected": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "bad"}]})"),
+        expected);
+    EXPECT_EQ(read("llama-factory-alpaca",
+                   R"({"instruction": "Q", "input": "", "chosen": "good", "rejected": "bad"})"),
+              expected);
+    EXPECT_EQ(read("llama-factory-alpaca",
+                   R"({"instruction": "A", "input": "B", "chosen": "good", "rejected": "bad"})")
+                  .instruction.text,
+              "A\nB");
+    EXPECT_EQ(read("llama-factory-sharegpt",
+                   R"({"conversations": [{"from": "human", "value": "Q"}],
+                       "chosen": {"from": "gpt", "value": "good"},
+                       "rejected": {"from": "gpt", "value": "bad"}})"),
+              expected);
+    const ExchangedPair dialogue =
+        read("hh-rlhf", R"({"chosen": "\n\nHuman: A\n\nAssistant: B\n\nHuman: Q\n\nAssistant: good",
+                       "rejected": "\n\nHuman: A\n\nAssistant: B\n\nHuman: Q\n\nAssistant:"})");
+    EXPECT_EQ(dialogue.instruction.context,
+              (std::vector<Message>{{Role::user, "A"}, {Role::assistant, "B"}}));
+    EXPECT_EQ(dialogue.instruction.text, "Q");
+    EXPECT_EQ(dialogue.chosen, "good");
+    EXPECT_EQ(dialogue.rejected, "");
+}
+
+TEST(Exchange, UltraFeedbackGivesTheBestAndAWorseCompletion) {
+    const char* row = R"({"instruction": "Q", "completions": [
+        {"model": "a", "response": "middle", "overall_score": 5, "fine-grained_score": 3.5},
+        {"model": "b", "response": "best", "overall_score": 5, "fine-grained_score": 4.5},
+        {"model": "c", "response": "equal", "overall_score": 9, "fine-grained_score": 4.5}]})";
+    EXPECT_EQ(read("ultrafeedback", row), (ExchangedPair{{"", "", "Q"}, "best", "middle"}));
+    EXPECT_THROW(read("ultrafeedback", R"({"instruction": "Q", "completions": [
+        {"response": "a", "overall_score": 5}, {"response": "b", "overall_score": 5}]})"),
+                 UsageError);
+}
+
+TEST(Exchange, RefusesWhatIsNoPair) {
+    for (const char* row :
+         {R"({"prompt": "", "chosen": "a", "rejected": "b"})",
+          R"({"prompt": [{"role": "assistant", "content": "Q"}], "chosen": "a", "rejected": "b"})",
+          R"({"prompt": [{"role": "tool", "content": "Q"}], "chosen": "a", "rejected": "b"})",
+          R"({"prompt": "Q", "chosen": [{"role": "user", "content": "a"}], "rejected": "b"})",
+          R"({"chosen": "a", "rejected": "b"})"})
+        EXPECT_THROW(read("trl", row), UsageError) << row;
+    EXPECT_THROW(read("trl", R"({"prompt": "Q", "chosen": 1, "rejected": "b"})"), json::exception);
+    EXPECT_THROW(read("hh-rlhf", R"({"chosen": "Human: x", "rejected": "y"})"), UsageError);
+    EXPECT_THROW(
+        read(
+            "hh-rlhf",
+            R"({"chosen": "\n\nHuman: x\n\nAssistant: y", "rejected": "\n\nHuman: z\n\nAssistant: y"})"),
+        UsageError);
+    EXPECT_THROW(find_exchange_format("nothing"), UsageError);
+}
+
+struct Visited {
+    std::vector<std::size_t> good, bad;
+};
+
+Visited visit(const std::string& text, Range range) {
+    const test::TemporaryDirectory folder;
+    std::ofstream(folder / "rows") << text;
+    Visited visited;
+    JsonRows(folder / "rows")
+        .visit(
+            range, [&](std::size_t number, const json&) { visited.good.push_back(number); },
+            [&](std::size_t number, const std::string&) { visited.bad.push_back(number); });
+    return visited;
+}
+
+TEST(JsonRows, AreLinesOrEntriesOfAList) {
+    const std::string lines = "{}\n\n{\"a\": \"\xE2\x80\xA8\"}\nno\n{}";
+    EXPECT_EQ(visit(lines, {0, 5}).good, (std::vector<std::size_t>{1, 3, 5}));
+    EXPECT_EQ(visit(lines, {0, 5}).bad, (std::vector<std::size_t>{4}));
+    EXPECT_EQ(visit(lines, {2, 4}).good, (std::vector<std::size_t>{3}));
+    EXPECT_EQ(visit("[{}, 1,\n {}]", {1, 3}).good, (std::vector<std::size_t>{2, 3}));
+    EXPECT_THROW(visit("[{}", {0, 1}), InputError);
+    EXPECT_THROW(visit(" \n", {0, 1}), InputError);
+    EXPECT_THROW(visit("\x1F\x8B", {0, 1}), InputError);
+}
+
+TEST(OverlapIndex, FindsSharedWords) {
+    OverlapIndex index;
+    EXPECT_FALSE(index.overlaps("anything"));
+    index.add("How many names of famous actors do you know by heart today?");
+    index.add("Write a poem.");
+    EXPECT_TRUE(index.overlaps("Tell me: HOW MANY names of famous actors do you, really?"));
+    EXPECT_FALSE(index.overlaps("How many names of famous actors do we know?")) << "seven words";
+    EXPECT_TRUE(index.overlaps("write a  poem"));
+    EXPECT_FALSE(index.overlaps("Write a poem about the sea"));
+    EXPECT_FALSE(index.overlaps(""));
+}
+
+}  // namespace
+}  // namespace popalign
