@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$1"
 command -v shellcheck >/dev/null || { echo "shellcheck is absent" && exit 77; }
-shellcheck -x slurm/*.sh slurm/*.sbatch tests/run.sh tests/lint/*.sh .ci/run
+shellcheck -x slurm/*.sh slurm/*.sbatch slurm/machines/*.sh slurm/testbed/*.sh tests/run.sh tests/lint/*.sh .ci/run
