@@ -9,6 +9,7 @@ namespace {
 enum Quantity : std::size_t {
     count,
     loss,
+    weighted_loss,
     chosen_reward,
     rejected_reward,
     correct,
@@ -37,6 +38,7 @@ void PairStatistics::add(const PairOutcome& outcome) {
     double* at = sums_.data() + row;
     at[count] += 1;
     at[loss] += outcome.loss;
+    at[weighted_loss] += outcome.weight * outcome.loss;
     at[chosen_reward] += outcome.chosen_reward;
     at[rejected_reward] += outcome.rejected_reward;
     at[correct] += outcome.chosen_reward > outcome.rejected_reward ? 1 : 0;
@@ -62,7 +64,7 @@ double PairStatistics::tokens() const {
     return total(sums_, token_count);
 }
 double PairStatistics::mean_loss() const {
-    return total(sums_, loss) / pairs();
+    return total(sums_, weighted_loss) / pairs();
 }
 
 std::map<std::string, double> PairStatistics::metrics(
@@ -83,6 +85,8 @@ std::map<std::string, double> PairStatistics::metrics(
         metrics[prefix + "logps/rejected"] = total(rows, rejected_logp) / n;
     };
     add_rows("", sums_);
+    if (pairs() > 0)
+        metrics["loss"] = mean_loss();
     for (std::size_t row = 0; row < strategy_names.size(); ++row)
         add_rows("strategy/" + strategy_names[row] + "/",
                  std::span(sums_).subspan(row * quantities, quantities));

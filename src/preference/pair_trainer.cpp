@@ -30,14 +30,19 @@ std::vector<at::Tensor> tensors_of(const std::vector<NamedParameter>& parameters
     return tensors;
 }
 
-/// [pairs, 2] float64: chosen, rejected.
-at::Tensor reference_tensor(std::span<const ReferencedPair> pairs, at::Device device) {
-    std::vector<double> values;
+/// `policy` [pairs, 2]: chosen, rejected.
+std::vector<PairScore> scores_of(std::span<const ReferencedPair> pairs, const at::Tensor& policy) {
+    const at::Tensor values = policy.detach().to(at::kCPU, at::kDouble).contiguous();
+    const double* value = values.data_ptr<double>();
+    std::vector<PairScore> scores;
     for (const ReferencedPair& pair : pairs) {
-        values.push_back(pair.reference_chosen);
-        values.push_back(pair.reference_rejected);
+        const PairLengths lengths = lengths_of(pair.example);
+        scores.push_back({pair.example.pair, pair.example.strategy, value[0], value[1],
+                          pair.reference_chosen, pair.reference_rejected, lengths.chosen,
+                          lengths.rejected});
+        value += 2;
     }
-    return at::tensor(values, at::kDouble).view({-1, 2}).to(device);
+    return scores;
 }
 
 std::vector<PairExample> examples_of(std::span<const ReferencedPair> pairs) {
@@ -60,54 +65,88 @@ PairTrainer::PairTrainer(const Communicator& comm, CausalLm& model,
                  {.weight_decay = options.weight_decay}),
       reducer_(make_tensor_reducer(comm, model.device())) {}
 
-void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, std::size_t global_pairs,
-                             PairStatistics& statistics) {
-    const auto examples = examples_of(pairs);
-    const at::Tensor policy = sequence_log_probabilities(model_, pack_pairs(examples));
-    const at::Tensor reference = reference_tensor(pairs, model_.device());
-    const PairLosses losses = options_.objective(
-        {policy.select(1, 0), policy.select(1, 1), reference.select(1, 0), reference.select(1, 1)},
-        options_.beta);
-    (losses.losses.sum() / static_cast<double>(global_pairs)).backward();
-
-    const at::Tensor table =
-        at::stack({losses.losses.detach(), losses.chosen_rewards, losses.rejected_rewards,
-                   policy.detach().select(1, 0), policy.detach().select(1, 1)},
-                  1)
-            .to(at::kCPU, at::kDouble)
-            .contiguous();
-    const double* row = table.data_ptr<double>();
-    for (std::size_t i = 0; i < pairs.size(); ++i, row += table.size(1))
-        statistics.add({pairs[i].example.strategy, row[0], row[1], row[2], row[3], row[4],
-                        lengths_of(pairs[i].example).sequences()});
+double PairTrainer::weight_of(std::uint32_t strategy) const {
+    return options_.strategy_weights.empty() ? 1.0 : options_.strategy_weights.at(strategy);
 }
 
-void PairTrainer::check_finite(std::span<const ReferencedPair> mine,
-                               const PairStatistics& statistics) const {
-    if (mine.empty() || (std::isfinite(statistics.mean_loss()) && std::isfinite(gradients_.norm())))
+double PairTrainer::starting_loss(const BatchShare& share) const {
+    const BatchContext context = context_of(share);
+    double sum = 0;
+    for (const ReferencedPair& pair : share.pairs) {
+        const PairLengths lengths = lengths_of(pair.example);
+        const PairScore score{pair.example.pair,     pair.example.strategy,
+                              pair.reference_chosen, pair.reference_rejected,
+                              pair.reference_chosen, pair.reference_rejected,
+                              lengths.chosen,        lengths.rejected};
+        sum += weight_of(score.strategy) * options_.objective(score, context).loss;
+    }
+    return all_reduce(comm_, sum, Reduction::sum) / static_cast<double>(share.global_pairs);
+}
+
+BatchContext PairTrainer::context_of(const BatchShare& share) const {
+    BatchContext context;
+    context.tokens_per_pair =
+        static_cast<double>(share.global_chosen_tokens) / static_cast<double>(share.global_pairs);
+    return context;
+}
+
+void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
+                             const BatchContext& context, PairStatistics& statistics) {
+    const at::Tensor policy = sequence_log_probabilities(model_, pack_pairs(examples_of(pairs)));
+    const auto scores = scores_of(pairs, policy);
+    std::vector<double> slopes;
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+        const PairScore& score = scores[i];
+        const PairLoss loss = options_.objective(score, context);
+        require_usable(score, loss);
+        const double weight = weight_of(score.strategy);
+        for (const double slope : {loss.chosen_slope, loss.rejected_slope})
+            slopes.push_back(weight * slope / static_cast<double>(share.global_pairs));
+        statistics.add({score.strategy, weight, loss.loss, loss.chosen_reward, loss.rejected_reward,
+                        score.policy_chosen, score.policy_rejected,
+                        lengths_of(pairs[i].example).sequences()});
+    }
+    policy.backward(at::tensor(slopes, at::kDouble).view({-1, 2}).to(policy.device()));
+}
+
+void PairTrainer::require_usable(const PairScore& score, const PairLoss& loss) const {
+    const bool finite = std::isfinite(loss.loss) && std::isfinite(loss.chosen_slope) &&
+                        std::isfinite(loss.rejected_slope);
+    if (finite && (loss.loss != 0 || options_.objective.can_vanish()))
+        return;
+    throw Error(fmt::format(
+        "the loss of pair {} is {} at step {} (log-probabilities {} and {}, of the reference {} "
+        "and {}); look at the pair with `popalign inspect --row {}`, or lower train.learning_rate",
+        score.pair, loss.loss, optimizer_.steps() + 1, score.policy_chosen, score.policy_rejected,
+        score.reference_chosen, score.reference_rejected, score.pair));
+}
+
+void PairTrainer::require_finite_gradient(std::span<const ReferencedPair> mine) const {
+    if (mine.empty() || std::isfinite(gradients_.norm()))
         return;
     std::vector<std::uint64_t> rows;
     for (const ReferencedPair& pair : mine)
         rows.push_back(pair.example.pair);
-    throw Error(fmt::format(
-        "loss or gradient is not finite at step {} among the pairs {} (loss {}); look at them with "
-        "`popalign inspect --row`, or lower train.learning_rate",
-        optimizer_.steps() + 1, fmt::join(rows, ", "), statistics.mean_loss()));
+    throw Error(
+        fmt::format("the gradient is not finite at step {} among the pairs {}; look at "
+                    "them with `popalign inspect --row`, or lower train.learning_rate",
+                    optimizer_.steps() + 1, fmt::join(rows, ", ")));
 }
 
-StepReport PairTrainer::compute_gradients(std::span<const ReferencedPair> mine,
-                                          std::size_t global_pairs) {
+StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     const auto start = Clock::now();
     StepReport report{PairStatistics(strategies_)};
     gradients_.clear();
     std::vector<PairLengths> lengths;
-    for (const ReferencedPair& pair : mine)
+    for (const ReferencedPair& pair : share.pairs)
         lengths.push_back(lengths_of(pair.example));
     std::optional<Error> failure;
     try {
+        const BatchContext context = context_of(share);
         for (const Range& range : micro_batches(lengths, options_.micro_batch_tokens))
-            accumulate(mine.subspan(range.begin, range.size()), global_pairs, report.statistics);
-        check_finite(mine, report.statistics);
+            accumulate(std::span(share.pairs).subspan(range.begin, range.size()), share, context,
+                       report.statistics);
+        require_finite_gradient(share.pairs);
     } catch (const Error& error) {
         failure = error;
     } catch (const std::exception& error) {
@@ -134,9 +173,8 @@ StepReport PairTrainer::compute_gradients(std::span<const ReferencedPair> mine,
     return report;
 }
 
-StepReport PairTrainer::step(std::span<const ReferencedPair> mine, std::size_t global_pairs,
-                             double learning_rate) {
-    StepReport report = compute_gradients(mine, global_pairs);
+StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
+    StepReport report = compute_gradients(share);
     const auto start = Clock::now();
     // As torch's clip_grad_norm_.
     const double scale = options_.max_grad_norm / (report.grad_norm + 1e-6);

@@ -1,5 +1,6 @@
 #include "preference/metrics_log.hpp"
 
+#include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/batch_plan.hpp>
@@ -8,19 +9,26 @@
 #include <popalign/preference/train_loop.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <numeric>
 #include <optional>
 
 namespace popalign {
 namespace {
 
-PairTrainerOptions trainer_options(const TrainOptions& options) {
-    return {pair_objective(options.objective), options.beta, options.max_grad_norm,
-            options.weight_decay, options.micro_batch_tokens};
+PairTrainerOptions trainer_options(const TrainingRun& run) {
+    const TrainOptions& options = run.options;
+    std::vector<double> weights;
+    for (const std::string& name : run.data.strategy_names) {
+        const auto weight = options.strategy_weights.find(name);
+        weights.push_back(weight == options.strategy_weights.end() ? 1.0 : weight->second);
+    }
+    return {Objective(options), std::move(weights), options.max_grad_norm, options.weight_decay,
+            options.micro_batch_tokens};
 }
 
 class TrainingLoop {
@@ -34,7 +42,7 @@ class TrainingLoop {
           steps_per_epoch_(steps_per_epoch(run.data.size(), run.options.global_batch_size)),
           total_steps_(steps_per_epoch_ * run.options.epochs),
           checkpoints_(run.directory / "checkpoints", run.options.keep_checkpoints),
-          trainer_(comm, model, trainer_options(run.options), run.data.strategy_names.size()),
+          trainer_(comm, model, trainer_options(run), run.data.strategy_names.size()),
           window_(run.data.strategy_names.size()) {}
 
     ExitStatus run(const Deadline& deadline) {
@@ -79,15 +87,15 @@ class TrainingLoop {
 
     StepReport next_step() {
         const std::vector<std::size_t> batch = next_batch();
-        const auto mine = run_on_all(comm_, [&] { return load_share(batch); });
+        const BatchShare share = run_on_all(comm_, [&] { return load_share(batch); });
         const std::int64_t total = total_steps_;
         const auto warmup = static_cast<std::int64_t>(
             std::ceil(run_.options.warmup_ratio * static_cast<double>(total)));
         const double rate =
             run_.options.learning_rate * cosine_with_warmup(state_.step, warmup, total);
-        StepReport report = trainer_.step(mine, batch.size(), rate);
+        const StepReport report = trainer_.step(share, rate);
         if (state_.step == 0)
-            check_first_loss(report.statistics.mean_loss());
+            check_first_loss(share, report.statistics.mean_loss());
 
         ++state_.step;
         state_.tokens += report.statistics.tokens();
@@ -99,10 +107,17 @@ class TrainingLoop {
         return report;
     }
 
+    std::vector<std::size_t> file_order() const {
+        std::vector<std::size_t> order(run_.data.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        return order;
+    }
+
     std::vector<std::size_t> next_batch() {
         const std::int64_t epoch = state_.step / steps_per_epoch_;
         if (epoch != epoch_) {
-            order_ = epoch_order(run_.data.size(), run_.seed, epoch);
+            order_ = run_.options.shuffle ? epoch_order(run_.data.size(), run_.seed, epoch)
+                                          : file_order();
             epoch_ = epoch;
         }
         const auto size = static_cast<std::size_t>(run_.options.global_batch_size);
@@ -112,26 +127,33 @@ class TrainingLoop {
                 order_.begin() + static_cast<std::ptrdiff_t>(end)};
     }
 
-    std::vector<ReferencedPair> load_share(std::span<const std::size_t> batch) const {
-        std::vector<ReferencedPair> pairs;
+    BatchShare load_share(std::span<const std::size_t> batch) const {
+        BatchShare share;
+        share.global_pairs = batch.size();
+        for (const std::size_t item : batch)
+            share.global_chosen_tokens += run_.data.lengths[item].chosen;
         for (const std::size_t item :
              share_of_batch(batch, run_.data.lengths, comm_.rank(), comm_.size()))
-            pairs.push_back({run_.data.example(item), run_.reference.chosen.at(item),
-                             run_.reference.rejected.at(item)});
-        return pairs;
+            share.pairs.push_back({run_.data.example(item), run_.reference.chosen.at(item),
+                                   run_.reference.rejected.at(item)});
+        return share;
     }
 
-    void check_first_loss(double loss) const {
+    /// Where the policy starts as its reference, the first loss is known beforehand.
+    void check_first_loss(const BatchShare& share, double loss) const {
         if (run_.starting_point != StartingPoint::reference)
             return;
-        const bool expected = std::abs(loss - std::numbers::ln2) <= 1e-4;
+        const double expected = trainer_.starting_loss(share);
+        const double tolerance = 1e-3 * std::max(0.1, run_.options.beta);
+        const bool as_expected =
+            std::abs(loss - expected) <= tolerance * std::max(1.0, std::abs(expected));
         run_on_all(comm_, [&] {
-            if (!expected)
+            if (!as_expected)
                 throw Error(fmt::format(
-                    "the loss at step 1 is {:.6f} instead of ln 2 = 0.693147 (policy and reference "
-                    "differ before any update: the stored reference log-probabilities are not this "
+                    "the loss at step 1 is {:.6f} instead of {:.6f} (policy and reference differ "
+                    "before any update: the stored reference log-probabilities are not this "
                     "model's); remove /reference from the pair file and train again",
-                    loss));
+                    loss, expected));
         });
     }
 
@@ -185,6 +207,12 @@ ExitStatus train_on_pairs(const Communicator& comm, CausalLm& model, const Train
                 fmt::format("no pair of {} in the file is left to train on; look at "
                             "train.strategies and train.exclude_flags",
                             run.data.file_pairs));
+        for (const auto& [name, weight] : run.options.strategy_weights)
+            if (std::ranges::find(run.data.strategy_names, name) == run.data.strategy_names.end())
+                throw UsageError(
+                    fmt::format("train.strategy_weights: the pair file has no strategy '{}'; it "
+                                "has {}",
+                                name, fmt::join(run.data.strategy_names, ", ")));
     });
     return TrainingLoop(comm, model, run, logger).run(deadline);
 }

@@ -1,5 +1,4 @@
 #include <popalign/base/error.hpp>
-#include <popalign/preference/losses.hpp>
 #include <popalign/preference/pair_data.hpp>
 #include <popalign/preference/train_options.hpp>
 
@@ -26,9 +25,10 @@ void require_count(std::int64_t value, std::string_view key) {
 }  // namespace
 
 void TrainOptions::validate() const {
-    pair_objective(objective);
+    ObjectiveOptions::validate();
     flag_mask(exclude_flags);
-    require_positive(beta, "beta");
+    for (const auto& [name, weight] : strategy_weights)
+        require_positive(weight, "strategy_weights." + name);
     require_positive(learning_rate, "learning_rate");
     require_positive(max_grad_norm, "max_grad_norm");
     require(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay",

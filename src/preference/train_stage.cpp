@@ -1,5 +1,6 @@
 #include "preference/model_setup.hpp"
 
+#include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/run.hpp>
@@ -102,7 +103,12 @@ void save_model(const Communicator& comm, const TrainInputs& inputs, const Causa
 ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
                         const Deadline& deadline, const Logger& logger) {
     const TrainOptions& options = inputs.options;
-    run_on_all(comm, [&] { options.validate(); });
+    run_on_all(comm, [&] {
+        options.validate();
+        const Objective objective(options);
+        if (objective.uses_matches() || objective.uses_divergence() || objective.uses_scores())
+            throw UsageError("train.objective: " + options.objective + " cannot be trained yet");
+    });
     const bool own_reference = inputs.reference.path.empty();
     const ModelOptions& reference_model = own_reference ? inputs.model : inputs.reference;
     const TokenLimits limits{options.max_length, options.max_prompt_length};

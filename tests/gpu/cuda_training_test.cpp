@@ -1,7 +1,6 @@
 #include "gpu/gpu.hpp"
 #include "unit/preference/tiny_model.hpp"
 
-#include <popalign/preference/batch_plan.hpp>
 #include <popalign/preference/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
@@ -23,10 +22,9 @@ Stepped step_on(at::Device device, const std::string& architecture) {
     const PairData data = test::random_pairs(13);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.02);
-    PairTrainer trainer(world(), model, {.beta = 0.5, .max_grad_norm = 1e9}, 2);
-    const auto mine =
-        share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
-    const auto report = trainer.step(test::referenced(data, reference, mine), data.size(), 1e-3);
+    PairTrainer trainer(world(), model,
+                        {.objective = Objective({.beta = 0.5}), .max_grad_norm = 1e9}, 2);
+    const auto report = trainer.step(test::share_of(world(), data, reference), 1e-3);
     std::vector<at::Tensor> flat;
     for (const NamedParameter& parameter : model.parameters())
         flat.push_back(parameter.tensor.detach().reshape(-1).cpu());

@@ -4,6 +4,7 @@
 #include <popalign/base/statistics.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/model_options.hpp>
+#include <popalign/preference/objective.hpp>
 #include <popalign/preference/pair_data.hpp>
 
 #include <cstdint>
@@ -23,15 +24,6 @@ struct PreferenceInputs {
     TokenLimits limits;
     double beta = 0.01;
     std::int64_t micro_batch_tokens = 2048;
-};
-
-/// What was computed for one pair: log-probabilities summed over tokens [nat].
-struct PairScore {
-    std::uint64_t pair = 0;
-    std::uint32_t strategy = 0;
-    double policy_chosen = 0, policy_rejected = 0;
-    double reference_chosen = 0, reference_rejected = 0;
-    std::uint32_t chosen_tokens = 0, rejected_tokens = 0;
 };
 
 struct Proportion {

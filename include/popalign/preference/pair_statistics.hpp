@@ -11,6 +11,7 @@ namespace popalign {
 /// What a step found for one pair.
 struct PairOutcome {
     std::uint32_t strategy = 0;
+    double weight = 1;  ///< its strategy's
     double loss = 0, chosen_reward = 0, rejected_reward = 0;
     double chosen_logp = 0, rejected_logp = 0;  ///< summed over tokens, of the policy [nat]
     std::uint64_t tokens = 0;                   ///< of both sequences
@@ -31,8 +32,10 @@ class PairStatistics {
 
     double pairs() const;
     double tokens() const;
+    /// What is optimised: with the strategies' weights.
     double mean_loss() const;
-    /// TRL's names; NaN-free: strategies without pairs are left out.
+    /// TRL's names; NaN-free: strategies without pairs are left out. A strategy's loss is without
+    /// its weight.
     std::map<std::string, double> metrics(std::span<const std::string> strategy_names) const;
 
   private:

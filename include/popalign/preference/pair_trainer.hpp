@@ -4,7 +4,7 @@
 #include <popalign/lm/causal_lm.hpp>
 #include <popalign/lm/tensor_reducer.hpp>
 #include <popalign/preference/flat_gradients.hpp>
-#include <popalign/preference/losses.hpp>
+#include <popalign/preference/objective.hpp>
 #include <popalign/preference/optimizer.hpp>
 #include <popalign/preference/pair_data.hpp>
 #include <popalign/preference/pair_statistics.hpp>
@@ -21,9 +21,16 @@ struct ReferencedPair {
     double reference_chosen = 0, reference_rejected = 0;
 };
 
+/// One rank's part of a global batch.
+struct BatchShare {
+    std::vector<ReferencedPair> pairs;
+    std::size_t global_pairs = 0;            ///< of all ranks
+    std::uint64_t global_chosen_tokens = 0;  ///< in the chosen answers of those
+};
+
 struct PairTrainerOptions {
-    PairObjective objective = dpo_sigmoid_loss;
-    double beta = 0.01;
+    Objective objective{ObjectiveOptions{}};
+    std::vector<double> strategy_weights = {};  ///< by row of /strategies; empty: 1 each
     double max_grad_norm = 1.0;
     double weight_decay = 0.0;
     std::int64_t micro_batch_tokens = 2048;
@@ -45,24 +52,29 @@ class PairTrainer {
     PairTrainer(const Communicator& comm, CausalLm& model, const PairTrainerOptions& options,
                 std::size_t strategies);
 
-    /// This rank's share of a global batch of `global_pairs`: gradients, their sum over ranks,
-    /// clipping and one update. Throws AgreedError naming rank and pairs if a loss is not finite.
-    /// Collective.
-    StepReport step(std::span<const ReferencedPair> mine, std::size_t global_pairs,
-                    double learning_rate);
+    /// This rank's share of a global batch: gradients, their sum over ranks, clipping and one
+    /// update. Throws AgreedError naming step, rank and pairs if a loss is 0 where the objective
+    /// cannot be, or a loss or gradient is not finite. Collective.
+    StepReport step(const BatchShare& share, double learning_rate);
 
     /// The part of `step` before clipping: afterwards `gradients()` holds the global gradient.
     /// Collective.
-    StepReport compute_gradients(std::span<const ReferencedPair> mine, std::size_t global_pairs);
+    StepReport compute_gradients(const BatchShare& share);
+
+    /// The loss of a global batch if the policy were its reference. Collective.
+    double starting_loss(const BatchShare& share) const;
 
     FlatGradients& gradients() noexcept { return gradients_; }
     AdamW& optimizer() noexcept { return optimizer_; }
     const CausalLm& model() const noexcept { return model_; }
 
   private:
-    void accumulate(std::span<const ReferencedPair> pairs, std::size_t global_pairs,
-                    PairStatistics& statistics);
-    void check_finite(std::span<const ReferencedPair> mine, const PairStatistics& statistics) const;
+    double weight_of(std::uint32_t strategy) const;
+    BatchContext context_of(const BatchShare& share) const;
+    void accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
+                    const BatchContext& context, PairStatistics& statistics);
+    void require_usable(const PairScore& score, const PairLoss& loss) const;
+    void require_finite_gradient(std::span<const ReferencedPair> mine) const;
 
     Communicator comm_;
     CausalLm& model_;

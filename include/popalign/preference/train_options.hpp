@@ -1,19 +1,21 @@
 #pragma once
 
+#include <popalign/preference/objective.hpp>
+
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace popalign {
 
 /// The section `train` of a config. Defaults are the paper's where it states them.
-struct TrainOptions {
-    std::string objective = "dpo";
+struct TrainOptions : ObjectiveOptions {
     std::string model = "student";
     std::string reference;  ///< empty: `model`
-    double beta = 0.01;
     double learning_rate = 5e-7;
     std::int64_t epochs = 1;
+    bool shuffle = true;
     std::int64_t global_batch_size = 32;
     std::int64_t micro_batch_tokens = 2048;
     std::int64_t max_length = 2048;
@@ -24,19 +26,20 @@ struct TrainOptions {
     std::vector<std::string> exclude_flags{"identical", "empty", "truncated", "unparsed",
                                            "refusal"};
     std::vector<std::string> strategies;
+    std::map<std::string, double> strategy_weights;
     std::int64_t checkpoint_steps = 100;
     std::int64_t keep_checkpoints = 1;
     std::int64_t logging_steps = 1;
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("objective", objective, "what is optimised: dpo");
+        ObjectiveOptions::visit(v);
         v.field("model", model, "entry of `models` that is trained");
         v.field("reference", reference,
                 "entry of `models` that the policy is held to; empty: the model as it starts");
-        v.field("beta", beta, "strength of the tie to the reference");
         v.field("learning_rate", learning_rate, "peak rate of AdamW");
         v.field("epochs", epochs, "passes over the pairs");
+        v.field("shuffle", shuffle, "each epoch in an order of its own; false: as in the file");
         v.field("global_batch_size", global_batch_size,
                 "pairs a step, over all ranks; ranks and memory do not change the result");
         v.field("micro_batch_tokens", micro_batch_tokens,
@@ -51,6 +54,8 @@ struct TrainOptions {
         v.field("weight_decay", weight_decay, "decoupled, on all parameters");
         v.field("exclude_flags", exclude_flags, "pairs with any of these flags are left out");
         v.field("strategies", strategies, "strategies whose pairs are used; empty: all");
+        v.field("strategy_weights", strategy_weights,
+                "factors on the loss of a strategy's pairs, as {refine: 0.5}; others have 1");
         v.field("checkpoint_steps", checkpoint_steps, "steps between checkpoints");
         v.field("keep_checkpoints", keep_checkpoints, "newest checkpoints that stay");
         v.field("logging_steps", logging_steps, "steps that a line of metrics.jsonl sums up");

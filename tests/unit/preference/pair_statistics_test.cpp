@@ -12,15 +12,15 @@ const std::vector<std::string> names{"prefix", "refine", "unused"};
 
 PairStatistics three_pairs() {
     PairStatistics statistics(3);
-    statistics.add({0, 0.5, 0.3, 0.1, -10, -20, 7});
-    statistics.add({0, 1.0, 0.2, 0.2, -30, -40, 8});
-    statistics.add({1, 3.0, -1.0, 0.5, -50, -60, 9});
+    statistics.add({0, 1, 0.5, 0.3, 0.1, -10, -20, 7});
+    statistics.add({0, 1, 1.0, 0.2, 0.2, -30, -40, 8});
+    statistics.add({1, 2, 3.0, -1.0, 0.5, -50, -60, 9});
     return statistics;
 }
 
 TEST(PairStatisticsTest, MeansAreOverPairsAndTiesAreWrong) {
     const auto metrics = three_pairs().metrics(names);
-    EXPECT_DOUBLE_EQ(metrics.at("loss"), 1.5);
+    EXPECT_DOUBLE_EQ(metrics.at("loss"), 2.5);  // with the strategies' weights
     EXPECT_DOUBLE_EQ(metrics.at("rewards/accuracies"), 1.0 / 3);
     EXPECT_DOUBLE_EQ(metrics.at("logps/chosen"), -30);
     EXPECT_DOUBLE_EQ(metrics.at("logps/rejected"), -40);
@@ -38,9 +38,9 @@ TEST(PairStatisticsTest, StrategiesWithoutPairsHaveNoLine) {
 TEST(PairStatisticsTest, PartsAddUpToTheWhole) {
     PairStatistics whole = three_pairs(), sum(3);
     PairStatistics first(3), second(3);
-    first.add({0, 0.5, 0.3, 0.1, -10, -20, 7});
-    second.add({0, 1.0, 0.2, 0.2, -30, -40, 8});
-    second.add({1, 3.0, -1.0, 0.5, -50, -60, 9});
+    first.add({0, 1, 0.5, 0.3, 0.1, -10, -20, 7});
+    second.add({0, 1, 1.0, 0.2, 0.2, -30, -40, 8});
+    second.add({1, 2, 3.0, -1.0, 0.5, -50, -60, 9});
     sum.merge(first.sums());
     sum.merge(second.sums());
     EXPECT_EQ(sum.metrics(names), whole.metrics(names));

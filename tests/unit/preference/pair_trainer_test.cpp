@@ -2,7 +2,6 @@
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/batch_plan.hpp>
 #include <popalign/preference/packed_pairs.hpp>
 #include <popalign/preference/pair_trainer.hpp>
 
@@ -27,9 +26,9 @@ at::Tensor gradient_on(const Communicator& comm, at::ScalarType dtype, std::int6
     const PairData data = test::random_pairs(13);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.02);
-    PairTrainer trainer(comm, model, {.beta = 0.5, .micro_batch_tokens = budget}, 2);
-    const auto mine = share_of_batch(test::all_items(data), data.lengths, comm.rank(), comm.size());
-    trainer.compute_gradients(test::referenced(data, reference, mine), data.size());
+    PairTrainer trainer(comm, model,
+                        {.objective = Objective({.beta = 0.5}), .micro_batch_tokens = budget}, 2);
+    trainer.compute_gradients(test::share_of(comm, data, reference));
     return trainer.gradients().flat().clone();
 }
 
@@ -48,9 +47,7 @@ TEST_F(PairTrainerTest, FirstLossIsLn2WhereThePolicyIsItsReference) {
         const PairData data = test::random_pairs(12);
         const auto reference = test::own_reference(model, data);
         PairTrainer trainer(world(), model, {}, 2);
-        const auto mine =
-            share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
-        const auto report = trainer.step(test::referenced(data, reference, mine), 12, 1e-3);
+        const auto report = trainer.step(test::share_of(world(), data, reference), 1e-3);
         EXPECT_NEAR(report.statistics.mean_loss(), std::numbers::ln2, 1e-6);
         EXPECT_EQ(report.statistics.pairs(), 12);
         EXPECT_GT(report.grad_norm, 0);
@@ -62,11 +59,9 @@ TEST_F(PairTrainerTest, GradientEqualsFiniteDifferences) {
     const PairData data = test::random_pairs(5);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.05);
-    const auto pairs = test::referenced(data, reference, test::all_items(data));
-    PairTrainer trainer(Communicator(), model, {.beta = 0.5}, 2);
-    const auto loss = [&] {
-        return trainer.compute_gradients(pairs, pairs.size()).statistics.mean_loss();
-    };
+    const BatchShare share = test::share_of(Communicator(), data, reference);
+    PairTrainer trainer(Communicator(), model, {.objective = Objective({.beta = 0.5})}, 2);
+    const auto loss = [&] { return trainer.compute_gradients(share).statistics.mean_loss(); };
     loss();
     const at::Tensor gradient = trainer.gradients().flat().clone();
 
@@ -139,10 +134,8 @@ TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
     auto reference = test::own_reference(model, data);
     reference.chosen[5] = std::numeric_limits<double>::quiet_NaN();
     PairTrainer trainer(world(), model, {}, 2);
-    const auto mine =
-        share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
     try {
-        trainer.step(test::referenced(data, reference, mine), data.size(), 1e-3);
+        trainer.step(test::share_of(world(), data, reference), 1e-3);
         FAIL() << "a NaN went through";
     } catch (const AgreedError& error) {
         EXPECT_NE(std::string(error.what()).find(" 50"), std::string::npos) << error.what();
@@ -154,13 +147,11 @@ TEST_F(PairTrainerTest, TrainingRaisesTheMargin) {
     CausalLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     const auto reference = test::own_reference(model, data);
-    PairTrainer trainer(world(), model, {.beta = 0.1}, 2);
-    const auto mine =
-        share_of_batch(test::all_items(data), data.lengths, world().rank(), world().size());
-    const auto pairs = test::referenced(data, reference, mine);
+    PairTrainer trainer(world(), model, {.objective = Objective({.beta = 0.1})}, 2);
+    const BatchShare share = test::share_of(world(), data, reference);
     double loss = 0;
     for (int i = 0; i < 20; ++i)
-        loss = trainer.step(pairs, data.size(), 1e-3).statistics.mean_loss();
+        loss = trainer.step(share, 1e-3).statistics.mean_loss();
     EXPECT_LT(loss, 0.65);
 }
 

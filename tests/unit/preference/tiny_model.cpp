@@ -1,6 +1,7 @@
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/base/random.hpp>
+#include <popalign/preference/batch_plan.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -87,6 +88,18 @@ std::vector<ReferencedPair> referenced(const PairData& data,
         pairs.push_back(
             {data.example(item), reference.chosen.at(item), reference.rejected.at(item)});
     return pairs;
+}
+
+BatchShare share_of(const Communicator& comm, const PairData& data,
+                    const CompletionLogProbabilities& reference) {
+    const auto items = all_items(data);
+    BatchShare share;
+    share.pairs =
+        referenced(data, reference, share_of_batch(items, data.lengths, comm.rank(), comm.size()));
+    share.global_pairs = items.size();
+    for (const PairLengths& lengths : data.lengths)
+        share.global_chosen_tokens += lengths.chosen;
+    return share;
 }
 
 void perturb(CausalLm& model, double scale) {

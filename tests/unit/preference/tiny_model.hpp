@@ -26,6 +26,10 @@ std::vector<ReferencedPair> referenced(const PairData& data,
                                        const CompletionLogProbabilities& reference,
                                        std::span<const std::size_t> items);
 
+/// This rank's share of all items as one batch.
+BatchShare share_of(const Communicator& comm, const PairData& data,
+                    const CompletionLogProbabilities& reference);
+
 /// All item numbers of `data`.
 std::vector<std::size_t> all_items(const PairData& data);
 

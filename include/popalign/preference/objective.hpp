@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace popalign {
+
+/// What is known of one pair: log-probabilities summed over tokens [nat], or a reward model's
+/// scores in their place.
+struct PairScore {
+    std::uint64_t pair = 0;      ///< row of /pairs
+    std::uint32_t strategy = 0;  ///< row of /strategies
+    double policy_chosen = 0, policy_rejected = 0;
+    double reference_chosen = 0, reference_rejected = 0;
+    std::uint32_t chosen_tokens = 0, rejected_tokens = 0;
+};
+
+/// What is optimised, and the numbers that its formulas take: part of the section `train`.
+struct ObjectiveOptions {
+    std::string objective = "dpo";
+    std::map<std::string, double> objective_weights = {};
+    double beta = 0.01;
+    double label_smoothing = 0.0;
+    double target_margin = 0.5;
+    double discopop_tau = 0.05;
+    double desirable_weight = 1.0, undesirable_weight = 1.0;
+    std::string f_divergence = "reverse_kl";
+    double alpha = 0.5;
+    double reward_margin = 0.0;
+    double reward_centering = 0.0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("objective", objective,
+                "what is optimised, by its name in src/preference/README.md: dpo, cdpo, robust, "
+                "hinge, ipo, ipo_sum, dpo_norm, simpo, cpo, orpo, kto, apo_zero, apo_down, "
+                "exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, discopop, sft or "
+                "reward");
+        v.field("objective_weights", objective_weights,
+                "a weighted sum instead of `objective` alone, as {dpo: 1, sft: 0.2}");
+        v.field("beta", beta,
+                "strength of the tie to the reference; the weight of orpo's odds ratio");
+        v.field("label_smoothing", label_smoothing,
+                "share of labels taken for wrong, below 0.5: of cdpo, robust, exo_pair, cpo, "
+                "simpo, aot and aot_unpaired");
+        v.field("target_margin", target_margin, "gamma of simpo");
+        v.field("discopop_tau", discopop_tau, "temperature of discopop's blend");
+        v.field("desirable_weight", desirable_weight, "of kto's chosen answers");
+        v.field("undesirable_weight", undesirable_weight, "of kto's rejected answers");
+        v.field("f_divergence", f_divergence,
+                "what holds the policy to its reference: reverse_kl, forward_kl, js_divergence or "
+                "alpha_divergence; others than the first with dpo, cdpo, robust, hinge, ipo, "
+                "ipo_sum, dpo_norm, exo_pair and discopop");
+        v.field("alpha", alpha, "order of alpha_divergence");
+        v.field("reward_margin", reward_margin,
+                "by how much a reward model's score of the chosen answer has to exceed the other");
+        v.field("reward_centering", reward_centering,
+                "weight of the squared sum of a pair's scores, which keeps them around 0");
+    }
+    /// Throws UsageError naming the key.
+    void validate() const;
+};
+
+/// What some objectives take from the whole global batch.
+struct BatchContext {
+    /// Of a pair among those of the batch when both are sorted: log ratios of policy and reference.
+    struct Match {
+        double reference = 0;  ///< log ref(c|x) - log ref(r|x) at this pair's rank
+        double chosen = 0;     ///< of a chosen answer at the rank of this pair's rejected one
+        double rejected = 0;   ///< of a rejected answer at the rank of this pair's chosen one
+    };
+
+    double tokens_per_pair = 1;                        ///< mean length of the chosen answers
+    double divergence = 0;                             ///< estimate of KL(policy | reference) [nat]
+    std::unordered_map<std::uint64_t, Match> matches;  ///< by PairScore::pair
+};
+
+/// An objective's value at one pair and its derivatives by the policy's two values.
+struct PairLoss {
+    double loss = 0;
+    double chosen_slope = 0, rejected_slope = 0;
+    double chosen_reward = 0, rejected_reward = 0;  ///< implicit rewards, or scores
+};
+
+/// A weighted sum of objectives, as a function of what is known of a pair. A step's loss is the
+/// mean over the pairs of the global batch; its gradient is that of the policy's values times the
+/// slopes.
+class Objective {
+  public:
+    /// Throws UsageError as `ObjectiveOptions::validate`.
+    explicit Objective(const ObjectiveOptions& options);
+
+    bool uses_reference() const noexcept;
+    bool uses_rejected() const noexcept;
+    /// Whether a pair's loss depends on the policy's values of the other pairs of its batch.
+    bool uses_matches() const noexcept;
+    /// Whether it depends on the divergence.
+    bool uses_divergence() const noexcept;
+    /// Whether the values are scores of a reward model.
+    bool uses_scores() const noexcept;
+    /// Whether a pair may be so good that its loss is exactly 0.
+    bool can_vanish() const noexcept;
+
+    PairLoss operator()(const PairScore& pair, const BatchContext& batch) const;
+
+  private:
+    bool any(unsigned trait) const noexcept;
+
+    ObjectiveOptions options_;
+    std::vector<std::pair<std::size_t, double>> terms_;  ///< rows of the table, and weights
+};
+
+/// What `train.objective` can name.
+std::vector<std::string> objective_names();
+
+/// The matches among all pairs of a global batch; the order of `scores` does not matter.
+std::unordered_map<std::uint64_t, BatchContext::Match> match_by_rank(
+    std::span<const PairScore> scores);
+
+}  // namespace popalign
