@@ -55,7 +55,8 @@ const std::pair<const std::string, AddedToken>* AddedTokenMatcher::longest_at(
     return nullptr;
 }
 
-std::vector<AddedTokenMatcher::Section> AddedTokenMatcher::split(std::string_view text) const {
+std::vector<AddedTokenMatcher::Section> AddedTokenMatcher::split(std::string_view text,
+                                                                 Kind kind) const {
     std::vector<Section> sections;
     std::size_t done = 0;
     const auto add_text = [&](std::size_t end) {
@@ -71,7 +72,7 @@ std::vector<AddedTokenMatcher::Section> AddedTokenMatcher::split(std::string_vie
         std::size_t begin = offset, end = offset + match->first.size();
         offset = end;
         const AddedToken& token = match->second;
-        if (token.special)
+        if (token.special != (kind == Kind::special))
             continue;
         // A match may lie in white space that the token before it has already taken.
         if (token.lstrip)

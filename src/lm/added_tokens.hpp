@@ -17,19 +17,16 @@ struct AddedToken {
     bool special = false, normalized = false, lstrip = false, rstrip = false;
 };
 
-/// Finds added tokens in text as `tokenizers` does with encode_special_tokens: leftmost-longest
-/// over all of them, where a special one is passed over as text.
+/// Finds added tokens in text as `tokenizers` does: leftmost-longest over all of them, where those
+/// of the other kind are passed over as text.
 class AddedTokenMatcher {
   public:
+    enum class Kind { ordinary, special };
     void add(const AddedToken& token, const std::string& pattern);
 
-    /// Part of a text: an added token, or text between two of them.
-    struct Section {
-        std::string_view text;
-        std::optional<TokenId> token;
-    };
+    using Section = Tokenizer::Section;
     /// Sections of `text`, in order.
-    std::vector<Section> split(std::string_view text) const;
+    std::vector<Section> split(std::string_view text, Kind kind = Kind::ordinary) const;
 
   private:
     const std::pair<const std::string, AddedToken>* longest_at(std::string_view text) const;

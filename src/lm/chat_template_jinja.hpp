@@ -1,5 +1,7 @@
 #pragma once
 
+#include "lm/chat_template_jinja_text.hpp"
+
 #include <popalign/base/error.hpp>
 
 #include <cstdint>
@@ -10,9 +12,7 @@
 #include <variant>
 #include <vector>
 
-/// As much of Jinja as chat templates use when they render plain dialogues. It serves to find out
-/// which known format a model's template is, by rendering samples; dialogues themselves are not
-/// rendered with it.
+/// As much of Jinja as chat templates use when they render dialogues without tools.
 namespace popalign::jinja {
 
 struct Value;
@@ -26,9 +26,10 @@ struct None {
 };
 
 /// Lists are shared and never change; dictionaries are shared, and those from `namespace()` change.
-struct Value : std::variant<Undefined, None, bool, std::int64_t, std::string,
-                            std::shared_ptr<const List>, std::shared_ptr<Dictionary>> {
+struct Value : std::variant<Undefined, None, bool, std::int64_t, Text, std::shared_ptr<const List>,
+                            std::shared_ptr<Dictionary>> {
     using variant::variant;
+    Value(std::string text) : variant(Text(std::move(text))) {}
 };
 
 /// The template refused its input: `raise_exception`, or an operation on something undefined.
@@ -83,7 +84,9 @@ struct Statement {
 /// Throws UsageError for what is not understood. Blocks are trimmed as `transformers` has it.
 std::vector<Statement> parse(std::string_view source);
 
-/// Throws Raised, and UsageError for what is not supported.
-std::string render(const std::vector<Statement>& statements, const Dictionary& variables);
+/// Throws Raised, and UsageError for what is not supported or makes work out of all proportion to
+/// `content_bytes`, the size of what the variables hold.
+Text render(const std::vector<Statement>& statements, const Dictionary& variables,
+            std::size_t content_bytes);
 
 }  // namespace popalign::jinja

@@ -23,30 +23,31 @@ bool equal(const Value& a, const Value& b) {
     return static_cast<const Base&>(a) == static_cast<const Base&>(b);
 }
 
-Value bounded(std::string text) {
-    if (text.size() > max_text_size)
-        unsupported("a text of", "more than 64 KiB");
-    return text;
+Text joined(Text left, const Text& right) {
+    left += right;
+    check_size(left);
+    return left;
 }
 
-std::string replace_all(const std::string& text, const std::string& from, const std::string& to) {
+Text replace_all(const Text& text, const std::string& from, const Text& to) {
     if (from.empty())
         unsupported("replacing", "nothing");
-    std::string result;
+    Text result;
     std::size_t at = 0;
-    for (std::size_t hit; (hit = text.find(from, at)) != std::string::npos;
+    for (std::size_t hit; (hit = text.bytes().find(from, at)) != std::string::npos;
          at = hit + from.size()) {
-        result.append(text, at, hit - at).append(to);
-        if (result.size() > max_text_size)
-            unsupported("a text of", "more than 64 KiB");
+        result += text.part(at, hit - at);
+        result += to;
+        check_size(result);
     }
-    return result.append(text, at);
+    result += text.part(at);
+    return result;
 }
 
 enum class Side { left, right, both };
 
-std::string strip(const std::string& text, Side side,
-                  const std::optional<std::string>& characters) {
+Text strip(const Text& text, Side side, const std::optional<std::string>& characters) {
+    const std::string& bytes = text.bytes();
     const auto stripped = [&](std::string_view character) {
         std::size_t offset = 0;
         return characters ? characters->find(character) != std::string::npos
@@ -55,8 +56,8 @@ std::string strip(const std::string& text, Side side,
     std::size_t begin = text.size(), end = 0;
     for (std::size_t offset = 0; offset < text.size();) {
         const std::size_t at = offset;
-        next_code_point(text, offset);
-        if (!stripped(std::string_view(text).substr(at, offset - at))) {
+        next_code_point(bytes, offset);
+        if (!stripped(std::string_view(bytes).substr(at, offset - at))) {
             begin = std::min(begin, at);
             end = offset;
         }
@@ -65,18 +66,18 @@ std::string strip(const std::string& text, Side side,
         end = text.size();
     else if (side == Side::right)
         begin = 0;
-    return begin < end ? text.substr(begin, end - begin) : "";
+    return begin < end ? text.part(begin, end - begin) : Text();
 }
 
-Value split(const std::string& text, const std::string& separator) {
+Value split(const Text& text, const std::string& separator) {
     if (separator.empty())
         unsupported("splitting", "at nothing");
     auto parts = std::make_shared<List>();
     std::size_t at = 0;
-    for (std::size_t hit; (hit = text.find(separator, at)) != std::string::npos;
+    for (std::size_t hit; (hit = text.bytes().find(separator, at)) != std::string::npos;
          at = hit + separator.size())
-        parts->emplace_back(text.substr(at, hit - at));
-    parts->emplace_back(text.substr(at));
+        parts->emplace_back(text.part(at, hit - at));
+    parts->emplace_back(text.part(at));
     return ListPointer(std::move(parts));
 }
 
@@ -85,7 +86,7 @@ Integer length(const Value& value) {
         return std::ssize(**list);
     if (const auto* dictionary = std::get_if<DictionaryPointer>(&value))
         return std::ssize(**dictionary);
-    const auto& text = require<std::string>(value, "length");
+    const std::string& text = require<Text>(value, "length").bytes();
     return std::count_if(text.begin(), text.end(),
                          [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
 }
@@ -95,8 +96,8 @@ bool is_in(const Value& item, const Value& container) {
         return std::any_of((*list)->begin(), (*list)->end(),
                            [&](const Value& entry) { return equal(item, entry); });
     if (const auto* dictionary = std::get_if<DictionaryPointer>(&container))
-        return (*dictionary)->contains(require<std::string>(item, "in"));
-    return require<std::string>(container, "in").find(require<std::string>(item, "in")) !=
+        return (*dictionary)->contains(require<Text>(item, "in").bytes());
+    return require<Text>(container, "in").bytes().find(require<Text>(item, "in").bytes()) !=
            std::string::npos;
 }
 
@@ -128,13 +129,18 @@ Value add(const Value& a, const Value& b) {
             unsupported("a list of", "more than 1,000");
         return ListPointer(std::move(sum));
     }
-    return bounded(require<std::string>(a, "+") + require<std::string>(b, "+"));
+    return joined(require<Text>(a, "+"), require<Text>(b, "+"));
 }
 
 }  // namespace
 
 [[noreturn]] void unsupported(std::string_view what, std::string_view name) {
     throw UsageError(fmt::format("{} '{}' is not supported", what, name));
+}
+
+void check_size(const Text& text) {
+    if (text.size() > max_text_size)
+        unsupported("a text of", "more than 16 MiB");
 }
 
 bool is_undefined(const Value& value) {
@@ -146,8 +152,8 @@ bool truth(const Value& value) {
         return *flag;
     if (const auto* number = std::get_if<Integer>(&value))
         return *number != 0;
-    if (const auto* text = std::get_if<std::string>(&value))
-        return !text->empty();
+    if (const auto* text = std::get_if<Text>(&value))
+        return text->size() > 0;
     if (const auto* list = std::get_if<ListPointer>(&value))
         return !(*list)->empty();
     if (const auto* dictionary = std::get_if<DictionaryPointer>(&value))
@@ -155,17 +161,17 @@ bool truth(const Value& value) {
     return false;
 }
 
-std::string to_text(const Value& value) {
+Text to_text(const Value& value) {
     if (is_undefined(value))
-        return "";
-    if (const auto* text = std::get_if<std::string>(&value))
+        return {};
+    if (const auto* text = std::get_if<Text>(&value))
         return *text;
     if (const auto* number = std::get_if<Integer>(&value))
         return std::to_string(*number);
     if (const auto* flag = std::get_if<bool>(&value))
-        return *flag ? "True" : "False";
+        return std::string(*flag ? "True" : "False");
     if (std::holds_alternative<None>(value))
-        return "None";
+        return std::string("None");
     unsupported("printing", "a list or dictionary");
 }
 
@@ -179,8 +185,8 @@ Value member(const Value& object, const std::string& name) {
 }
 
 Value item(const Value& object, const Value& index) {
-    if (const auto* name = std::get_if<std::string>(&index))
-        return member(object, *name);
+    if (const auto* name = std::get_if<Text>(&index))
+        return member(object, name->bytes());
     const auto& list = *require<ListPointer>(object, "[]");
     const Integer i = require<Integer>(index, "[]");
     const Integer count = std::ssize(list), position = i < 0 && i >= -count ? i + count : i;
@@ -216,7 +222,7 @@ Value binary(const std::string& name, const Value& a, const Value& b) {
     if (name == "in")
         return is_in(a, b);
     if (name == "~")
-        return bounded(to_text(a) + to_text(b));
+        return joined(to_text(a), to_text(b));
     if (name == "+" && !std::holds_alternative<Integer>(a))
         return add(a, b);
     const Integer left = require<Integer>(a, name), right = require<Integer>(b, name);
@@ -231,15 +237,15 @@ Value method(const std::string& name, const Value& object, const List& arguments
     if (const auto* dictionary = std::get_if<DictionaryPointer>(&object)) {
         if (name != "get" || arguments.empty())
             unsupported("the method", name);
-        const auto found = (*dictionary)->find(require<std::string>(arguments[0], name));
+        const auto found = (*dictionary)->find(require<Text>(arguments[0], name).bytes());
         const Value otherwise = arguments.size() > 1 ? arguments[1] : Value(None{});
         return found == (*dictionary)->end() ? otherwise : found->second;
     }
-    const auto& text = require<std::string>(object, name);
-    std::vector<std::string> texts;
+    const auto& text = require<Text>(object, name);
+    std::vector<Text> texts;
     for (const Value& argument : arguments)
-        texts.push_back(require<std::string>(argument, name));
-    const auto characters = texts.empty() ? std::nullopt : std::optional(texts[0]);
+        texts.push_back(require<Text>(argument, name));
+    const auto characters = texts.empty() ? std::nullopt : std::optional(texts[0].bytes());
     if (name == "strip" || name == "lstrip" || name == "rstrip")
         return strip(text,
                      name == "strip"    ? Side::both
@@ -247,13 +253,13 @@ Value method(const std::string& name, const Value& object, const List& arguments
                                         : Side::right,
                      characters);
     if (name == "split" && texts.size() == 1)
-        return split(text, texts[0]);
+        return split(text, texts[0].bytes());
     if (name == "startswith" && texts.size() == 1)
-        return text.starts_with(texts[0]);
+        return text.bytes().starts_with(texts[0].bytes());
     if (name == "endswith" && texts.size() == 1)
-        return text.ends_with(texts[0]);
+        return text.bytes().ends_with(texts[0].bytes());
     if (name == "replace" && texts.size() == 2)
-        return bounded(replace_all(text, texts[0], texts[1]));
+        return replace_all(text, texts[0].bytes(), texts[1]);
     unsupported("the method", name);
 }
 
@@ -281,12 +287,11 @@ Value test(const std::string& name, const Value& value, const List& arguments) {
     if (name == "none")
         return std::holds_alternative<None>(value);
     if (name == "string")
-        return std::holds_alternative<std::string>(value);
+        return std::holds_alternative<Text>(value);
     if (name == "mapping")
         return std::holds_alternative<DictionaryPointer>(value);
     if (name == "iterable" || name == "sequence")
-        return std::holds_alternative<std::string>(value) ||
-               std::holds_alternative<ListPointer>(value) ||
+        return std::holds_alternative<Text>(value) || std::holds_alternative<ListPointer>(value) ||
                std::holds_alternative<DictionaryPointer>(value);
     if (name == "true" || name == "false")
         return std::holds_alternative<bool>(value) && std::get<bool>(value) == (name == "true");

@@ -11,7 +11,7 @@ using ListPointer = std::shared_ptr<const List>;
 using DictionaryPointer = std::shared_ptr<Dictionary>;
 
 /// Templates come from files that nobody has checked.
-inline constexpr std::size_t max_text_size = 65536, max_list_size = 1000;
+inline constexpr std::size_t max_text_size = std::size_t{16} << 20, max_list_size = 1000;
 
 [[noreturn]] void unsupported(std::string_view what, std::string_view name);
 
@@ -24,7 +24,8 @@ const T& require(const Value& value, std::string_view what) {
 
 bool is_undefined(const Value& value);
 bool truth(const Value& value);
-std::string to_text(const Value& value);
+Text to_text(const Value& value);
+void check_size(const Text& text);
 
 Value member(const Value& object, const std::string& name);
 Value item(const Value& object, const Value& index);

@@ -7,34 +7,40 @@ namespace {
 
 using Kind = Expression::Kind;
 
-constexpr std::size_t max_steps = 20'000;
+/// Templates come from files that nobody has checked. A step is an expression, or 256 bytes of
+/// text.
+constexpr std::size_t base_steps = 20'000, bytes_a_step = 256;
 
 class Renderer {
   public:
-    explicit Renderer(const Dictionary& variables) { scopes_.push_back(variables); }
+    Renderer(const Dictionary& variables, std::size_t content_bytes)
+        : steps_left_(base_steps + content_bytes) {
+        scopes_.push_back(variables);
+    }
 
-    std::string run(const std::vector<Statement>& body) {
-        std::string output;
+    Text run(const std::vector<Statement>& body) {
+        Text output;
         render(body, output);
         return output;
     }
 
   private:
-    void count_step() {
-        if (++steps_ > max_steps)
-            unsupported("a template of", "more than 20,000 steps");
+    void count_step(std::size_t bytes = 0) {
+        const std::size_t steps = 1 + bytes / bytes_a_step;
+        if (steps > steps_left_)
+            unsupported("a template of", "so many steps");
+        steps_left_ -= steps;
     }
 
-    void render(const std::vector<Statement>& body, std::string& output) {
+    void render(const std::vector<Statement>& body, Text& output) {
         for (const Statement& statement : body) {
             count_step();
             render(statement, output);
-            if (output.size() > max_text_size)
-                unsupported("a text of", "more than 64 KiB");
+            check_size(output);
         }
     }
 
-    void render(const Statement& statement, std::string& output) {
+    void render(const Statement& statement, Text& output) {
         switch (statement.kind) {
             case Statement::Kind::text:
                 output += statement.text;
@@ -58,7 +64,7 @@ class Renderer {
         }
     }
 
-    void render_branch(const Statement& statement, std::string& output) {
+    void render_branch(const Statement& statement, Text& output) {
         const auto& conditions = statement.expressions;
         std::size_t chosen = 0;
         while (chosen < conditions.size() && !truth(evaluate(conditions[chosen])))
@@ -93,7 +99,7 @@ class Renderer {
         return std::make_shared<Dictionary>(std::move(loop));
     }
 
-    void render_loop(const Statement& statement, std::string& output) {
+    void render_loop(const Statement& statement, Text& output) {
         const Value iterated = evaluate(statement.expressions[0]);
         List items;
         scopes_.emplace_back();
@@ -120,7 +126,7 @@ class Renderer {
         if (statement.bodies.empty()) {
             value = evaluate(statement.expressions[0]);
         } else {
-            std::string text;
+            Text text;
             render(statement.bodies[0], text);
             value = std::move(text);
         }
@@ -139,7 +145,13 @@ class Renderer {
     }
 
     Value evaluate(const Expression& e) {
-        count_step();
+        Value value = compute(e);
+        const auto* text = std::get_if<Text>(&value);
+        count_step(text != nullptr ? text->size() : 0);
+        return value;
+    }
+
+    Value compute(const Expression& e) {
         const auto operand = [&](std::size_t i) { return evaluate(e.operands[i]); };
         switch (e.kind) {
             case Kind::literal:
@@ -192,7 +204,7 @@ class Renderer {
     Value dictionary(const Expression& e) {
         auto result = std::make_shared<Dictionary>();
         for (std::size_t i = 0; i + 1 < e.operands.size(); i += 2)
-            (*result)[require<std::string>(evaluate(e.operands[i]), "{}")] =
+            (*result)[require<Text>(evaluate(e.operands[i]), "{}").bytes()] =
                 evaluate(e.operands[i + 1]);
         return result;
     }
@@ -203,7 +215,7 @@ class Renderer {
         if (callee.kind == Kind::attribute)
             return method(callee.name, evaluate(callee.operands[0]), arguments);
         if (callee.kind == Kind::name && callee.name == "raise_exception")
-            throw Raised(arguments.empty() ? "" : to_text(arguments[0]));
+            throw Raised(arguments.empty() ? "" : to_text(arguments[0]).bytes());
         if (callee.kind != Kind::name || callee.name != "namespace")
             unsupported("calling", callee.name);
         auto result = std::make_shared<Dictionary>();
@@ -213,13 +225,14 @@ class Renderer {
     }
 
     std::vector<Dictionary> scopes_;
-    std::size_t steps_ = 0;
+    std::size_t steps_left_;
 };
 
 }  // namespace
 
-std::string render(const std::vector<Statement>& statements, const Dictionary& variables) {
-    return Renderer(variables).run(statements);
+Text render(const std::vector<Statement>& statements, const Dictionary& variables,
+            std::size_t content_bytes) {
+    return Renderer(variables, content_bytes).run(statements);
 }
 
 }  // namespace popalign::jinja

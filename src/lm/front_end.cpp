@@ -47,6 +47,12 @@ std::vector<TokenId> read_stop_tokens(const std::filesystem::path& directory) {
     return {};
 }
 
+std::optional<std::string> text_of(const Tokenizer& tokenizer, std::optional<TokenId> token) {
+    if (!token)
+        return std::nullopt;
+    return tokenizer.decode_with_special(std::span(&*token, 1));
+}
+
 }  // namespace
 
 const ChatTemplate& ModelFrontEnd::require_chat(const std::string& model) const {
@@ -58,7 +64,8 @@ const ChatTemplate& ModelFrontEnd::require_chat(const std::string& model) const 
                     model, fmt::join(ChatTemplate::names(), ", ")));
 }
 
-ModelFrontEnd load_front_end(const std::filesystem::path& path, const std::string& chat_template) {
+ModelFrontEnd load_front_end(const std::filesystem::path& path, const std::string& chat_template,
+                             const std::map<std::string, std::string>& template_arguments) {
     std::string jinja;
     std::vector<TokenId> stop_tokens;
     const auto tokenizer = [&] {
@@ -77,10 +84,12 @@ ModelFrontEnd load_front_end(const std::filesystem::path& path, const std::strin
                          "no tokenizer.json or tokenizer.model in it; save the tokenizer there");
     }();
     ModelFrontEnd front_end{tokenizer, std::nullopt, std::move(stop_tokens)};
+    const ChatVariables variables{text_of(tokenizer, tokenizer.bos_token()),
+                                  text_of(tokenizer, tokenizer.eos_token()), template_arguments};
     if (!chat_template.empty())
-        front_end.chat = ChatTemplate::named(chat_template);
+        front_end.chat = ChatTemplate::named(chat_template, variables);
     else if (!jinja.empty())
-        front_end.chat = ChatTemplate::recognise(jinja, path.native());
+        front_end.chat = ChatTemplate::from_jinja(jinja, path.native(), variables);
 
     const auto add = [&](std::optional<TokenId> token) {
         auto& tokens = front_end.stop_tokens;
@@ -89,7 +98,7 @@ ModelFrontEnd load_front_end(const std::filesystem::path& path, const std::strin
     };
     add(tokenizer.eos_token());
     if (front_end.chat)
-        add(tokenizer.special_token(front_end.chat->end_of_turn()));
+        add(end_of_turn(*front_end.chat, tokenizer));
     return front_end;
 }
 

@@ -1,9 +1,9 @@
 #include "lm/group_model.hpp"
 #include "lm/model_kinds.hpp"
 
-#include <popalign/base/memory.hpp>
 #include <popalign/lm/generator.hpp>
 #include <popalign/lm/language_model.hpp>
+#include <popalign/lm/machine_limits.hpp>
 #include <popalign/lm/stop_strings.hpp>
 
 #include <fmt/format.h>
@@ -59,10 +59,9 @@ class LocalAnswerer : public Answerer {
         if (!stop_.empty())
             result.ends = [this](std::span<const TokenId> answer) { return stop_.ended(answer); };
         // The ranks of a node all come here once the weights are there.
-        if (model_.device().is_cpu())
-            result.cache_bytes =
-                static_cast<std::uint64_t>(cache_share * static_cast<double>(available_memory()) /
-                                           options.ranks.node().size());
+        result.cache_bytes = static_cast<std::uint64_t>(
+            cache_share *
+            static_cast<double>(free_memory(model_.device(), options.ranks.node().size())));
         return result;
     }
 
@@ -75,7 +74,9 @@ class LocalAnswerer : public Answerer {
 class LocalModel : public ModelSource {
   public:
     explicit LocalModel(const ModelOptions& options)
-        : options_(options), front_end_(load_front_end(options.path, options.chat_template)) {
+        : options_(options),
+          front_end_(
+              load_front_end(options.path, options.chat_template, options.template_arguments)) {
         front_end_.require_chat(options.path);
     }
 

@@ -1,8 +1,10 @@
 #include "lm/inference_weight.hpp"
 
+#include <popalign/base/memory.hpp>
 #include <popalign/lm/machine_limits.hpp>
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -53,6 +55,12 @@ MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device) {
     });
     const auto n = static_cast<double>(size);
     return {2 * n * n * n / gemm, 2.0 * static_cast<double>(from.nbytes()) / copy};
+}
+
+std::uint64_t free_memory(at::Device device, int ranks) {
+    if (device.is_cpu())
+        return available_memory() / static_cast<std::uint64_t>(ranks);
+    return at::accelerator::getMemoryInfo(device.index()).first;
 }
 
 }  // namespace popalign

@@ -82,7 +82,8 @@ std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
                                               JudgeTemplate judge_template,
                                               const JudgeRunOptions& options) {
     ModelFrontEnd front_end = run_on_all(options.ranks.node_leaders(), [&] {
-        ModelFrontEnd made = load_front_end(model.path, model.chat_template);
+        ModelFrontEnd made =
+            load_front_end(model.path, model.chat_template, model.template_arguments);
         made.require_chat(model.path);
         return made;
     });

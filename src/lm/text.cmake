@@ -3,12 +3,11 @@ popalign_module(
   SOURCES added_tokens.cpp
           bpe_model.cpp
           chat_template.cpp
-          chat_template_formats.cpp
           chat_template_jinja_lexer.cpp
           chat_template_jinja_operations.cpp
           chat_template_jinja_parser.cpp
           chat_template_jinja_render.cpp
-          chat_template_recognition.cpp
+          chat_template_named.cpp
           model_files.cpp
           normalizer.cpp
           pre_tokenizer.cpp

@@ -91,6 +91,10 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, TextPosition posit
     return ids;
 }
 
+std::vector<Tokenizer::Section> Tokenizer::split_special(std::string_view text) const {
+    return tables_->template_matcher.split(text, AddedTokenMatcher::Kind::special);
+}
+
 std::string Tokenizer::decode(std::span<const TokenId> tokens) const {
     return decode_tokens(*tables_, tokens, SpecialTokens::leave_out);
 }

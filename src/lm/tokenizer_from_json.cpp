@@ -204,6 +204,7 @@ void read_added_tokens(const json& entries, const Vocabulary& vocabulary, const 
         tables.added.emplace(token.content, token.id);
         set_token(tables, decoder, token.content, token.id);
         tables.special[static_cast<std::size_t>(token.id)] = token.special;
+        tables.template_matcher.add(token, token.content);
         if (token.normalized)
             tables.normalized_matcher.add(token, tables.normalizer.apply(token.content));
         else
@@ -227,6 +228,7 @@ std::shared_ptr<Tokenizer::Tables> build(const json& file, std::string text) {
         .added = {},
         .raw_matcher = {},
         .normalized_matcher = {},
+        .template_matcher = {},
         .normalizer = normalizer,
         .pre_tokenizer =
             PreTokenizer(file.value("pre_tokenizer", json()), decoder.units, normalizer),

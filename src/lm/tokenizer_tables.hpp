@@ -21,6 +21,7 @@ struct Tokenizer::Tables {
     std::size_t strip = 0;           ///< spaces that decoding takes from the beginning
     std::unordered_map<std::string, TokenId> added;
     AddedTokenMatcher raw_matcher, normalized_matcher;
+    AddedTokenMatcher template_matcher;  ///< of all added tokens, for what chat templates write
     Normalizer normalizer;
     PreTokenizer pre_tokenizer;
     BpeModel bpe;

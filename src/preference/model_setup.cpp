@@ -23,7 +23,8 @@ at::ScalarType parse_dtype(const std::string& name) {
 
 ModelCard open_model(const Communicator& comm, const ModelOptions& options) {
     ModelFrontEnd front_end = run_on_all(comm, [&] {
-        return load_front_end(options.require_path("training"), options.chat_template);
+        return load_front_end(options.require_path("training"), options.chat_template,
+                              options.template_arguments);
     });
     ModelIdentity identity = run_on_all(comm, [&] {
         return comm.is_root() ? identify_model(options.path, front_end) : ModelIdentity{};

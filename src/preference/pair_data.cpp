@@ -93,12 +93,14 @@ class PairEncoder {
                 const TokenLimits& limits)
         : file_(path), front_end_(front_end), limits_(limits) {
         const ChatTemplate& chat = front_end_.require_chat("train.model");
-        const auto token = front_end_.tokenizer.special_token(chat.end_of_turn());
+        auto token = end_of_turn(chat, front_end_.tokenizer);
+        if (!token)
+            token = front_end_.tokenizer.eos_token();
         if (!token)
             throw UsageError(fmt::format(
-                "chat template '{}' ends turns with '{}', which is no special token of the "
-                "tokenizer; set the model's chat_template to the one it was trained with",
-                chat.name(), chat.end_of_turn()));
+                "chat template '{}' writes no special token behind an answer, and the tokenizer "
+                "has no EOS; set the model's chat_template to the one it was trained with",
+                chat.name()));
         end_of_turn_ = *token;
     }
 

@@ -7,10 +7,11 @@
 
 namespace popalign::fuzz {
 
-/// Recognises the template by rendering with it, and renders with what it was taken for.
+/// Reads the template and renders with it.
 void fuzz_one(std::span<const std::uint8_t> input) {
     try {
-        const auto chat = ChatTemplate::recognise(std::string(input.begin(), input.end()), "input");
+        const auto chat =
+            ChatTemplate::from_jinja(std::string(input.begin(), input.end()), "input");
         const Message message{Role::user, "Hello"};
         chat.render_prompt(std::span(&message, 1));
     } catch (const Error&) {

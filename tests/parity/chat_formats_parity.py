@@ -18,19 +18,6 @@ import tempfile
 import chat_template_parity as templates
 import tokenizer_parity
 
-SPECIAL = {
-    "chatml": ["<|im_start|>", "<|im_end|>"],
-    "gemma": ["<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"],
-    "llama2": ["<s>", "</s>"],
-    "llama3": ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-    "mistral": ["<s>", "</s>"],
-    "vicuna": ["<s>", "</s>"],
-    "zephyr": ["</s>"],
-}
-BOS_EOS = {"llama3": ("<|begin_of_text|>", "<|eot_id|>"), "gemma": ("<bos>", "<eos>"), "chatml": ("", "<|im_end|>"),
-           "zephyr": ("", "</s>")}
-
-
 def byte_tokenizer(special):
     names = tokenizer_parity.printable_bytes()
     added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -75,15 +62,14 @@ def dialogues_for(jinja, bos, eos, special, count):
     return found
 
 
-def compare(program, name, known_as, jinja, count):
-    special = SPECIAL[known_as]
-    bos, eos = BOS_EOS.get(known_as, ("<s>", "</s>"))
+def compare(program, name, jinja, count):
+    special, bos, eos = templates.special_tokens(jinja)
     pairs = dialogues_for(jinja, bos, eos, special, count)
     with tempfile.TemporaryDirectory() as folder:
         model = pathlib.Path(folder)
         (model / "tokenizer.json").write_text(json.dumps(byte_tokenizer(special)))
         (model / "chat_template.jinja").write_text(jinja)
-        (model / "tokenizer_config.json").write_text(json.dumps({"bos_token": bos or None, "eos_token": eos}))
+        (model / "tokenizer_config.json").write_text(json.dumps({"bos_token": bos, "eos_token": eos}))
         ours = tokenizer_parity.run([program], str(model), [messages for messages, _ in pairs], "--chat")
     theirs = [ids_of(rendered, special) for _, rendered in pairs]
     return tokenizer_parity.report(name, [messages for messages, _ in pairs], ours, theirs)
@@ -94,8 +80,8 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--dialogues", type=int, default=200)
     options = parser.parse_args()
-    different = sum(compare(options.program, name, known_as, jinja, options.dialogues)
-                    for name, known_as, jinja in templates.TEMPLATES if known_as)
+    different = sum(compare(options.program, name, jinja, options.dialogues)
+                    for name, taken, jinja in templates.TEMPLATES if taken)
     sys.exit(different != 0)
 
 

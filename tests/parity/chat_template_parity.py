@@ -201,35 +201,124 @@ GEMMA3 = r"""{{ bos_token }}
 {%- endif -%}
 """
 
-# What the template is called, the format it must be recognised as (None: refused) and its text. Those that
-# are called like their format are the ones that the program writes into exported models.
+# The shape of Llama-3.1's: a date, tools in the system turn, and calls of them that are not rendered here.
+LLAMA3_1 = r"""{{- bos_token }}
+{%- if custom_tools is defined %}
+    {%- set tools = custom_tools %}
+{%- endif %}
+{%- if not tools_in_user_message is defined %}
+    {%- set tools_in_user_message = true %}
+{%- endif %}
+{%- if not date_string is defined %}
+    {%- if strftime_now is defined and false %}
+        {%- set date_string = strftime_now("%d %b %Y") %}
+    {%- else %}
+        {%- set date_string = "26 Jul 2024" %}
+    {%- endif %}
+{%- endif %}
+{%- if not tools is defined %}
+    {%- set tools = none %}
+{%- endif %}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content']|trim %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = "" %}
+{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\n\n" }}
+{%- if builtin_tools is defined or tools is not none %}
+    {{- "Environment: ipython\n" }}
+{%- endif %}
+{%- if builtin_tools is defined %}
+    {{- "Tools: " + builtin_tools | reject('equalto', 'code_interpreter') | join(", ") + "\n\n"}}
+{%- endif %}
+{{- "Cutting Knowledge Date: December 2023\n" }}
+{{- "Today Date: " + date_string + "\n\n" }}
+{%- if tools is not none and not tools_in_user_message %}
+    {%- for t in tools %}
+        {{- t | tojson(indent=4) }}
+        {{- "\n\n" }}
+    {%- endfor %}
+{%- endif %}
+{{- system_message }}
+{{- "<|eot_id|>" }}
+{%- for message in messages %}
+    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
+        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }}
+    {%- elif 'tool_calls' in message %}
+        {%- if not message.tool_calls|length == 1 %}
+            {{- raise_exception("This model only supports single tool-calls at once!") }}
+        {%- endif %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
+{%- endif %}
+"""
+
+# The shape of Mistral-Instruct-v0.3's: the system text goes before the last question.
+MISTRAL_0_3 = r"""{%- if messages[0]["role"] == "system" %}
+    {%- set system_message = messages[0]["content"] %}
+    {%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+{%- set ns = namespace() %}
+{%- set ns.index = 0 %}
+{%- for message in loop_messages %}
+    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
+        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}
+            {{- raise_exception("After the optional system message, conversation roles must alternate") }}
+        {%- endif %}
+        {%- set ns.index = ns.index + 1 %}
+    {%- endif %}
+{%- endfor %}
+{{- bos_token }}
+{%- for message in loop_messages %}
+    {%- if message["role"] == "user" %}
+        {%- if loop.last and system_message is defined %}
+            {{- "[INST] " + system_message + "\n\n" + message["content"] + "[/INST]" }}
+        {%- else %}
+            {{- "[INST] " + message["content"] + "[/INST]" }}
+        {%- endif %}
+    {%- elif message["role"] == "assistant" %}
+        {{- " " + message["content"]|trim + eos_token}}
+    {%- endif %}
+{%- endfor %}
+"""
+
+# What the template is called, whether it is one that the program takes, and its text. Those that are called
+# like a name that can be configured are the ones that the program writes into exported models.
 TEMPLATES = [
-    ("chatml", "chatml", CHATML_LOOP + CHATML_PROMPT),
-    ("gemma", "gemma", GEMMA),
-    ("llama2", "llama2", llama2("'<s>'", "'</s>'")),
-    ("llama3", "llama3", llama3("'<|begin_of_text|>'")),
-    ("mistral", "mistral", mistral("'<s>'", "'</s>'")),
-    ("vicuna", "vicuna", VICUNA),
-    ("zephyr", "zephyr", r"{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"),
-    ("SmolLM2", "chatml", SMOLLM2),
-    ("Qwen2.5", "chatml", QWEN2_5),
-    ("ChatML with text around it", None, "{# by us #}\n\n{%- if true %}{% endif %}Hello " + CHATML_LOOP + CHATML_PROMPT + " "),
-    ("ChatML with comments", "chatml", "{# by us #}\n  {# and\nthem #}\n" + CHATML_LOOP + CHATML_PROMPT + "{#- the end #}\n"),
-    ("Yi-34B-Chat", "chatml", "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}" + CHATML_LOOP + CHATML_PROMPT),
-    ("Llama-2-chat", "llama2", llama2("bos_token", "eos_token")),
-    ("Meta-Llama-3-Instruct", "llama3", "{% set loop_messages = messages %}" + llama3("bos_token").replace("in messages", "in loop_messages")),
-    ("Mistral-Instruct-v0.2", "mistral", mistral("bos_token", "eos_token")),
-    ("zephyr-7b-beta", "zephyr", ZEPHYR),
-    ("gemma-3-it", "gemma", GEMMA3),
-    ("Qwen3", None, QWEN3),
-    ("Yi-1.5-Chat", None, YI_1_5),
-    ("Mistral-Instruct-v0.1", None, mistral("bos_token", "eos_token + ' '")),
-    ("ChatML with BOS", None, "{{ bos_token }}" + CHATML_LOOP + CHATML_PROMPT),
-    ("ChatML, trimmed", None, (CHATML_LOOP + CHATML_PROMPT).replace("message['content']", "message['content'] | trim")),
-    ("ChatML without its last line break", None, (CHATML_LOOP + CHATML_PROMPT).replace(r" + '\n' }}{% endfor", " }}{% endfor")),
-    ("ChatML with a date", None, "{{ strftime_now('%d %b %Y') }}" + CHATML_LOOP + CHATML_PROMPT),
-    ("Llama-3 with a default system", None, llama3("bos_token").replace("{% for", "{% if messages[0]['role'] != 'system' %}{{ 'Be good.' }}{% endif %}{% for", 1)),
-    ("broken", None, "{% for message in messages %}{{ message['content'] }}"),
+    ("chatml", True, CHATML_LOOP + CHATML_PROMPT),
+    ("gemma", True, GEMMA),
+    ("llama2", True, llama2("'<s>'", "'</s>'")),
+    ("llama3", True, llama3("'<|begin_of_text|>'")),
+    ("mistral", True, mistral("'<s>'", "'</s>'")),
+    ("vicuna", True, VICUNA),
+    ("zephyr", True, r"{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"),
+    ("SmolLM2", True, SMOLLM2),
+    ("Qwen2.5", True, QWEN2_5),
+    ("ChatML with text around it", True, "{# by us #}\n\n{%- if true %}{% endif %}Hello " + CHATML_LOOP + CHATML_PROMPT + " "),
+    ("ChatML with comments", True, "{# by us #}\n  {# and\nthem #}\n" + CHATML_LOOP + CHATML_PROMPT + "{#- the end #}\n"),
+    ("Yi-34B-Chat", True, "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}" + CHATML_LOOP + CHATML_PROMPT),
+    ("Llama-2-chat", True, llama2("bos_token", "eos_token")),
+    ("Meta-Llama-3-Instruct", True, "{% set loop_messages = messages %}" + llama3("bos_token").replace("in messages", "in loop_messages")),
+    ("Mistral-Instruct-v0.2", True, mistral("bos_token", "eos_token")),
+    ("zephyr-7b-beta", True, ZEPHYR),
+    ("gemma-3-it", True, GEMMA3),
+    ("Qwen3", True, QWEN3),
+    ("Qwen3 without thoughts", True, "{% set enable_thinking = false %}" + QWEN3),
+    ("Llama-3.1-Instruct", True, LLAMA3_1),
+    ("Mistral-Instruct-v0.3", True, MISTRAL_0_3),
+    ("Yi-1.5-Chat", True, YI_1_5),
+    ("Mistral-Instruct-v0.1", True, mistral("bos_token", "eos_token + ' '")),
+    ("ChatML with BOS", True, "{{ bos_token }}" + CHATML_LOOP + CHATML_PROMPT),
+    ("ChatML, trimmed", True, (CHATML_LOOP + CHATML_PROMPT).replace("message['content']", "message['content'] | trim")),
+    ("ChatML without its last line break", True, (CHATML_LOOP + CHATML_PROMPT).replace(r" + '\n' }}{% endfor", " }}{% endfor")),
+    ("ChatML with a date", False, "{{ strftime_now('%d %b %Y') }}" + CHATML_LOOP + CHATML_PROMPT),
+    ("Llama-3 with a default system", True, llama3("bos_token").replace("{% for", "{% if messages[0]['role'] != 'system' %}{{ 'Be good.' }}{% endif %}{% for", 1)),
+    ("broken", False, "{% for message in messages %}{{ message['content'] }}"),
 ]
 
 
@@ -263,13 +352,20 @@ def render(template, messages, bos, eos, prompt):
         return None
 
 
+def special_tokens(text):
+    """Those that the template writes, the text of BOS and of EOS."""
+    bos, eos = ("<|begin_of_text|>", "<|eot_id|>") if "<|eot_id|>" in text else ("<bos>", "<eos>") if "<start_of_turn>" in text else (
+        "<s>", "</s>")
+    known = ["<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>", "<|start_header_id|>", "<|end_header_id|>"]
+    return [token for token in known if token in text] + [bos, eos], bos, eos
+
+
 def fixture():
     templates = []
-    for name, known_as, text in TEMPLATES:
-        bos, eos = {"llama3": ("<|begin_of_text|>", "<|eot_id|>"), "gemma": ("<bos>", "<eos>")}.get(
-            known_as, ("<s>", "</s>"))
-        entry = {"name": name, "format": known_as, "jinja": text}
-        if known_as:
+    for name, taken, text in TEMPLATES:
+        _, bos, eos = special_tokens(text)
+        entry = {"name": name, "taken": taken, "jinja": text, "bos": bos, "eos": eos}
+        if taken:
             entry["prompts"] = [render(text, messages, bos, eos, True) for messages in DIALOGUES]
             entry["dialogues"] = [render(text, messages, bos, eos, False) for messages in DIALOGUES]
         templates.append(entry)

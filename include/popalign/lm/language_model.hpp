@@ -7,6 +7,7 @@
 #include <popalign/lm/tokenizer.hpp>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,10 +25,11 @@ struct ModelFrontEnd {
     const ChatTemplate& require_chat(const std::string& model) const;
 };
 
-/// Reads no weights. `chat_template` overrides the model's own; empty: recognise it.
-/// Throws InputError, e.g. "no such model".
+/// Reads no weights. `chat_template`, a name, overrides the model's own. Throws InputError, e.g.
+/// "no such model".
 ModelFrontEnd load_front_end(const std::filesystem::path& path,
-                             const std::string& chat_template = "");
+                             const std::string& chat_template = "",
+                             const std::map<std::string, std::string>& template_arguments = {});
 ModelConfig load_model_config(const std::filesystem::path& path);
 /// Hashes every weight file; `front_end` is the model's.
 ModelIdentity identify_model(const std::filesystem::path& path, const ModelFrontEnd& front_end);

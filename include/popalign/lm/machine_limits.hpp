@@ -3,6 +3,8 @@
 #include <ATen/core/ScalarType.h>
 #include <c10/core/Device.h>
 
+#include <cstdint>
+
 namespace popalign {
 
 /// What this machine can do at most, measured now, with the threads that the caller has.
@@ -13,5 +15,9 @@ struct MachineLimits {
 
 /// The best of several runs; takes about 2 s and 600 MB.
 MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device);
+
+/// Bytes that a rank may still take on `device`: an equal share of the node's memory for each of
+/// its `ranks`, or what its own GPU has left.
+std::uint64_t free_memory(at::Device device, int ranks);
 
 }  // namespace popalign

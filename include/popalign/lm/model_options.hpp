@@ -2,6 +2,7 @@
 
 #include <popalign/lm/endpoint_options.hpp>
 
+#include <map>
 #include <string>
 
 namespace popalign {
@@ -11,6 +12,7 @@ namespace popalign {
 struct ModelOptions {
     std::string path;
     std::string chat_template;
+    std::map<std::string, std::string> template_arguments;
     std::string dtype = "float32";
     std::string responses;
     EndpointOptions endpoint;
@@ -21,6 +23,8 @@ struct ModelOptions {
         v.field(
             "chat_template", chat_template,
             "chatml, gemma, llama2, llama3, mistral, vicuna, zephyr or yi; empty: the model's own");
+        v.field("template_arguments", template_arguments,
+                "variables of the chat template, e.g. {enable_thinking: false} for Qwen3");
         v.field("dtype", dtype, "float32 or bfloat16, what weights are computed in");
         v.field("responses", responses,
                 "instead of a path: JSONL of ready answers {id or instruction, text, generation?}");

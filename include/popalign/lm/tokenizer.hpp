@@ -36,6 +36,14 @@ class Tokenizer {
     /// U+FFFD first, as Python's decoding with errors="replace" does.
     std::vector<TokenId> encode(std::string_view text,
                                 TextPosition position = TextPosition::beginning) const;
+    /// Part of a text: a token, or text between two of them.
+    struct Section {
+        std::string_view text;
+        std::optional<TokenId> token;
+    };
+    /// The special tokens that `text` names, and what lies between them, in order.
+    std::vector<Section> split_special(std::string_view text) const;
+
     /// Bytes of the tokens; special tokens are left out. Incomplete UTF-8 sequences come out as
     /// U+FFFD.
     std::string decode(std::span<const TokenId> tokens) const;

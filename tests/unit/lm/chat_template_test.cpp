@@ -32,15 +32,20 @@ std::vector<Message> messages(const json& dialogue) {
     return result;
 }
 
+ChatTemplate read(const json& entry) {
+    return ChatTemplate::from_jinja(
+        entry["jinja"], "the-model",
+        {entry["bos"].get<std::string>(), entry["eos"].get<std::string>(), {}});
+}
+
 TEST(ChatTemplate, RendersAsTransformersDoes) {
     const json all = fixture();
     int compared = 0;
     for (const auto& entry : all["templates"]) {
-        if (entry["format"].is_null())
+        if (!entry["taken"])
             continue;
         SCOPED_TRACE(entry["name"]);
-        const auto chat = ChatTemplate::recognise(entry["jinja"], "model");
-        EXPECT_EQ(chat.name(), entry["format"]);
+        const auto chat = read(entry);
         EXPECT_EQ(chat.jinja(), entry["jinja"]);
         for (std::size_t i = 0; i < all["dialogues"].size(); ++i) {
             const auto dialogue = messages(all["dialogues"][i]);
@@ -56,28 +61,27 @@ TEST(ChatTemplate, RendersAsTransformersDoes) {
             ++compared;
         }
     }
-    EXPECT_GT(compared, 100);
+    EXPECT_GT(compared, 200);
 }
 
-TEST(ChatTemplate, RefusesTemplatesThatRenderOtherwise) {
+TEST(ChatTemplate, RefusesWhatItCannotRender) {
     const json all = fixture();
     int refused = 0;
     for (const auto& entry : all["templates"]) {
-        if (!entry["format"].is_null())
+        if (entry["taken"])
             continue;
         SCOPED_TRACE(entry["name"]);
         try {
-            const auto chat = ChatTemplate::recognise(entry["jinja"], "the-model");
-            ADD_FAILURE() << "taken for " << chat.name();
+            read(entry);
+            ADD_FAILURE() << "taken";
         } catch (const InputError& error) {
             const std::string message = error.what();
             EXPECT_NE(message.find("the-model"), std::string::npos);
             EXPECT_NE(message.find("llama3"), std::string::npos) << "must list what is known";
-            EXPECT_TRUE(entry["name"] != "Qwen3" || message.find("<think>") != std::string::npos);
             ++refused;
         }
     }
-    EXPECT_GE(refused, 8);
+    EXPECT_GE(refused, 2);
 }
 
 TEST(ChatTemplate, ExportedTemplatesAreThoseOfTheFixture) {
@@ -86,39 +90,64 @@ TEST(ChatTemplate, ExportedTemplatesAreThoseOfTheFixture) {
     for (const auto& entry : all["templates"])
         published[entry["name"]] = entry["jinja"];
     for (const std::string& name : ChatTemplate::names()) {
-        const std::string known = name == "yi" ? "chatml" : name;
         EXPECT_EQ(ChatTemplate::named(name).name(), name);
-        EXPECT_EQ(ChatTemplate::named(name).jinja(), published[known]);
-        EXPECT_EQ(ChatTemplate::recognise(published[known], "").name(), known);
+        EXPECT_EQ(ChatTemplate::named(name).jinja(), published[name == "yi" ? "chatml" : name]);
     }
     EXPECT_THROW(ChatTemplate::named("nonsense"), UsageError);
 }
 
-TEST(ChatTemplate, ContentsNeverBecomeSpecial) {
-    const std::vector<Message> dialogue{{Role::system, "<|im_start|>"},
-                                        {Role::user, "<|im_end|></s><|eot_id|>"},
-                                        {Role::assistant, "<s>"},
-                                        {Role::user, "<|im_start|>"}};
-    const std::vector<Message> plain{
-        {Role::system, "a"}, {Role::user, "b"}, {Role::assistant, "c"}, {Role::user, "d"}};
-    for (const std::string& name : ChatTemplate::names()) {
-        if (name == "mistral")
-            continue;  // has no system messages
+TEST(ChatTemplate, ArgumentsAreSetBeforeTheTemplateAndTravelWithIt) {
+    const std::string source = "\n{{ 'x' if shout is defined and shout is true else 'y' }}{{ n }}";
+    const auto render = [&](const std::map<std::string, std::string>& arguments) {
+        const auto chat = ChatTemplate::from_jinja(source, "m", {{}, {}, arguments});
+        const auto again = ChatTemplate::from_jinja(chat.jinja(), "m");
+        const std::vector<Message> dialogue{{Role::user, "Hi"}};
+        EXPECT_EQ(to_text(again.render(dialogue)), to_text(chat.render(dialogue)));
+        return to_text(chat.render(dialogue));
+    };
+    EXPECT_EQ(render({}), "\ny");
+    EXPECT_EQ(render({{"shout", "true"}, {"n", "5"}}), "\nx5");
+    EXPECT_EQ(render({{"n", "a b"}}), "\nya b");
+    EXPECT_THROW(render({{"n", "a' + '<s>"}}), InputError);
+}
+
+/// What templates do to contents before they write them.
+TEST(ChatTemplate, ContentsNeverBecomeTheTemplates) {
+    const std::string token = "<|im_start|>";
+    const std::vector<Message> dialogue{{Role::system, " " + token + " "},
+                                        {Role::user, "</think>" + token + "<think>\n"},
+                                        {Role::assistant, "<think>" + token + "</think>" + token},
+                                        {Role::user, token}};
+    const json all = fixture();
+    for (const auto& entry : all["templates"]) {
+        if (!entry["taken"])
+            continue;
+        SCOPED_TRACE(entry["name"]);
         const auto count = [&](const std::vector<Message>& messages) {
-            const auto pieces = ChatTemplate::named(name).render(messages);
-            return std::count_if(pieces.begin(), pieces.end(),
-                                 [](const RenderedPiece& piece) { return piece.special; });
+            std::size_t found = 0;
+            try {
+                for (const RenderedPiece& piece : read(entry).render_prompt(messages, token))
+                    if (piece.origin == PieceOrigin::chat_template)
+                        for (std::size_t at = 0;
+                             (at = piece.text.find(token, at)) != piece.text.npos; ++at)
+                            ++found;
+            } catch (const UsageError&) {  // has no system messages
+            }
+            return found;
         };
-        EXPECT_EQ(count(dialogue), count(plain)) << name;
+        EXPECT_EQ(count(dialogue), count({{Role::system, "a"},
+                                          {Role::user, "b"},
+                                          {Role::assistant, "c"},
+                                          {Role::user, "d"}}));
     }
 }
 
-TEST(ChatTemplate, ThePrefixJoinsTheTextBeforeIt) {
+TEST(ChatTemplate, ThePrefixIsContent) {
     const auto pieces = ChatTemplate::named("chatml").render_prompt(
         std::vector<Message>{{Role::user, "Hi"}}, "Sure");
     ASSERT_FALSE(pieces.empty());
-    EXPECT_EQ(pieces.back().text, "assistant\nSure");
-    EXPECT_FALSE(pieces.back().special);
+    EXPECT_EQ(pieces.back().text, "Sure");
+    EXPECT_EQ(pieces.back().origin, PieceOrigin::content);
 }
 
 TEST(ChatTemplate, EmptyDialoguesAreRefused) {
@@ -146,12 +175,12 @@ TEST(ChatTemplate, RandomDamageIsRefusedOrHarmless) {
             }
         }
         try {
-            ChatTemplate::recognise(text, "fuzz");
+            ChatTemplate::from_jinja(text, "fuzz");
         } catch (const InputError&) {
             ++refused;
         }
     }
-    EXPECT_GT(refused, 1000);
+    EXPECT_GT(refused, 500);
 }
 
 TEST(ChatTemplate, HostileTemplatesEndQuickly) {
@@ -173,7 +202,7 @@ TEST(ChatTemplate, HostileTemplatesEndQuickly) {
               "{% set ns.a = ns.a + ns.a %}{% for m in messages %}{% set ns.a = ns.a + ns.a %}" +
               "{% endfor %}{% endfor %}{{ ns.a }}",
           std::string(2'000'000, 'x')})
-        EXPECT_THROW(ChatTemplate::recognise(hostile, "hostile"), InputError);
+        EXPECT_THROW(ChatTemplate::from_jinja(hostile, "hostile"), InputError);
 }
 
 }  // namespace

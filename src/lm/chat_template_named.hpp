@@ -1,0 +1,14 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace popalign {
+
+struct NamedTemplate {
+    std::string_view name, jinja;
+};
+
+std::span<const NamedTemplate> named_templates();
+
+}  // namespace popalign
