@@ -34,6 +34,8 @@ Command make_evaluate_win_rate_command(CLI::App& evaluate);
 Command make_generate_command(CLI::App& app);
 Command make_score_command(CLI::App& app);
 Command make_tokenize_command(CLI::App& app);
+Command make_sweep_command(CLI::App& app);
+Command make_doctor_command(CLI::App& app);
 Command make_inspect_command(CLI::App& app);
 Command make_import_command(CLI::App& app);
 Command make_export_command(CLI::App& app);

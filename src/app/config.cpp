@@ -15,9 +15,11 @@ void ConfigArguments::add_to(CLI::App& parser) {
     parser.add_flag("--print-config", print, "print the effective config and leave");
 }
 
-Config ConfigArguments::load() const {
+Config ConfigArguments::load(const std::vector<std::string>& more) const {
     ConfigNode root = file.empty() ? parse_config("", "(no --config)") : load_config(file);
     for (const std::string& assignment : overrides)
+        apply_override(root, assignment);
+    for (const std::string& assignment : more)
         apply_override(root, assignment);
     Config config;
     read_config(root, config);

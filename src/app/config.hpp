@@ -1,6 +1,7 @@
 #pragma once
 
 #include <popalign/base/run_options.hpp>
+#include <popalign/campaign/sweep_options.hpp>
 #include <popalign/contrast/judge_stage.hpp>
 #include <popalign/evaluation/win_rate_stage.hpp>
 #include <popalign/preference/train_options.hpp>
@@ -26,6 +27,7 @@ struct Config {
     JudgeOptions judge;
     TrainOptions train;
     EvaluateOptions evaluate;
+    SweepOptions sweep;
 
     template <class Visitor>
     void visit(Visitor& v) {
@@ -37,6 +39,7 @@ struct Config {
         v.field("judge", judge, "command `judge`");
         v.field("train", train, "command `train`");
         v.field("evaluate", evaluate, "command `evaluate`");
+        v.field("sweep", sweep, "command `sweep`");
     }
 };
 
@@ -47,7 +50,8 @@ struct ConfigArguments {
     bool print = false;
 
     void add_to(CLI::App& parser);
-    Config load() const;
+    /// `more` are further overrides, after the command line's.
+    Config load(const std::vector<std::string>& more = {}) const;
 };
 
 /// The model of that name under `models`. Throws UsageError.

@@ -1,4 +1,6 @@
 #include "app/config_command.hpp"
+#include "app/cost_log.hpp"
+#include "app/stages.hpp"
 
 #include <popalign/base/file.hpp>
 #include <popalign/base/provenance.hpp>
@@ -7,8 +9,10 @@
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 namespace popalign {
 namespace {
@@ -34,14 +38,19 @@ struct Arguments {
                    ? std::filesystem::path(config_value.run.directory) / "evaluate" / name
                    : std::filesystem::path(output);
     }
+    EvaluationTarget target(const Config& config_value, const char* name) const {
+        return {policy(config_value), output_path(config_value, name)};
+    }
 };
 
-ExitStatus evaluate_on_pairs(const CommandContext& context, const Config& config,
-                             const Arguments& arguments) {
+}  // namespace
+
+ExitStatus run_preference_stage(const CommandContext& context, const Config& config,
+                                const EvaluationTarget& target) {
     const PreferenceInputs inputs = run_on_all(context.comm, [&] {
         PreferenceInputs made;
         made.pair_file = pair_file_path(config.run);
-        made.policy = arguments.policy(config);
+        made.policy = target.model;
         made.reference = find_model(
             config, config.train.reference.empty() ? config.train.model : config.train.reference);
         made.device = config.run.device;
@@ -51,20 +60,34 @@ ExitStatus evaluate_on_pairs(const CommandContext& context, const Config& config
         made.micro_batch_tokens = config.train.micro_batch_tokens;
         return made;
     });
-    const PreferenceEvaluation evaluation =
-        evaluate_preference(context.comm, inputs, context.logger);
+    std::optional<PreferenceEvaluation> evaluation;
+    with_cost(context, config, "evaluate preference", [&] {
+        evaluation = evaluate_preference(context.comm, inputs, context.logger);
+        return ExitStatus::done;
+    });
     run_on_all(context.comm, [&] {
         if (!context.comm.is_root())
             return;
-        const auto path = arguments.output_path(config, "preference.json");
-        std::filesystem::create_directories(path.parent_path());
-        write_text_file(path, to_json(evaluation) + "\n");
-        std::puts(to_json(evaluation).c_str());
+        std::filesystem::create_directories(target.output.parent_path());
+        write_text_file(target.output, to_json(*evaluation) + "\n");
+        context.logger.info(fmt::format("{} written", target.output.native()));
     });
     return ExitStatus::done;
 }
 
-}  // namespace
+ExitStatus run_win_rate_stage(const CommandContext& context, const Config& config,
+                              const EvaluationTarget& target) {
+    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+    return with_cost(context, config, "evaluate win-rate", [&] {
+        return ranks.run([&] {
+            run_win_rate(ranks, {config.run, config.models, config.evaluate, target.model,
+                                 pair_file_path(config.run), target.output,
+                                 provenance_json(context.comm.size(), context.command_line),
+                                 context.logger});
+            return ExitStatus::done;
+        });
+    });
+}
 
 Command make_evaluate_preference_command(CLI::App& evaluate) {
     auto arguments = std::make_shared<Arguments>();
@@ -73,7 +96,14 @@ Command make_evaluate_preference_command(CLI::App& evaluate) {
     arguments->add_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    return evaluate_on_pairs(context, config, *arguments);
+                    const auto target = run_on_all(
+                        context.comm, [&] { return arguments->target(config, "preference.json"); });
+                    const ExitStatus status = run_preference_stage(context, config, target);
+                    run_on_all(context.comm, [&] {
+                        if (context.comm.is_root())
+                            std::fputs(read_text_file(target.output).c_str(), stdout);
+                    });
+                    return status;
                 });
             }};
 }
@@ -85,16 +115,9 @@ Command make_evaluate_win_rate_command(CLI::App& evaluate) {
     arguments->add_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
-                    return ranks.run([&] {
-                        run_win_rate(ranks,
-                                     {config.run, config.models, config.evaluate,
-                                      arguments->policy(config), pair_file_path(config.run),
-                                      arguments->output_path(config, "win_rate.json"),
-                                      provenance_json(context.comm.size(), context.command_line),
-                                      context.logger});
-                        return ExitStatus::done;
-                    });
+                    const auto target = run_on_all(
+                        context.comm, [&] { return arguments->target(config, "win_rate.json"); });
+                    return run_win_rate_stage(context, config, target);
                 });
             }};
 }

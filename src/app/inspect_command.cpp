@@ -2,6 +2,7 @@
 #include "app/model_arguments.hpp"
 
 #include <popalign/base/file.hpp>
+#include <popalign/campaign/cost.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/pair_store.hpp>
@@ -19,7 +20,7 @@ namespace {
 struct Arguments {
     std::string path;
     std::int64_t row = -1;
-    bool verify = false;
+    bool verify = false, cost = false;
 };
 
 nlohmann::ordered_json parse_or_text(const std::string& text) {
@@ -116,7 +117,9 @@ ExitStatus inspect(const Arguments& arguments) {
     const std::filesystem::path path = arguments.path;
     nlohmann::ordered_json json;
     ExitStatus status = ExitStatus::done;
-    if (path.extension() == ".h5" || path.extension() == ".hdf5") {
+    if (arguments.cost) {
+        json = parse_or_text(total_cost(path));
+    } else if (path.extension() == ".h5" || path.extension() == ".hdf5") {
         const PairFile file(path);
         if (arguments.verify) {
             const auto problems = file.verify();
@@ -145,6 +148,8 @@ Command make_inspect_command(CLI::App& app) {
     parser->add_option("path", arguments->path, "the file or directory")->required();
     parser->add_option("--row", arguments->row, "show this pair");
     parser->add_flag("--verify", arguments->verify, "read everything and check it");
+    parser->add_flag("--cost", arguments->cost,
+                     "add up what all stages below a run's or sweep's directory used");
     return {parser, [arguments](const CommandContext& context) {
                 auto status = static_cast<std::int32_t>(ExitStatus::done);
                 run_on_all(context.comm, [&] {

@@ -1,4 +1,6 @@
 #include "app/config_command.hpp"
+#include "app/cost_log.hpp"
+#include "app/stages.hpp"
 
 #include <popalign/base/provenance.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
@@ -8,6 +10,38 @@
 #include <memory>
 
 namespace popalign {
+
+namespace {
+
+SynthesisInputs synthesis_inputs(const CommandContext& context, const Config& config) {
+    return {config.run,
+            config.models,
+            config.instructions,
+            config.strategies,
+            config.synthesis,
+            print_config(config),
+            provenance_json(context.comm.size(), context.command_line),
+            context.logger};
+}
+
+}  // namespace
+
+ExitStatus run_synthesize_stage(const CommandContext& context, const Config& config) {
+    const SynthesisInputs inputs = synthesis_inputs(context, config);
+    const Deadline deadline = make_deadline(config.run);
+    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+    const bool there = std::filesystem::exists(pair_file_path(config.run));
+    return with_cost(
+        context, config, "synthesize",
+        [&] { return ranks.run([&] { return run_synthesis(ranks, inputs, deadline); }); },
+        [&](StageCost& cost) {
+            if (there)
+                return;
+            cost.strategy_tokens = tokens_by_strategy(pair_file_path(config.run));
+            for (const auto& [name, tokens] : cost.strategy_tokens)
+                cost.tokens += tokens;
+        });
+}
 
 Command make_synthesize_command(CLI::App& app) {
     struct Arguments {
@@ -19,29 +53,18 @@ Command make_synthesize_command(CLI::App& app) {
     arguments->config.add_to(*parser);
     parser->add_flag("--plan", arguments->plan,
                      "print what would be made, with the first prompts, and leave");
-    return {parser, [arguments](const CommandContext& context) {
-                return with_config(context, arguments->config, [&](const Config& config) {
-                    const SynthesisInputs inputs{
-                        config.run,
-                        config.models,
-                        config.instructions,
-                        config.strategies,
-                        config.synthesis,
-                        print_config(config),
-                        provenance_json(context.comm.size(), context.command_line),
-                        context.logger};
-                    if (!arguments->plan) {
-                        const Deadline deadline = make_deadline(config.run);
-                        const ModelRanks ranks(context.comm, config.run.tensor_parallel);
-                        return ranks.run([&] { return run_synthesis(ranks, inputs, deadline); });
-                    }
-                    run_on_all(context.comm, [&] {
-                        if (context.comm.is_root())
-                            std::puts(describe_synthesis(inputs).c_str());
-                    });
-                    return ExitStatus::done;
+    return {
+        parser, [arguments](const CommandContext& context) {
+            return with_config(context, arguments->config, [&](const Config& config) {
+                if (!arguments->plan)
+                    return run_synthesize_stage(context, config);
+                run_on_all(context.comm, [&] {
+                    if (context.comm.is_root())
+                        std::puts(describe_synthesis(synthesis_inputs(context, config)).c_str());
                 });
-            }};
+                return ExitStatus::done;
+            });
+        }};
 }
 
 }  // namespace popalign

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -20,6 +22,7 @@ nlohmann::json to_json(const Proportion& proportion) {
 nlohmann::json to_json(const PreferenceFigures& figures) {
     return {{"n", figures.reward_accuracy.n},
             {"reward_accuracy", to_json(figures.reward_accuracy)},
+            {"loss", figures.loss},
             {"reward_margin", figures.reward_margin},
             {"logps_accuracy", to_json(figures.logps_accuracy)}};
 }
@@ -40,6 +43,9 @@ PreferenceFigures summarise(std::span<const PairScore> scores, double beta) {
     for (const PairScore& score : scores) {
         const double margin = (score.policy_chosen - score.reference_chosen) -
                               (score.policy_rejected - score.reference_rejected);
+        figures.loss +=
+            (std::max(0.0, -beta * margin) + std::log1p(std::exp(-std::abs(beta * margin)))) /
+            static_cast<double>(scores.size());
         figures.reward_margin += beta * margin / static_cast<double>(scores.size());
         figures.reward_accuracy.successes += margin > 0 ? 1 : 0;
         figures.logps_accuracy.successes += score.policy_chosen / score.chosen_tokens >

@@ -47,43 +47,77 @@ std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
     return gather_all(comm, mine);
 }
 
-std::vector<bool> wanted_strategies(const PairFile& file, std::span<const std::string> wanted) {
+/// Rows of /strategies of that name. Throws UsageError if there are none.
+std::vector<std::size_t> strategy_rows(const PairFile& file, std::string_view key,
+                                       const std::string& name) {
     const auto& known = file.header().strategies;
-    std::vector<bool> used(known.size(), wanted.empty());
-    for (const std::string& name : wanted) {
-        bool found = false;
-        for (std::size_t row = 0; row < known.size(); ++row)
-            if (known[row].name == name)
-                found = used[row] = true;
-        if (found)
-            continue;
-        std::vector<std::string> names;
-        for (const StrategyRow& strategy : known)
-            names.push_back(strategy.name);
-        throw UsageError(
-            fmt::format("train.strategies: the pair file has no strategy '{}'; it has {}", name,
-                        fmt::join(names, ", ")));
+    std::vector<std::size_t> rows;
+    std::vector<std::string> names;
+    for (std::size_t row = 0; row < known.size(); ++row) {
+        if (known[row].name == name)
+            rows.push_back(row);
+        names.push_back(known[row].name);
     }
+    if (rows.empty())
+        throw UsageError(fmt::format("train.{}: the pair file has no strategy '{}'; it has {}", key,
+                                     name, fmt::join(names, ", ")));
+    return rows;
+}
+
+std::vector<bool> wanted_strategies(const PairFile& file, std::span<const std::string> wanted) {
+    std::vector<bool> used(file.header().strategies.size(), wanted.empty());
+    for (const std::string& name : wanted)
+        for (const std::size_t row : strategy_rows(file, "strategies", name))
+            used[row] = true;
     return used;
+}
+
+/// By row of /strategies; empty where no proportions are asked for.
+std::vector<double> strategy_weights(const PairFile& file, const PairSelection& selection) {
+    std::vector<double> weights(selection.proportions.empty() ? 0 : file.header().strategies.size(),
+                                0.0);
+    for (const auto& [name, weight] : selection.proportions)
+        for (const std::size_t row : strategy_rows(file, "proportions", name))
+            weights[row] = weight;
+    return weights;
+}
+
+/// Whether each instruction is among the selected ones.
+std::vector<bool> wanted_instructions(const std::vector<Split>& splits,
+                                      const PairSelection& selection) {
+    std::vector<bool> wanted(splits.size(), false);
+    std::int64_t count = 0;
+    for (std::size_t i = 0; i < splits.size(); ++i)
+        if (splits[i] == selection.split)
+            wanted[i] =
+                ++count <= selection.limit_instructions || selection.limit_instructions == 0;
+    return wanted;
 }
 
 std::vector<std::uint64_t> select_rows(const Communicator& comm, const PairFile& file,
                                        const PairSelection& selection) {
-    const std::vector<Split> splits = read_splits(comm, file);
+    const auto instructions = wanted_instructions(read_splits(comm, file), selection);
     const std::uint32_t excluded = flag_mask(selection.exclude_flags);
     const std::vector<bool> used = wanted_strategies(file, selection.strategies);
+    const auto weights = run_on_all(comm, [&] { return strategy_weights(file, selection); });
     const auto mine = run_on_all(comm, [&] {
-        std::vector<std::uint64_t> rows;
+        std::vector<PairCandidate> found;
         in_blocks(partition(file.pair_count(), comm.rank(), comm.size()), [&](Range range) {
             const auto pairs = file.pairs(range);
             for (std::size_t i = 0; i < pairs.size(); ++i)
                 if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
-                    splits.at(pairs[i].instruction) == selection.split)
-                    rows.push_back(range.begin + i);
+                    instructions.at(pairs[i].instruction))
+                    found.push_back({range.begin + i, pairs[i].instruction, pairs[i].strategy});
         });
-        return rows;
+        return found;
     });
-    return gather_all(comm, mine);
+    const auto candidates = gather_all(comm, mine);
+    if (!weights.empty())
+        return mix_rows(candidates, weights);
+    std::vector<std::uint64_t> rows;
+    for (const PairCandidate& candidate : candidates)
+        rows.push_back(candidate.row);
+    return rows;
 }
 
 /// Reads and encodes single pairs; lives as long as the PairData that uses it.
@@ -189,6 +223,36 @@ std::uint32_t flag_mask(std::span<const std::string> names) {
         mask |= static_cast<std::uint32_t>(known->first);
     }
     return mask;
+}
+
+std::vector<std::uint64_t> mix_rows(std::span<const PairCandidate> candidates,
+                                    std::span<const double> weights) {
+    double total = 0;
+    for (const double weight : weights)
+        total += weight;
+    std::vector<double> taken(weights.size(), 0.0);
+    std::vector<std::uint64_t> rows;
+    for (std::size_t begin = 0, end = 0; begin < candidates.size(); begin = end) {
+        const PairCandidate* best = nullptr;
+        double furthest = 0;
+        const auto position = static_cast<double>(rows.size() + 1);
+        for (; end < candidates.size() &&
+               candidates[end].instruction == candidates[begin].instruction;
+             ++end) {
+            const PairCandidate& candidate = candidates[end];
+            const double weight = weights[candidate.strategy];
+            const double behind = position * weight / total - taken[candidate.strategy];
+            if (weight > 0 && (best == nullptr || behind > furthest)) {
+                best = &candidate;
+                furthest = behind;
+            }
+        }
+        if (best != nullptr) {
+            rows.push_back(best->row);
+            ++taken[best->strategy];
+        }
+    }
+    return rows;
 }
 
 void truncate(PairExample& example, const TokenLimits& limits) {

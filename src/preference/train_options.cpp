@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace popalign {
@@ -41,6 +42,13 @@ void TrainOptions::validate() const {
     require_count(max_prompt_length, "max_prompt_length");
     require(max_prompt_length < max_length, "max_prompt_length",
             "must be smaller than train.max_length (answers need room)");
+    for (const auto& [name, weight] : proportions)
+        require(std::isfinite(weight) && weight >= 0, "proportions", "must not be negative");
+    require(
+        proportions.empty() ||
+            std::ranges::any_of(proportions, [](const auto& entry) { return entry.second > 0; }),
+        "proportions", "must not all be zero");
+    require(limit_instructions >= 0, "limit_instructions", "must not be negative");
     require_count(checkpoint_steps, "checkpoint_steps");
     require_count(keep_checkpoints, "keep_checkpoints");
     require_count(logging_steps, "logging_steps");

@@ -83,6 +83,18 @@ std::optional<CompletionLogProbabilities> reference_of(
     return reference_log_probabilities(comm, data, source, &deadline, logger);
 }
 
+ExitStatus make_reference(const Communicator& comm, const TrainInputs& inputs,
+                          const ModelOptions& reference, const PairData& data,
+                          const std::string& key, const Deadline& deadline, const Logger& logger) {
+    std::optional<CausalLm> model;
+    const auto load = [&]() -> const CausalLm& {
+        return model.emplace(load_weights(comm, reference, inputs.device));
+    };
+    const ReferenceSource source{inputs.pair_file, key, inputs.options.micro_batch_tokens, load};
+    return reference_log_probabilities(comm, data, source, &deadline, logger) ? ExitStatus::done
+                                                                              : ExitStatus::requeue;
+}
+
 void save_model(const Communicator& comm, const TrainInputs& inputs, const CausalLm& model,
                 const ModelFrontEnd& front_end, const Fingerprint& fingerprint) {
     run_on_all(comm, [&] {
@@ -122,14 +134,17 @@ ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
     // Both see the policy's rendering of the prompt.
     reference_identity.template_sha256 = card.identity.template_sha256;
 
-    const PairData data =
-        open_pair_data(comm, inputs.pair_file, card.front_end,
-                       {Split::train, options.exclude_flags, options.strategies}, limits);
+    const PairData data = open_pair_data(comm, inputs.pair_file, card.front_end,
+                                         {Split::train, options.exclude_flags, options.strategies,
+                                          options.proportions, options.limit_instructions},
+                                         limits);
     logger.info(
         fmt::format("{} of {} pairs are trained on, {} dropped because an answer has no room "
                     "within max_length",
                     data.size(), data.file_pairs, data.dropped));
     const std::string key = reference_key(reference_identity, limits);
+    if (inputs.goal == TrainGoal::reference)
+        return make_reference(comm, inputs, reference_model, data, key, deadline, logger);
     const Fingerprint fingerprint = fingerprint_of(inputs, card.identity, key, data);
     if (run_on_all(comm, [&] { return FinishedMark(inputs.directory).holds(fingerprint); })) {
         logger.info(fmt::format("{} is trained already; nothing to do",

@@ -48,6 +48,7 @@ std::string describe_synthesis(const SynthesisInputs& inputs) {
         options.max_input_tokens + options.max_new_tokens + options.max_thought_tokens;
     for (const auto& [name, model] : setup.models)
         result["memory"][name] = {
+            {"parameters", model.identity.parameters},
             {"weights_bytes_per_node", model.source->weight_bytes(model.identity)},
             {"cache_bytes_per_rank_at_most",
              model.source->cache_bytes(longest) * static_cast<std::uint64_t>(options.batch_size)}};

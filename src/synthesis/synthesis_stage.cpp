@@ -107,7 +107,8 @@ bool already_made(const std::filesystem::path& path, const std::string& key) {
 }  // namespace
 
 std::filesystem::path pair_file_path(const RunOptions& run) {
-    return std::filesystem::path(run.directory) / "pairs.h5";
+    return run.pairs.empty() ? std::filesystem::path(run.directory) / "pairs.h5"
+                             : std::filesystem::path(run.pairs);
 }
 
 ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,

@@ -9,6 +9,7 @@ namespace popalign {
 struct RunOptions {
     std::string name = "run";
     std::string directory = "runs/run";
+    std::string pairs;  ///< empty: in `directory`
     std::uint64_t seed = 0;
     std::string device = "auto";
     std::int64_t time_limit = 0;
@@ -18,6 +19,8 @@ struct RunOptions {
     void visit(Visitor& v) {
         v.field("name", name, "what people call the run");
         v.field("directory", directory, "where everything it makes goes");
+        v.field("pairs", pairs,
+                "the pair file, where runs share one; empty: pairs.h5 in `directory`");
         v.field("seed", seed, "of every random draw");
         v.field("device", device, "auto, cpu or cuda");
         v.field("time_limit", time_limit,

@@ -19,6 +19,8 @@ class DeviceGroup {
     static bool available() noexcept;
     /// The NCCL version loaded, e.g. "2.30.3"; empty without NCCL.
     static std::string library_version();
+    /// The one it was compiled with.
+    static std::string compiled_version();
 
     /// Uses the calling thread's current CUDA device. Collective.
     explicit DeviceGroup(const Communicator& comm);

@@ -38,6 +38,7 @@ struct PreferenceFigures {
     /// Implicit reward beta * (policy - reference) of the chosen above that of the rejected answer;
     /// 0 by definition where the policy is the reference.
     Proportion reward_accuracy;
+    double loss = 0;           ///< DPO's, mean of -log sigmoid(beta * margin) [nat]
     double reward_margin = 0;  ///< mean difference of the implicit rewards
     /// Log-probability a token of the chosen above that of the rejected answer: needs no reference,
     /// so that a model before and after training can be compared.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,7 +36,23 @@ struct PairSelection {
     Split split = Split::train;
     std::vector<std::string> exclude_flags;  ///< pairs with any of them are left out
     std::vector<std::string> strategies;     ///< empty: all
+    /// Weights by strategy: one pair an instruction (see `mix_rows`); empty: all pairs.
+    std::map<std::string, double> proportions = {};
+    std::int64_t limit_instructions = 0;  ///< the first so many of the split; 0: all
 };
+
+/// A pair that may be used: its instruction and strategy, as numbers.
+struct PairCandidate {
+    std::uint64_t row = 0, instruction = 0;
+    std::uint32_t strategy = 0;
+};
+
+/// One row of each instruction, so that the strategies' counts follow `weights` [strategies] as
+/// closely as the candidates allow, in every beginning of the list too: each instruction's pair is
+/// of the strategy that is furthest behind its share among those it has. `candidates` are ordered
+/// by instruction; strategies of weight 0 are never taken. Deterministic.
+std::vector<std::uint64_t> mix_rows(std::span<const PairCandidate> candidates,
+                                    std::span<const double> weights);
 
 struct TokenLimits {
     std::int64_t max_length = 2048;         ///< prompt and completion

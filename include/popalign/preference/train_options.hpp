@@ -27,6 +27,8 @@ struct TrainOptions : ObjectiveOptions {
                                            "refusal"};
     std::vector<std::string> strategies;
     std::map<std::string, double> strategy_weights;
+    std::map<std::string, double> proportions;
+    std::int64_t limit_instructions = 0;
     std::int64_t checkpoint_steps = 100;
     std::int64_t keep_checkpoints = 1;
     std::int64_t logging_steps = 1;
@@ -56,6 +58,12 @@ struct TrainOptions : ObjectiveOptions {
         v.field("strategies", strategies, "strategies whose pairs are used; empty: all");
         v.field("strategy_weights", strategy_weights,
                 "factors on the loss of a strategy's pairs, as {refine: 0.5}; others have 1");
+        v.field("proportions", proportions,
+                "one pair an instruction, of strategies in these shares, as {prefix: 0.5, refine: "
+                "0.5}; empty: a pair of each strategy");
+        v.field("limit_instructions", limit_instructions,
+                "only pairs of the first so many training instructions; 0: all. Smaller sets are "
+                "the beginnings of larger ones");
         v.field("checkpoint_steps", checkpoint_steps, "steps between checkpoints");
         v.field("keep_checkpoints", keep_checkpoints, "newest checkpoints that stay");
         v.field("logging_steps", logging_steps, "steps that a line of metrics.jsonl sums up");

@@ -13,6 +13,11 @@
 
 namespace popalign {
 
+enum class TrainGoal {
+    model,     ///< an aligned model
+    reference  ///< only the reference log-probabilities of the pairs, into the pair file
+};
+
 struct TrainInputs {
     std::filesystem::path pair_file;
     std::filesystem::path directory;  ///< the run's: gets train/ and model/
@@ -21,6 +26,7 @@ struct TrainInputs {
     std::uint64_t seed = 0;
     TrainOptions options;
     std::string command;  ///< for provenance
+    TrainGoal goal = TrainGoal::model;
 };
 
 /// Aligns a model on the pairs of a file and writes it as an HF directory. Continues what an

@@ -30,6 +30,10 @@ ncclDataType_t datatype(DeviceElement element) {
     return ncclFloat32;
 }
 
+std::string version_text(int version) {
+    return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 struct GroupTraits {
     using Handle = ncclComm_t;
     static Handle null() noexcept { return nullptr; }
@@ -54,7 +58,10 @@ bool DeviceGroup::available() noexcept {
 std::string DeviceGroup::library_version() {
     int version = 0;
     check_nccl(ncclGetVersion(&version), "ncclGetVersion");
-    return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+    return version_text(version);
+}
+std::string DeviceGroup::compiled_version() {
+    return version_text(NCCL_VERSION_CODE);
 }
 
 DeviceGroup::DeviceGroup(const Communicator& comm) : native_(std::make_unique<Native>()) {

@@ -12,6 +12,9 @@ bool DeviceGroup::available() noexcept {
 std::string DeviceGroup::library_version() {
     return "";
 }
+std::string DeviceGroup::compiled_version() {
+    return "";
+}
 
 DeviceGroup::DeviceGroup(const Communicator&) {
     throw UsageError(

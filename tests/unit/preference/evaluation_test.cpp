@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace popalign {
 namespace {
 
@@ -15,6 +17,7 @@ TEST(SummariseTest, CountsRewardsAndLogProbabilitiesPerToken) {
     EXPECT_EQ(figures.logps_accuracy.successes, 1u);
     EXPECT_EQ(figures.logps_accuracy.n, 2u);
     EXPECT_DOUBLE_EQ(figures.reward_margin, 0.25);
+    EXPECT_NEAR(figures.loss, (std::log1p(std::exp(-0.5)) + std::log(2.0)) / 2, 1e-12);
 }
 
 TEST(SummariseTest, NothingHasNoFigures) {

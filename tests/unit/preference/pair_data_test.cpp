@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace popalign {
 namespace {
 
@@ -70,6 +72,49 @@ TEST_F(PairDataTest, LimitsCutAnswersAndDropPairsWithoutRoom) {
     const PairData none = open(world(), {Split::train, {}, {}}, {prompt, prompt});
     EXPECT_EQ(none.size(), 0u);
     EXPECT_EQ(none.dropped, 16u);
+}
+
+TEST_F(PairDataTest, SmallerSetsAreTheBeginningsOfLargerOnes) {
+    const auto rows = [&](std::int64_t limit, std::map<std::string, double> proportions) {
+        return open(world(), {Split::train, {}, {}, std::move(proportions), limit}).rows;
+    };
+    const auto all = rows(0, {});
+    const auto three = rows(3, {});
+    EXPECT_EQ(three.size(), 6u) << "two strategies";
+    EXPECT_TRUE(std::equal(three.begin(), three.end(), all.begin()));
+    EXPECT_EQ(rows(8, {}), all);
+    const auto mixed = rows(0, {{"good", 3}, {"other", 1}});
+    EXPECT_EQ(mixed.size(), 8u) << "a pair an instruction";
+    const auto fewer = rows(4, {{"good", 3}, {"other", 1}});
+    ASSERT_EQ(fewer.size(), 4u);
+    EXPECT_TRUE(std::equal(fewer.begin(), fewer.end(), mixed.begin()));
+    EXPECT_THROW(rows(0, {{"best", 1}}), UsageError);
+}
+
+TEST(MixRows, EveryBeginningFollowsTheProportions) {
+    constexpr std::uint32_t strategies = 3;
+    const std::vector<double> weights{0.5, 0.3, 0.2};
+    std::vector<PairCandidate> candidates;
+    for (std::uint64_t instruction = 0; instruction < 200; ++instruction)
+        for (std::uint32_t s = 0; s < strategies; ++s)
+            candidates.push_back({instruction * strategies + s, instruction, s});
+    const auto rows = mix_rows(candidates, weights);
+    ASSERT_EQ(rows.size(), 200u);
+    std::vector<double> counts(strategies, 0);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        EXPECT_EQ(rows[i] / strategies, i);
+        ++counts[rows[i] % strategies];
+        for (std::size_t s = 0; s < strategies; ++s)
+            EXPECT_LE(std::abs(counts[s] - weights[s] * static_cast<double>(i + 1)), 1.0);
+    }
+}
+
+TEST(MixRows, TakesWhatAnInstructionHasAndCatchesUp) {
+    // The first two instructions lack strategy 1; strategy 2 has no weight.
+    const std::vector<PairCandidate> candidates{{0, 0, 0}, {1, 0, 2}, {2, 1, 0}, {3, 2, 0},
+                                                {4, 2, 1}, {5, 3, 0}, {6, 3, 1}, {7, 4, 2}};
+    EXPECT_EQ(mix_rows(candidates, std::vector<double>{1, 1, 0}),
+              (std::vector<std::uint64_t>{0, 2, 4, 6}));
 }
 
 TEST_F(PairDataTest, UnknownNamesAreRefused) {

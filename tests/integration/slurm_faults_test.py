@@ -1,0 +1,133 @@
+"""Jobs that are interrupted on a two-node Slurm: by a signal and by the time limit in each stage, and by the loss of a
+node in synthesis and in training. Each is requeued and ends with what an uninterrupted run has."""
+import json
+import pathlib
+import sys
+import tempfile
+import time
+
+from harness import check, dataset_contents, write_config
+from slurm_test import NODES, submit
+from slurm_testbed import Testbed, logs, require_slurm
+from tiny_model import write_tiny_model
+
+STAGES = ("synthesize", "judge", "train", "evaluate")
+NODE_LIMIT = 60  # [s] until a lost node has ended the step
+
+
+def make_config(path, directory, model):
+    """Long enough to be interrupted, the same result whatever happens."""
+    return write_config(
+        path, directory, model, instructions={"limit": 40, "held_out": 8},
+        synthesis={"max_new_tokens": 96, "max_input_tokens": 8192, "batch_size": 4, "deterministic": True},
+        judge={"batch_tokens": 2048}, evaluate={"max_new_tokens": 64},
+        train={"epochs": 4, "global_batch_size": 8, "max_length": 768, "max_prompt_length": 512, "checkpoint_steps": 4})
+
+
+def results(directory):
+    """What must not depend on interruptions, by stage."""
+    def read(name):
+        return json.loads((directory / name).read_text())
+    made = {}
+    if (directory / "pairs.h5").exists():
+        made["synthesize"] = {name: data for name, data in dataset_contents(directory / "pairs.h5").items()
+                              if name.split("/")[0] in ("responses", "pairs", "instructions")}
+    if (directory / "contrast_accuracy.json").exists():
+        made["judge"] = read("contrast_accuracy.json")["strategies"]
+    if (directory / "train/finished.json").exists():
+        rows = [json.loads(line) for line in (directory / "train/metrics.jsonl").read_text().splitlines()]
+        made["train"] = [round(row["loss"], 5) for row in rows]
+    if (directory / "evaluate/win_rate.json").exists():
+        made["evaluate"] = [read("evaluate/preference_after.json")["overall"]["reward_accuracy"],
+                            read("evaluate/win_rate.json")["n"]]
+    return made
+
+
+def stage_is_at_work(directory, stage):
+    """Whether a part of the stage's work is done, as its files show."""
+    if stage == "synthesize":
+        return sum(path.stat().st_size for path in directory.glob("synthesis/*/*")) > 2000
+    if stage == "train":
+        return any(directory.glob("train/checkpoints/step-*"))
+    return "on 2 ranks" in logs(directory) and any(
+        word in path.read_text() for path in (directory / "slurm").glob(f"*{stage}*.log") for word in ("loaded", "packed", "judge:"))
+
+
+def run_stage(testbed, config, directory, stage, interrupt, options=()):
+    """Submits one stage, interrupts it once it is at work, and waits for its end. The number of restarts."""
+    job = submit(testbed, config, "--stages", stage, "--", *NODES, *options)[stage]
+    if interrupt:
+        testbed.until(f"{stage} is at work", lambda: stage_is_at_work(directory, stage) or
+                      testbed.job(job)["JobState"] not in ("PENDING", "RUNNING"))
+        interrupt(job)
+    record = testbed.finish([job], limit=600)[0]
+    if record["JobState"] != "COMPLETED":
+        sys.exit(f"failed: {stage} ends in {record['JobState']}\n{logs(directory)}")
+    return int(record["Restarts"])
+
+
+def by_signal(testbed):
+    return lambda job: testbed.run("scancel", "--signal=USR1", job)
+
+
+def by_losing_a_node(testbed, directory, stage):
+    def interrupt(job):
+        testbed.control("kill", "n2")
+        start = time.monotonic()
+        testbed.until("the step ends", lambda: testbed.job(job)["JobState"] != "RUNNING" or
+                      int(testbed.job(job)["Restarts"]) > 0, limit=NODE_LIMIT)
+        took = time.monotonic() - start
+        check(took < NODE_LIMIT and "failure on n2" in logs(directory),
+              f"{stage}: the lost node ended the step after {took:.0f} s, with its name")
+        testbed.control("revive", "n2")
+    return interrupt
+
+
+def same(expected, directory, stage, how):
+    found = results(directory).get(stage)
+    check(found == expected[stage], f"{stage}: {how}, the result is the same")
+
+
+def main():
+    program = sys.argv[1]
+    require_slurm()
+    try:
+        import h5py  # noqa: F401
+    except ImportError as error:
+        print(f"skipped: {error}")
+        return 77
+    with Testbed(program) as testbed:
+        work = pathlib.Path(tempfile.mkdtemp(dir=testbed.folder))
+        model = write_tiny_model(work / "model")
+        whole = work / "whole"
+        config = make_config(work / "whole.yaml", whole, model)
+        for stage in STAGES:
+            run_stage(testbed, config, whole, stage, None)
+        expected = results(whole)
+        check(set(expected) == set(STAGES), "an uninterrupted run is there to compare with")
+
+        broken = work / "signal"
+        config = make_config(work / "signal.yaml", broken, model)
+        for stage in STAGES:
+            restarts = run_stage(testbed, config, broken, stage, by_signal(testbed))
+            check(restarts >= 1, f"{stage}: the signal led to {restarts} restart(s)")
+            same(expected, broken, stage, "stopped by a signal and requeued")
+
+        lost = work / "node"
+        config = make_config(work / "node.yaml", lost, model)
+        for stage in ("synthesize", "train"):
+            restarts = run_stage(testbed, config, lost, stage, by_losing_a_node(testbed, lost, stage))
+            check(restarts >= 1, f"{stage}: requeued after the node was lost")
+            same(expected, lost, stage, "a node lost")
+
+        limited = work / "limit"
+        config = make_config(work / "limit.yaml", limited, model)
+        for stage in STAGES:  # the limit is announced a few seconds after the start
+            restarts = run_stage(testbed, config, limited, stage, None, ("--time=2", "--signal=USR1@100"))
+            print(f"{stage}: {restarts} restart(s) at the time limit")
+            same(expected, limited, stage, "under a short time limit")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
