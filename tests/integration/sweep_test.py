@@ -13,7 +13,7 @@ from tiny_model import write_tiny_model
 
 def sweep_config(path, directory, model, **sweep):
     config = json.loads(write_config(path, directory, model, instructions={"limit": 6, "held_out": 3}, synthesis={
-        "max_new_tokens": 8, "max_input_tokens": 8192}, train={"max_length": 512, "epochs": 1}).read_text())
+        "max_new_tokens": 8, "max_input_tokens": 8192}, train={"max_length": 512, "max_prompt_length": 256, "epochs": 1}).read_text())
     config["strategies"] = [s for s in config["strategies"] if s["name"] in ("prefix", "refine")]
     config["sweep"] = {"judge": False, "keep_models": False, **sweep}
     path.write_text(json.dumps(config))

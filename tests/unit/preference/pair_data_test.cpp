@@ -88,7 +88,7 @@ TEST_F(PairDataTest, SmallerSetsAreTheBeginningsOfLargerOnes) {
     const auto fewer = rows(4, {{"good", 3}, {"other", 1}});
     ASSERT_EQ(fewer.size(), 4u);
     EXPECT_TRUE(std::equal(fewer.begin(), fewer.end(), mixed.begin()));
-    EXPECT_THROW(rows(0, {{"best", 1}}), UsageError);
+    EXPECT_THROW(rows(0, {{"best", 1}}), Error);
 }
 
 TEST(MixRows, EveryBeginningFollowsTheProportions) {
