@@ -1,3 +1,5 @@
+#include "app/doctor_command.hpp"
+
 #include "app/config_command.hpp"
 
 #include <popalign/campaign/machine_checks.hpp>
@@ -6,9 +8,37 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <memory>
+#include <string_view>
 
 namespace popalign {
+namespace {
+
+ExitStatus print(const std::vector<MachineCheck>& checks, bool json) {
+    std::puts((json ? checks_json(checks) : format_checks(checks)).c_str());
+    const bool wrong = std::ranges::any_of(
+        checks, [](const MachineCheck& check) { return check.finding == Finding::problem; });
+    return wrong ? ExitStatus::failed : ExitStatus::done;
+}
+
+}  // namespace
+
+std::optional<int> doctor_before_mpi(int argc, char** argv) {
+    const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+    const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+    const std::array ways{"PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "OMPI_COMM_WORLD_SIZE"};
+    if (arguments.empty() || arguments.front() != "doctor" || tasks == nullptr ||
+        std::atoi(tasks) < 2 ||
+        std::ranges::any_of(ways, [](const char* name) { return std::getenv(name) != nullptr; }))
+        return std::nullopt;
+    const char* task = std::getenv("SLURM_PROCID");
+    if (task == nullptr || std::string_view(task) == "0")
+        print({check_launcher(1, std::atoi(tasks), false)},
+              std::ranges::find(arguments, "--json") != arguments.end());
+    return static_cast<int>(ExitStatus::failed);
+}
 
 Command make_doctor_command(CLI::App& app) {
     struct Arguments {
@@ -20,20 +50,17 @@ Command make_doctor_command(CLI::App& app) {
         "doctor", "checks this machine and launcher: run it first, on the ranks of a job");
     arguments->config.add_to(*parser);
     parser->add_flag("--json", arguments->json, "JSON instead of a table");
-    return {
-        parser, [arguments](const CommandContext& context) {
-            return with_config(context, arguments->config, [&](const Config& config) {
-                const auto checks = check_machine(
-                    context.comm, {config.run.directory, config.models, config.run.device});
-                if (context.comm.is_root())
-                    std::puts(
-                        (arguments->json ? checks_json(checks) : format_checks(checks)).c_str());
-                const bool wrong = std::ranges::any_of(checks, [](const MachineCheck& check) {
-                    return check.finding == Finding::problem;
+    return {parser, [arguments](const CommandContext& context) {
+                return with_config(context, arguments->config, [&](const Config& config) {
+                    const auto checks = check_machine(
+                        context.comm, {config.run.directory, config.models, config.run.device});
+                    ExitStatus status = ExitStatus::done;
+                    if (context.comm.is_root())
+                        status = print(checks, arguments->json);
+                    return static_cast<ExitStatus>(all_reduce<std::int32_t>(
+                        context.comm, static_cast<std::int32_t>(status), Reduction::maximum));
                 });
-                return wrong ? ExitStatus::failed : ExitStatus::done;
-            });
-        }};
+            }};
 }
 
 }  // namespace popalign

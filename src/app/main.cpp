@@ -1,5 +1,6 @@
 #include "app/command.hpp"
 #include "app/config.hpp"
+#include "app/doctor_command.hpp"
 
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/run.hpp>
@@ -84,6 +85,8 @@ ExitStatus run(const Communicator& comm, int argc, char** argv) {
 }  // namespace popalign
 
 int main(int argc, char** argv) {
+    if (const auto status = popalign::doctor_before_mpi(argc, argv))
+        return *status;
     popalign::keep_large_buffers();
     return popalign::run_program(argc, argv, [&](const popalign::Communicator& comm) {
         return popalign::run(comm, argc, argv);
