@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 import figures
-from run_directory import FLAGS, read_run
+from run_directory import read_run
 
 STYLE = (pathlib.Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
@@ -97,14 +97,16 @@ def contrast_section(run):
 def pairs_section(run):
     if not run.pairs:
         return section("Pairs", missing(run.pairs_problem))
-    rows = [(s.name, s.level, s.variant, s.pairs, s.usable, *(s.flags[flag] or "·" for flag in FLAGS),
+    flags = [flag for flag in run.pairs.flags if any(s.flags[flag] for s in run.pairs.strategies)]
+    rows = [(s.name, s.level, s.variant, s.pairs, s.usable, *(s.flags[flag] or "·" for flag in flags),
              f"{number(s.chosen_tokens, 0)} / {number(s.rejected_tokens, 0)}",
              f"{number(s.chosen_bytes, 0)} / {number(s.rejected_bytes, 0)}",
              number(s.chosen_longer, 0, 100)) for s in run.pairs.strategies]
     return section(
         "Pairs",
-        note("Flagged pairs stay in the file and are counted here. Lengths are means, chosen / rejected."),
-        table(("strategy", "level", "variant", "pairs", "unflagged", *FLAGS, "tokens", "bytes",
+        note("Flagged pairs stay in the file and are counted here; flags without a column occur nowhere. "
+             "Lengths are means, chosen / rejected."),
+        table(("strategy", "level", "variant", "pairs", "unflagged", *flags, "tokens", "bytes",
                "chosen longer [%]"), rows, 3))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
-FLAGS = {"identical": 1, "empty": 2, "truncated": 4, "unparsed": 8, "refusal": 16}
+KNOWN_FLAGS = {"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal"}
 
 
 def read_json(path):
@@ -85,11 +85,14 @@ class PairSummary:
     responses: int
     pairs: int
     strategies: list
+    flags: dict  # name -> bit, as the file says
     examples: dict = field(default_factory=dict)
 
 
-def flag_names(bits):
-    return [name for name, bit in FLAGS.items() if bits & bit]
+def read_flags(column):
+    """Names and bits of the flags; every file says what its bits mean."""
+    meaning = json.loads(text_of(column.attrs["meaning"])) if "meaning" in column.attrs else KNOWN_FLAGS
+    return {name: int(bit) for bit, name in meaning.items()}
 
 
 def text_of(attribute):
@@ -115,7 +118,7 @@ def read_pairs(path, examples_per_strategy):
             models=[dict(zip((*model_columns, "parameters"), row))
                     for row in zip(*model_columns.values(), parameters)],
             instructions=len(instructions), responses=len(texts), pairs=len(pairs["strategy"]),
-            strategies=[])
+            strategies=[], flags=read_flags(file["pairs/flags"]))
         lengths = texts.lengths()
         for index, name in enumerate(names):
             rows = np.flatnonzero(pairs["strategy"] == index)
@@ -127,7 +130,7 @@ def read_pairs(path, examples_per_strategy):
 
             summary.strategies.append(StrategyCounts(
                 name, levels[index], variants[index], len(rows), int(np.sum(bits == 0)),
-                {flag: int(np.sum(bits & bit != 0)) for flag, bit in FLAGS.items()},
+                {flag: int(np.sum(bits & bit != 0)) for flag, bit in summary.flags.items()},
                 mean(tokens[chosen]), mean(tokens[rejected]), mean(lengths[chosen]),
                 mean(lengths[rejected]), mean(lengths[chosen] > lengths[rejected])))
             # Unflagged pairs first: they are what training sees.
@@ -135,7 +138,8 @@ def read_pairs(path, examples_per_strategy):
             summary.examples[name] = [
                 Example(instructions[pairs["instruction"][row]], texts[pairs["chosen"][row]],
                         texts[pairs["rejected"][row]], thoughts[pairs["chosen"][row]],
-                        flag_names(int(pairs["flags"][row]))) for row in shown]
+                        [flag for flag, bit in summary.flags.items() if pairs["flags"][row] & bit])
+                for row in shown]
         return summary
 
 

@@ -13,8 +13,11 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <set>
+#include <span>
 
 namespace popalign {
 namespace {
@@ -38,32 +41,64 @@ bool wanted(const Arguments& arguments, const PairFile& file, const PreferencePa
             (arguments.split == "train") == (instruction.split == Split::train));
 }
 
-Exported export_share(const Communicator& comm, const Arguments& arguments) {
-    if (arguments.split != "all" && arguments.split != "train" && arguments.split != "held_out")
-        throw UsageError("--split is all, train or held_out");
+/// Rows read together.
+constexpr std::size_t block_rows = 1024;
+
+/// The rows of `/instructions` that the pairs name, by row.
+std::map<std::uint64_t, Instruction> instructions_of(const PairFile& file,
+                                                     std::span<const PreferencePair> pairs) {
+    std::set<std::uint64_t> rows;
+    for (const PreferencePair& pair : pairs)
+        rows.insert(pair.instruction);
+    std::map<std::uint64_t, Instruction> instructions;
+    for (auto begin = rows.begin(); begin != rows.end();) {
+        auto end = std::next(begin);
+        while (end != rows.end() && *end == *std::prev(end) + 1)
+            ++end;
+        std::uint64_t row = *begin;
+        for (Instruction& instruction : file.instructions({row, *std::prev(end) + 1}))
+            instructions.emplace(row++, std::move(instruction));
+        begin = end;
+    }
+    return instructions;
+}
+
+void export_block(const Arguments& arguments, const PairFile& file, Range rows, Exported& result) {
     const ExchangeFormat& format = find_exchange_format(arguments.format);
     const std::uint32_t excluded = flag_mask(arguments.exclude_flags);
-    const PairFile file(arguments.input);
-    Exported result;
-    for (const PreferencePair& pair :
-         file.pairs(partition(file.pair_count(), comm.rank(), comm.size()))) {
-        const auto instruction = file.instructions({pair.instruction, pair.instruction + 1}).at(0);
-        if (!wanted(arguments, file, pair, instruction))
+    const auto pairs = file.pairs(rows);
+    const auto instructions = instructions_of(file, pairs);
+    std::vector<std::uint64_t> answers;
+    for (const PreferencePair& pair : pairs)
+        answers.insert(answers.end(), {pair.chosen, pair.rejected});
+    const auto responses = file.responses(answers);
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+        const Instruction& instruction = instructions.at(pairs[i].instruction);
+        if (!wanted(arguments, file, pairs[i], instruction))
             continue;
-        if ((pair.flags & excluded) != 0) {
+        if ((pairs[i].flags & excluded) != 0) {
             ++result.excluded;
             continue;
         }
-        const auto responses = file.responses(std::array{pair.chosen, pair.rejected});
-        auto row = format.write({instruction, responses[0].text, responses[1].text});
+        auto row = format.write({instruction, responses[2 * i].text, responses[2 * i + 1].text});
         if (!row) {
             ++result.not_held;
             continue;
         }
-        row->emplace("strategy", file.header().strategies[pair.strategy].name);
+        row->emplace("strategy", file.header().strategies[pairs[i].strategy].name);
         result.text += row->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
         ++result.rows;
     }
+}
+
+Exported export_share(const Communicator& comm, const Arguments& arguments) {
+    if (arguments.split != "all" && arguments.split != "train" && arguments.split != "held_out")
+        throw UsageError("--split is all, train or held_out");
+    const PairFile file(arguments.input);
+    const Range share = partition(file.pair_count(), comm.rank(), comm.size());
+    Exported result;
+    for (std::size_t begin = share.begin; begin < share.end; begin += block_rows)
+        export_block(arguments, file, {begin, std::min(begin + block_rows, share.end)}, result);
     return result;
 }
 

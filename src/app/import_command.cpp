@@ -1,17 +1,20 @@
 #include "app/command.hpp"
 
+#include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/language_model.hpp>
+#include <popalign/store/flag_counts.hpp>
 #include <popalign/store/json_rows.hpp>
 #include <popalign/store/pair_merge.hpp>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -33,28 +36,30 @@ struct Imported {
 
 constexpr std::size_t most_complaints = 5;
 
-Imported read_share(const Communicator& comm, const Arguments& arguments) {
-    const ExchangeFormat& format = find_exchange_format(arguments.format);
-    const JsonRows rows(arguments.input);
+/// Pairs of a file that exists are about this many bytes of JSON Lines.
+constexpr std::size_t bytes_per_pair = 2048;
+
+Imported read_share(const Arguments& arguments, const ExchangeFormat& format, const JsonRows& rows,
+                    Range share, std::size_t lines_before) {
     const std::string stem = std::filesystem::path(arguments.input).stem().native();
     Imported result;
     rows.visit(
-        partition(rows.size(), comm.rank(), comm.size()),
-        [&](std::size_t number, const nlohmann::json& row) {
+        share, lines_before,
+        [&](std::size_t line, const nlohmann::json& row) {
             ExchangedPair pair = format.read(row);
             if (pair.instruction.id.empty())
-                pair.instruction.id = fmt::format("{}-{}", stem, number);
+                pair.instruction.id = fmt::format("{}-{}", stem, line);
             result.pairs.push_back(std::move(pair));
         },
-        [&](std::size_t number, const std::string& why) {
+        [&](std::size_t line, const std::string& why) {
             if (++result.bad <= most_complaints)
                 result.complaints.push_back(
-                    fmt::format("{}:{}: left out: {}", arguments.input, number, why));
+                    fmt::format("{}:{}: left out: {}", arguments.input, line, why));
             if (result.bad > arguments.max_bad_rows)
-                throw InputError(arguments.input, number,
-                                 fmt::format("the {}th row that is no pair of format {} ({}); "
-                                             "check --format or raise --max-bad-rows",
-                                             result.bad, arguments.format, why));
+                throw InputError(arguments.input, line,
+                                 fmt::format("no pair of format {} ({}), and one more than "
+                                             "--max-bad-rows {}; check --format or raise it",
+                                             arguments.format, why, arguments.max_bad_rows));
         });
     return result;
 }
@@ -77,9 +82,18 @@ void hold_out(const Communicator& comm, std::uint64_t count, std::vector<Exchang
             pairs[i].instruction.split = Split::held_out;
 }
 
-ExitStatus import_pairs(const Arguments& arguments, const CommandContext& context) {
-    const Communicator& comm = context.comm;
-    Imported mine = run_on_all(comm, [&] { return read_share(comm, arguments); });
+/// Reads this rank's share and agrees on whether the input is good enough. Collective.
+Imported read_pairs(const Communicator& comm, const Arguments& arguments, const PairFile* base,
+                    Range& old_pairs) {
+    const ExchangeFormat& format =
+        run_on_all(comm, [&] { return std::cref(find_exchange_format(arguments.format)); });
+    const JsonRows rows = run_on_all(comm, [&] { return JsonRows(arguments.input); });
+    const MixShare share = share_of_mix(comm, base == nullptr ? 0 : base->pair_count(),
+                                        rows.units(), rows.is_list() ? 1 : bytes_per_pair);
+    old_pairs = share.old_pairs;
+    const std::size_t before = exclusive_scan(comm, rows.lines(share.new_units));
+    Imported mine = run_on_all(
+        comm, [&] { return read_share(arguments, format, rows, share.new_units, before); });
     const auto bad = all_reduce(comm, mine.bad, Reduction::sum);
     const auto good = all_reduce<std::uint64_t>(comm, mine.pairs.size(), Reduction::sum);
     run_on_all(comm, [&] {
@@ -89,9 +103,32 @@ ExitStatus import_pairs(const Arguments& arguments, const CommandContext& contex
                                          "--format or raise --max-bad-rows",
                                          good, arguments.format, bad));
     });
-    if (bad > 0)
-        complain(comm, mine, context.logger);
-    hold_out(comm, arguments.held_out, mine.pairs);
+    return mine;
+}
+
+/// Writes beside and renames, for the file is complete only with what follows its rows. Collective.
+void write_mix(const Communicator& comm, const std::string& output, const PairFileHeader& header,
+               const PairBlock& block, const PairFile* base) {
+    const std::filesystem::path unfinished = output + ".unfinished";
+    const auto on_root = [&](auto&& work) {
+        run_on_all(comm, [&] {
+            if (comm.is_root())
+                work();
+        });
+    };
+    try {
+        write_pair_file(comm, unfinished, header, block);
+        if (base != nullptr)
+            copy_judgements(comm, *base, unfinished);
+        on_root([&] { commit_path(unfinished, output); });
+    } catch (const AgreedError&) {
+        on_root([&] { std::filesystem::remove(unfinished); });
+        throw;
+    }
+}
+
+ExitStatus import_pairs(const Arguments& arguments, const CommandContext& context) {
+    const Communicator& comm = context.comm;
     PairFileHeader header;
     std::optional<PairFile> base;
     OverlapIndex evaluation_sets;
@@ -102,12 +139,21 @@ ExitStatus import_pairs(const Arguments& arguments, const CommandContext& contex
         header.provenance = provenance_json(comm.size(), context.command_line);
         for (const std::string& path : arguments.evaluation_sets)
             evaluation_sets.add_file(path);
+    });
+    Range old_pairs;
+    Imported mine = read_pairs(comm, arguments, base ? &*base : nullptr, old_pairs);
+    complain(comm, mine, context.logger);
+    hold_out(comm, arguments.held_out, mine.pairs);
+    run_on_all(comm, [&] {
         if (comm.is_root())
             origin.sha256 = sha256_file(arguments.input);
     });
-    const PairBlock block =
-        append_pairs(comm, base ? &*base : nullptr, mine.pairs, evaluation_sets, origin, header);
-    write_pair_file(comm, arguments.output, header, block);
+    const PairBlock block = append_pairs(comm, base ? &*base : nullptr, old_pairs, mine.pairs,
+                                         evaluation_sets, origin, header);
+    write_mix(comm, arguments.output, header, block, base ? &*base : nullptr);
+    report_flags(comm, block, header, context.logger);
+    const auto good = all_reduce<std::uint64_t>(comm, mine.pairs.size(), Reduction::sum);
+    const auto bad = all_reduce(comm, mine.bad, Reduction::sum);
     context.logger.info(fmt::format("{}: {} pairs imported as strategy '{}', {} rows left out",
                                     arguments.output, good, arguments.name, bad));
     return ExitStatus::done;

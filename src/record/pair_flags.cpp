@@ -1,17 +1,14 @@
-#include <popalign/base/random.hpp>
 #include <popalign/record/pair_flags.hpp>
+#include <popalign/record/text_similarity.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <string>
-#include <vector>
 
 namespace popalign {
 namespace {
 
-constexpr std::size_t piece_bytes = 5;
-constexpr double near_duplicate_similarity = 0.9;
 constexpr std::size_t extreme_ratio = 10, long_text = 200;
 
 std::string lower(std::string_view text) {
@@ -34,15 +31,6 @@ bool declines(std::string_view text) {
     start = lower(start);
     return std::ranges::any_of(
         openings, [&](std::string_view opening) { return start.starts_with(opening); });
-}
-
-std::vector<std::uint64_t> pieces_of(std::string_view text) {
-    std::vector<std::uint64_t> pieces;
-    for (std::size_t at = 0; at + piece_bytes <= text.size(); ++at)
-        pieces.push_back(stable_hash(text.substr(at, piece_bytes)));
-    std::ranges::sort(pieces);
-    pieces.erase(std::ranges::unique(pieces).begin(), pieces.end());
-    return pieces;
 }
 
 /// The next code point, or a value that no script has for bytes that are none.
@@ -98,16 +86,6 @@ bool other_script(std::string_view question, std::string_view answer) {
 }
 
 }  // namespace
-
-double text_similarity(std::string_view a, std::string_view b) {
-    const auto first = pieces_of(a), second = pieces_of(b);
-    if (first.empty() || second.empty())
-        return a == b ? 1 : 0;
-    std::vector<std::uint64_t> both;
-    std::ranges::set_intersection(first, second, std::back_inserter(both));
-    return static_cast<double>(both.size()) /
-           static_cast<double>(first.size() + second.size() - both.size());
-}
 
 Script main_script(std::string_view text) {
     std::array<std::size_t, 10> counts{};

@@ -263,52 +263,16 @@ Row write_ultrafeedback(const ExchangedPair& pair) {
     return row;
 }
 
-constexpr std::string_view human = "\n\nHuman:", assistant = "\n\nAssistant:";
-
-/// "\n\nHuman: ...\n\nAssistant: ..." as turns.
-std::vector<Message> read_transcript(const std::string& text) {
-    std::vector<Message> dialogue;
-    const auto next = [&](std::size_t from) {
-        return std::min(text.find(human, from), text.find(assistant, from));
-    };
-    if (next(0) != 0)
-        throw UsageError("a dialogue does not begin with \"\\n\\nHuman:\"");
-    for (std::size_t begin = 0; begin < text.size();) {
-        const bool asks = text.compare(begin, human.size(), human) == 0;
-        const std::size_t label = (asks ? human : assistant).size();
-        const std::size_t end = std::min(next(begin + label), text.size());
-        std::string content = text.substr(begin + label, end - begin - label);
-        if (content.starts_with(' '))
-            content.erase(0, 1);
-        dialogue.push_back({asks ? Role::user : Role::assistant, std::move(content)});
-        begin = end;
-    }
-    return dialogue;
-}
-
 ExchangedPair read_hh(const json& row) {
-    return from_dialogues(read_transcript(row.at("chosen").get<std::string>()),
-                          read_transcript(row.at("rejected").get<std::string>()), row);
-}
-
-std::optional<std::string> write_transcript(const std::vector<Message>& dialogue) {
-    std::string text;
-    for (const Message& message : dialogue) {
-        if (message.role == Role::system)
-            return std::nullopt;
-        text +=
-            fmt::format("{} {}", message.role == Role::user ? human : assistant, message.content);
-    }
-    if (read_transcript(text) != dialogue)  // a message that holds a label, or ends in a space
-        return std::nullopt;
-    return text;
+    return from_dialogues(messages_from_transcript(row.at("chosen").get<std::string>()),
+                          messages_from_transcript(row.at("rejected").get<std::string>()), row);
 }
 
 Row write_hh(const ExchangedPair& pair) {
     auto chosen = dialogue_of(pair.instruction), rejected = chosen;
     chosen.push_back({Role::assistant, pair.chosen});
     rejected.push_back({Role::assistant, pair.rejected});
-    const auto good = write_transcript(chosen), bad = write_transcript(rejected);
+    const auto good = messages_to_transcript(chosen), bad = messages_to_transcript(rejected);
     if (!good || !bad)
         return std::nullopt;
     ordered_json row{{"chosen", *good}, {"rejected", *bad}};

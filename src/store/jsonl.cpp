@@ -29,20 +29,34 @@ const nlohmann::json* member(const nlohmann::json& row, std::initializer_list<co
     return nullptr;
 }
 
+/// `messages` (TRL: `prompt`), or HH-RLHF's dialogue without its last answer.
+std::vector<Message> read_dialogue(const nlohmann::json& row, const std::filesystem::path& path,
+                                   std::size_t line) {
+    if (const auto* messages = member(row, {"messages", "prompt"}))
+        return messages_from_json(*messages);
+    const auto* chosen = member(row, {"chosen"});
+    if (chosen == nullptr || !chosen->is_string())
+        throw InputError(path.native(), line,
+                         "no `instruction` (or `prompt`, `text`, `messages`, or `chosen` of "
+                         "HH-RLHF)");
+    auto dialogue = messages_from_transcript(chosen->get_ref<const std::string&>());
+    if (dialogue.back().role == Role::assistant)
+        dialogue.pop_back();
+    return dialogue;
+}
+
 /// The text, or the dialogue that ends with the user's message.
 Instruction read_question(const nlohmann::json& row, const std::filesystem::path& path,
                           std::size_t line) {
     Instruction instruction;
-    if (const auto* text = member(row, {"instruction", "prompt", "text"})) {
+    if (const auto* text = member(row, {"instruction", "prompt", "text"});
+        text != nullptr && text->is_string()) {
         instruction.text = text->get<std::string>();
         return instruction;
     }
-    const auto* messages = member(row, {"messages"});
-    if (messages == nullptr)
-        throw InputError(path.native(), line, "no `instruction` (or `prompt`, `text`, `messages`)");
-    instruction.context = messages_from_json(*messages);
+    instruction.context = read_dialogue(row, path, line);
     if (instruction.context.empty() || instruction.context.back().role != Role::user)
-        throw InputError(path.native(), line, "`messages` does not end with the user's message");
+        throw InputError(path.native(), line, "the dialogue does not end with the user's message");
     instruction.text = std::move(instruction.context.back().content);
     instruction.context.pop_back();
     return instruction;
@@ -84,6 +98,10 @@ void read_jsonl(const std::filesystem::path& path,
                              fmt::format("a value is missing or of the wrong type ({}); correct or "
                                          "remove the line",
                                          reason_of(error)));
+        } catch (const InputError&) {
+            throw;
+        } catch (const UsageError& error) {
+            throw InputError(path.native(), number, error.what());
         }
     }
 }

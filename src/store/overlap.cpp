@@ -60,7 +60,7 @@ bool OverlapIndex::overlaps(std::string_view text) const {
 void OverlapIndex::add_file(const std::filesystem::path& path) {
     const JsonRows rows(path);
     rows.visit(
-        {0, rows.size()},
+        rows.all(), 0,
         [&](std::size_t, const nlohmann::json& row) {
             if (row.is_string())
                 return add(row.get_ref<const std::string&>());

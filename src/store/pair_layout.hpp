@@ -1,5 +1,8 @@
 #pragma once
 
+#include <popalign/record/preference_pair.hpp>
+
+#include <string>
 #include <string_view>
 
 namespace popalign::pair_layout {
@@ -11,10 +14,15 @@ inline constexpr int format_version = 1;
 // What the numbers of a column mean, as its attribute `meaning`.
 inline constexpr std::string_view split_meaning = R"({"0": "train", "1": "held_out"})";
 inline constexpr std::string_view finish_meaning = R"({"0": "stop", "1": "length"})";
-inline constexpr std::string_view flags_meaning =
-    R"({"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal", )"
-    R"("32": "length_ratio", "64": "near_duplicate", "128": "other_script", "256": "overlap"})";
 inline constexpr std::string_view order_meaning = R"({"0": "chosen_first", "1": "rejected_first"})";
 inline constexpr std::string_view label_meaning = R"({"0": "rejected", "1": "chosen", "2": "tie"})";
+
+inline std::string flags_meaning() {
+    std::string text;
+    for (const auto& [flag, name] : pair_flag_names)
+        text += (text.empty() ? "{\"" : ", \"") + std::to_string(static_cast<unsigned>(flag)) +
+                "\": \"" + std::string(name) + "\"";
+    return text + "}";
+}
 
 }  // namespace popalign::pair_layout

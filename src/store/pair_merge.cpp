@@ -3,45 +3,15 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/store/pair_merge.hpp>
+#include <popalign/store/pair_repeats.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace popalign {
 namespace {
-
-/// Row numbers of a table in which each rank writes its share of the old rows, then its new ones.
-class Renumbering {
-  public:
-    /// Collective.
-    Renumbering(const Communicator& comm, std::uint64_t old_rows, std::uint64_t my_new_rows)
-        : old_rows_(old_rows),
-          ranks_(comm.size()),
-          mine_(partition(old_rows, comm.rank(), ranks_)) {
-        new_before_.push_back(0);
-        for (std::uint64_t count : all_gather(comm, my_new_rows))
-            new_before_.push_back(new_before_.back() + count);
-        first_new_ = mine_.end + new_before_[static_cast<std::size_t>(comm.rank())];
-    }
-
-    Range share() const { return mine_; }
-    std::uint64_t old_row(std::uint64_t row) const {
-        return row + new_before_[static_cast<std::size_t>(owner(old_rows_, row, ranks_))];
-    }
-    std::uint64_t new_row(std::size_t local) const { return first_new_ + local; }
-
-  private:
-    std::uint64_t old_rows_;
-    int ranks_;
-    Range mine_;
-    std::vector<std::uint64_t> new_before_;  // by rank, and in all
-    std::uint64_t first_new_ = 0;
-};
-
-struct Rows {
-    std::uint64_t instructions = 0, responses = 0, pairs = 0;
-};
 
 /// Adds the tables' rows of the new pairs; returns the row of /generations of the chosen answers,
 /// which the rejected ones' follows.
@@ -61,18 +31,21 @@ std::uint32_t extend_header(PairFileHeader& header, const PairOrigin& origin) {
     return generation;
 }
 
-void add_old_rows(const PairFile& base, const Renumbering& instructions,
-                  const Renumbering& responses, const Renumbering& pairs, PairBlock& block) {
-    block.instructions = base.instructions(instructions.share());
-    block.responses = base.responses(responses.share());
-    for (Response& response : block.responses)
-        response.instruction = instructions.old_row(response.instruction);
-    block.pairs = base.pairs(pairs.share());
-    for (PreferencePair& pair : block.pairs) {
-        pair.instruction = instructions.old_row(pair.instruction);
-        pair.chosen = responses.old_row(pair.chosen);
-        pair.rejected = responses.old_row(pair.rejected);
-    }
+/// The share of a table of `rows` rows that goes with `share` of `pairs` pairs.
+Range share_like(Range share, std::uint64_t pairs, std::uint64_t rows, bool is_root) {
+    if (pairs == 0)
+        return {0, is_root ? rows : 0};
+    return {share.begin * rows / pairs, share.end * rows / pairs};
+}
+
+PairBlock old_rows(const PairFile& base, Range pairs, bool is_root) {
+    const std::uint64_t count = base.pair_count();
+    PairBlock block;
+    block.instructions =
+        base.instructions(share_like(pairs, count, base.instruction_count(), is_root));
+    block.responses = base.responses(share_like(pairs, count, base.response_count(), is_root));
+    block.pairs = base.pairs(pairs);
+    return block;
 }
 
 Response make_response(std::string text, std::uint64_t instruction, std::uint32_t generation) {
@@ -86,36 +59,68 @@ Response make_response(std::string text, std::uint64_t instruction, std::uint32_
 
 }  // namespace
 
-PairBlock append_pairs(const Communicator& comm, const PairFile* base,
+MixShare share_of_mix(const Communicator& comm, std::uint64_t old_pairs, std::size_t units,
+                      std::size_t units_per_pair) {
+    const std::size_t old_units = old_pairs * units_per_pair;
+    const Range all = partition(old_units + units, comm.rank(), comm.size());
+    const auto old_part = [&](std::size_t unit) {
+        return std::min<std::size_t>(unit / units_per_pair, old_pairs);
+    };
+    const auto new_part = [&](std::size_t unit) { return std::max(unit, old_units) - old_units; };
+    return {{old_part(all.begin), old_part(all.end)}, {new_part(all.begin), new_part(all.end)}};
+}
+
+PairBlock append_pairs(const Communicator& comm, const PairFile* base, Range old_pairs,
                        const std::vector<ExchangedPair>& pairs, const OverlapIndex& evaluation_sets,
                        const PairOrigin& origin, PairFileHeader& header) {
     const auto generation = run_on_all(comm, [&] { return extend_header(header, origin); });
     const auto strategy = static_cast<std::uint32_t>(header.strategies.size() - 1);
-    const Rows old = base == nullptr ? Rows()
-                                     : Rows{base->instruction_count(), base->response_count(),
-                                            base->pair_count()};
-    const Renumbering instructions(comm, old.instructions, pairs.size());
-    const Renumbering responses(comm, old.responses, 2 * pairs.size());
-    const Renumbering pair_rows(comm, old.pairs, pairs.size());
-    return run_on_all(comm, [&] {
-        PairBlock block;
+    const std::uint64_t before = exclusive_scan(comm, pairs.size());
+    PairBlock block = run_on_all(comm, [&] {
+        PairBlock rows;
         if (base != nullptr)
-            add_old_rows(*base, instructions, responses, pair_rows, block);
+            rows = old_rows(*base, old_pairs, comm.is_root());
+        const std::uint64_t instructions = base == nullptr ? 0 : base->instruction_count();
+        const std::uint64_t responses = base == nullptr ? 0 : base->response_count();
         for (std::size_t i = 0; i < pairs.size(); ++i) {
-            const std::uint64_t instruction = instructions.new_row(i);
+            const std::uint64_t instruction = instructions + before + i;
+            const std::uint64_t response = responses + 2 * (before + i);
             Response chosen = make_response(pairs[i].chosen, instruction, generation);
             Response rejected = make_response(pairs[i].rejected, instruction, generation + 1);
-            block.instructions.push_back(pairs[i].instruction);
             std::uint32_t flags = pair_flags(pairs[i].instruction, chosen, rejected);
             if (evaluation_sets.overlaps(pairs[i].instruction.text))
                 flags |= static_cast<std::uint32_t>(PairFlag::overlap);
-            block.pairs.push_back({instruction, strategy, responses.new_row(2 * i),
-                                   responses.new_row(2 * i + 1), flags});
-            block.responses.push_back(std::move(chosen));
-            block.responses.push_back(std::move(rejected));
+            rows.instructions.push_back(pairs[i].instruction);
+            rows.responses.push_back(std::move(chosen));
+            rows.responses.push_back(std::move(rejected));
+            rows.pairs.push_back({instruction, strategy, response, response + 1, flags});
         }
-        return block;
+        return rows;
     });
+    flag_repeats(comm, block);
+    return block;
+}
+
+void copy_judgements(const Communicator& comm, const PairFile& base,
+                     const std::filesystem::path& path) {
+    const auto verdicts = run_on_all(comm, [&] { return base.verdicts(); });
+    if (!verdicts.empty()) {
+        const Range mine = partition(verdicts.size(), comm.rank(), comm.size());
+        write_verdicts(comm, path, base.judges(),
+                       {verdicts.begin() + static_cast<std::ptrdiff_t>(mine.begin),
+                        verdicts.begin() + static_cast<std::ptrdiff_t>(mine.end)});
+    }
+    for (const std::string& key : run_on_all(comm, [&] { return base.reference_keys(); })) {
+        const auto reference = run_on_all(comm, [&] {
+            auto values = base.reference(key);
+            const std::uint64_t pairs = PairFile(path).pair_count();
+            constexpr double missing = std::numeric_limits<double>::quiet_NaN();
+            values.chosen_logprob.resize(pairs, missing);
+            values.rejected_logprob.resize(pairs, missing);
+            return values;
+        });
+        write_reference(comm, path, key, reference);
+    }
 }
 
 }  // namespace popalign

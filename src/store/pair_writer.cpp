@@ -157,7 +157,7 @@ void write_block(hid_t file, const PairBlock& block, const Communicator& comm) {
     pairs.number<std::uint64_t>("rejected", block.pairs,
                                 [](const PreferencePair& row) { return row.rejected; });
     pairs.number<std::uint32_t>(
-        "flags", block.pairs, [](const PreferencePair& row) { return row.flags; }, flags_meaning);
+        "flags", block.pairs, [](const PreferencePair& row) { return row.flags; }, flags_meaning());
 }
 
 std::uint64_t header_bytes(const PairFileHeader& header) {

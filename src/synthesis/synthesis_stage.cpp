@@ -6,7 +6,9 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
+#include <popalign/store/flag_counts.hpp>
 #include <popalign/store/overlap.hpp>
+#include <popalign/store/pair_repeats.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <ATen/Parallel.h>
@@ -62,23 +64,6 @@ PairBlock make_block(const GenerationPlan& plan, const std::vector<Instruction>&
         }
     }
     return block;
-}
-
-void report_flags(const Communicator& comm, const GenerationPlan& plan, const PairBlock& block,
-                  const Logger& logger) {
-    std::vector<std::uint64_t> counts(plan.strategies.size() * pair_flag_names.size(), 0);
-    for (const auto& pair : block.pairs)
-        for (std::size_t f = 0; f < pair_flag_names.size(); ++f)
-            if ((pair.flags & static_cast<std::uint32_t>(pair_flag_names[f].first)) != 0)
-                ++counts[pair.strategy * pair_flag_names.size() + f];
-    all_reduce(comm, std::span(counts), Reduction::sum);
-    for (std::size_t s = 0; s < plan.strategies.size(); ++s) {
-        std::string line = fmt::format("{}: flagged", plan.strategies[s].name);
-        for (std::size_t f = 0; f < pair_flag_names.size(); ++f)
-            line += fmt::format(" {} {}", counts[s * pair_flag_names.size() + f],
-                                pair_flag_names[f].second);
-        logger.info(line);
-    }
 }
 
 void report_tokens(const Communicator& comm, const TokenCount& mine, const Logger& logger) {
@@ -154,9 +139,11 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
             index.add_file(file);
         return index;
     });
-    const PairBlock block = make_block(plan, setup.instructions, evaluation_sets, ledger);
-    report_flags(comm, plan, block, logger);
-    write_pair_file(comm, path, make_header(inputs, setup), block);
+    PairBlock block = make_block(plan, setup.instructions, evaluation_sets, ledger);
+    flag_repeats(comm, block);
+    const PairFileHeader header = make_header(inputs, setup);
+    report_flags(comm, block, header, logger);
+    write_pair_file(comm, path, header, block);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     logger.info(fmt::format("{}: {} pairs in {}", path.native(), instructions * plan.pairs.size(),
                             format_seconds(seconds.count())));

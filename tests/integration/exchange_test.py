@@ -2,6 +2,7 @@
 import gzip
 import json
 import pathlib
+import subprocess
 import sys
 import tempfile
 
@@ -33,10 +34,26 @@ def real_files(work):
     return files
 
 
+def parquet_round_trip(program, work):
+    """What `export` wrote, as Parquet and back; skipped without pyarrow."""
+    script = [sys.executable, ROOT / "analysis/parquet.py"]
+    source, packed, again = work / "out.jsonl", work / "out.parquet", work / "again.jsonl"
+    done = subprocess.run([*script, source, packed], capture_output=True, text=True)
+    if done.returncode == 77:
+        print(done.stdout.strip())
+        return
+    check(done.returncode == 0, f"JSON Lines become Parquet {done.stderr}")
+    refused = run(program, "import", "--format", "openrlhf", "--input", packed, "--output", work / "no.h5", expect=2)
+    check("analysis/parquet.py" in refused.stderr, "a Parquet file is refused with what to do")
+    subprocess.run([*script, packed, again], check=True, capture_output=True)
+    check(lines(again) == lines(source), "Parquet and back gives the same rows")
+    run(program, "import", "--format", "openrlhf", "--input", again, "--output", work / "parquet.h5")
+
+
 def main():
     program, model = sys.argv[1], require_models(sys.argv[2])
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as error:
         print(f"skipped: {error}")
         return 77
@@ -70,18 +87,20 @@ def main():
         run(program, "synthesize", "--config", config)
         run(program, "judge", "--config", config)
         made = directory / "pairs.h5"
-        for ranks in (1, 2):
+        for ranks in (1, 2, 3):
             run(program, "import", "--format", "trl", "--input", source, "--with", made, "--output", work / f"mix-{ranks}.h5",
                 ranks=ranks)
             counts = {row["name"]: row["pairs"] for row in
                       json.loads(run(program, "inspect", work / f"mix-{ranks}.h5").stdout)["strategies"]}
             check(counts["label"] == 37 and counts["prefix"] == 6, f"labels beside PopAlign's pairs ({counts}) on {ranks} ranks")
             run(program, "inspect", "--verify", work / f"mix-{ranks}.h5")
-        with h5py.File(made) as old, h5py.File(work / "mix-2.h5") as new:
-            for row in (0, 20, len(old["pairs/chosen"]) - 1):
-                old_text, = lines_of(old, [old["pairs/chosen"][row]])
-                matches = [i for i in range(len(new["pairs/chosen"])) if lines_of(new, [new["pairs/chosen"][i]]) == [old_text]]
-                check(matches, f"pair {row} still has its chosen answer")
+        mixes = [dataset_contents(work / f"mix-{ranks}.h5") for ranks in (1, 2, 3)]
+        check(mixes[0] == mixes[1] == mixes[2], "the same mix on 1, 2 and 3 ranks")
+        old = dataset_contents(made)
+        check(all(mixes[0][name].startswith(old[name]) for name in old if name.startswith(("pairs/", "responses/text/bytes"))),
+              "the old pairs are the first ones, as they were")
+        check(all(mixes[0][name] == old[name] for name in old if name.startswith("verdicts/")), "their verdicts are kept")
+        check(not list(work.glob("*.unfinished*")), "nothing unfinished is left")
         run(program, "import", "--format", "trl", "--input", source, "--with", work / "mix-1.h5", "--output", work / "no.h5",
             expect=2)
         made.unlink()
@@ -104,12 +123,8 @@ def main():
             first, second = dataset_contents(work / "real.h5"), dataset_contents(work / "again.h5")
             check(all(first[name] == second[name] for name in first if name.startswith(("responses/text", "instructions/"))),
                   f"{path.name}: the same texts through TRL's format and back")
+        parquet_round_trip(program, work)
     return 0
-
-
-def lines_of(file, rows):
-    data, offsets = file["responses/text/bytes"][()].tobytes(), file["responses/text/offsets"][()]
-    return [data[offsets[i]:offsets[i + 1]].decode() for i in rows]
 
 
 if __name__ == "__main__":

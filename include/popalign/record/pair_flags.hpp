@@ -9,13 +9,10 @@
 
 namespace popalign {
 
-/// PairFlag bits of a pair, as far as the pair itself shows them (`overlap` needs other texts).
+/// PairFlag bits of a pair, as far as the pair itself shows them (`overlap` and the `repeated` ones
+/// need other texts).
 std::uint32_t pair_flags(const Instruction& instruction, const Response& chosen,
                          const Response& rejected);
-
-/// The share of different 5-byte pieces that two texts have in common (Broder 1997): what MinHash
-/// estimates, exactly. 1 for texts shorter than a piece only if they are equal.
-double text_similarity(std::string_view a, std::string_view b);
 
 /// The script that most letters of a text are of, if it is most of them.
 enum class Script { none, latin, greek, cyrillic, hebrew, arabic, indic, thai, hangul, han };

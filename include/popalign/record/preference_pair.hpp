@@ -9,18 +9,20 @@ namespace popalign {
 
 /// Why a pair may be unfit for training; bits of `PreferencePair::flags`.
 enum class PairFlag : std::uint32_t {
-    identical = 1,        ///< both texts are equal
-    empty = 2,            ///< a text is empty or white space
-    truncated = 4,        ///< a text ended at the token limit
-    unparsed = 8,         ///< a text lacks the format its template asks for
-    refusal = 16,         ///< the chosen text declines to answer
-    length_ratio = 32,    ///< one text is ten times as long as the other, and no short one
-    near_duplicate = 64,  ///< the texts are almost equal
-    other_script = 128,   ///< a text is written in another script than the instruction
-    overlap = 256         ///< the instruction shares text with an evaluation set
+    identical = 1,               ///< both texts are equal
+    empty = 2,                   ///< a text is empty or white space
+    truncated = 4,               ///< a text ended at the token limit
+    unparsed = 8,                ///< a text lacks the format its template asks for
+    refusal = 16,                ///< the chosen text declines to answer
+    length_ratio = 32,           ///< one text is ten times as long as the other, and no short one
+    near_duplicate = 64,         ///< the texts are almost equal
+    other_script = 128,          ///< a text is written in another script than the instruction
+    overlap = 256,               ///< the instruction shares text with an evaluation set
+    repeated_instruction = 512,  ///< an instruction before it is almost equal
+    repeated_answer = 1024       ///< a text is almost equal to one for an instruction before
 };
 
-inline constexpr std::array<std::pair<PairFlag, std::string_view>, 9> pair_flag_names{
+inline constexpr std::array<std::pair<PairFlag, std::string_view>, 11> pair_flag_names{
     {{PairFlag::identical, "identical"},
      {PairFlag::empty, "empty"},
      {PairFlag::truncated, "truncated"},
@@ -29,7 +31,9 @@ inline constexpr std::array<std::pair<PairFlag, std::string_view>, 9> pair_flag_
      {PairFlag::length_ratio, "length_ratio"},
      {PairFlag::near_duplicate, "near_duplicate"},
      {PairFlag::other_script, "other_script"},
-     {PairFlag::overlap, "overlap"}}};
+     {PairFlag::overlap, "overlap"},
+     {PairFlag::repeated_instruction, "repeated_instruction"},
+     {PairFlag::repeated_answer, "repeated_answer"}}};
 
 /// A good and a bad answer to one instruction, by construction.
 struct PreferencePair {

@@ -14,26 +14,42 @@
 
 namespace popalign {
 
-/// The rows of a JSON Lines file, or of a JSON list. Lines end at "\n" alone: strings may hold
-/// U+2028. Blank lines are no rows, but count as lines.
+/// The rows of a JSON Lines file, or of a JSON list, each parsed when it is visited. Lines end at
+/// "\n" alone: strings may hold U+2028. Blank lines are no rows.
 class JsonRows {
   public:
-    /// Throws InputError, e.g. for a list that is no JSON.
+    /// Throws InputError, e.g. for a list that does not end.
     explicit JsonRows(const std::filesystem::path& path);
 
-    /// Lines, or entries of the list.
-    std::size_t size() const noexcept { return size_; }
-    /// Calls `visit(number, row)`, numbers from 1, for the rows in `range`. A line that is no JSON,
-    /// or for which `visit` throws UsageError or the JSON library's exceptions, goes to
-    /// `bad(number, why)`.
-    void visit(Range range, const std::function<void(std::size_t, const nlohmann::json&)>& visit,
+    /// What ranks divide among themselves: bytes of JSON Lines (a row is whose it begins in),
+    /// entries of a list.
+    std::size_t units() const noexcept;
+    bool is_list() const noexcept { return list_; }
+    Range all() const noexcept { return {0, units()}; }
+    /// Lines that begin in the share.
+    std::size_t lines(Range share) const;
+
+    /// Calls `visit(line, row)` for the share's rows, `line` being where in the file the row
+    /// begins, from 1; `lines_before` are those of the shares before (of a list it does not
+    /// matter). A row that is no JSON, or for which `visit` throws UsageError or the JSON library's
+    /// exceptions, goes to `bad(line, why)`.
+    void visit(Range share, std::size_t lines_before,
+               const std::function<void(std::size_t, const nlohmann::json&)>& visit,
                const std::function<void(std::size_t, const std::string&)>& bad) const;
 
   private:
+    struct Entry {
+        std::string_view text;
+        std::size_t line;
+    };
+
+    std::size_t line_begin(std::size_t from) const;
+    void split_list(const std::string& path);
+
     MappedFile file_;
     std::string_view text_;
-    nlohmann::json list_;  ///< null for JSON Lines
-    std::size_t size_ = 0;
+    bool list_ = false;
+    std::vector<Entry> entries_;
 };
 
 }  // namespace popalign

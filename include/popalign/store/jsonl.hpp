@@ -19,8 +19,9 @@ namespace popalign {
 void read_jsonl(const std::filesystem::path& path,
                 const std::function<void(std::size_t, const nlohmann::json&)>& visit);
 
-/// `{id?, instruction|prompt|text|messages, source?|category?}` a line; an absent id becomes
-/// "<file stem>-<line>". Throws InputError for repeated ids, empty texts and an empty file.
+/// `{id?, instruction|prompt|text|messages, source?|category?}` a line, or HH-RLHF's rows, whose
+/// `chosen` is asked up to its last answer; an absent id becomes "<file stem>-<line>". Throws
+/// InputError for repeated ids, empty texts and an empty file.
 std::vector<Instruction> read_instructions(const std::filesystem::path& path);
 
 }  // namespace popalign

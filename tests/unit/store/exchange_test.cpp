@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <fstream>
 #include <random>
 
@@ -128,28 +129,51 @@ TEST(Exchange, RefusesWhatIsNoPair) {
 
 struct Visited {
     std::vector<std::size_t> good, bad;
+    bool operator==(const Visited&) const = default;
 };
 
-Visited visit(const std::string& text, Range range) {
+/// As `parts` ranks visit it.
+Visited visit(const std::string& text, int parts = 1) {
     const test::TemporaryDirectory folder;
     std::ofstream(folder / "rows") << text;
     Visited visited;
-    JsonRows(folder / "rows")
-        .visit(
-            range, [&](std::size_t number, const json&) { visited.good.push_back(number); },
-            [&](std::size_t number, const std::string&) { visited.bad.push_back(number); });
+    const JsonRows rows(folder / "rows");
+    std::size_t lines = 0;
+    for (int part = 0; part < parts; ++part) {
+        const Range share = partition(rows.units(), part, parts);
+        rows.visit(
+            share, lines, [&](std::size_t line, const json&) { visited.good.push_back(line); },
+            [&](std::size_t line, const std::string&) { visited.bad.push_back(line); });
+        lines += rows.lines(share);
+    }
     return visited;
 }
 
 TEST(JsonRows, AreLinesOrEntriesOfAList) {
-    const std::string lines = "{}\n\n{\"a\": \"\xE2\x80\xA8\"}\nno\n{}";
-    EXPECT_EQ(visit(lines, {0, 5}).good, (std::vector<std::size_t>{1, 3, 5}));
-    EXPECT_EQ(visit(lines, {0, 5}).bad, (std::vector<std::size_t>{4}));
-    EXPECT_EQ(visit(lines, {2, 4}).good, (std::vector<std::size_t>{3}));
-    EXPECT_EQ(visit("[{}, 1,\n {}]", {1, 3}).good, (std::vector<std::size_t>{2, 3}));
-    EXPECT_THROW(visit("[{}", {0, 1}), InputError);
-    EXPECT_THROW(visit(" \n", {0, 1}), InputError);
-    EXPECT_THROW(visit("\x1F\x8B", {0, 1}), InputError);
+    const Visited lines = visit("{}\n\n{\"a\": \"\xE2\x80\xA8\"}\nno\n{}");
+    EXPECT_EQ(lines, (Visited{{1, 3, 5}, {4}}));
+    EXPECT_EQ(visit("[{}, 1,\n {\"a\":\n\"],\\\"\"}\n\n, [[1], 2] , no]\n"),
+              (Visited{{1, 1, 2, 5}, {5}}));
+    EXPECT_EQ(visit("\n[ ]"), Visited());
+    EXPECT_EQ(visit("[1,]"), (Visited{{1}, {1}}));
+    for (const char* text : {"[{}", "[1]]", "[\"a]", "[{]", " \n", "", "\x1F\x8B", "PAR1"})
+        EXPECT_THROW(visit(text), InputError) << text;
+}
+
+TEST(JsonRows, AreVisitedOnceByAnyNumberOfRanks) {
+    std::mt19937 random(2);
+    for (int i = 0; i < 200; ++i) {
+        std::string text = random() % 2 == 0 ? "1" : "";
+        for (auto rows = random() % 9; rows > 0; --rows)
+            text += std::array{"\n", "{}\n", "{\"a\": \"long\"}\n", "no\n"}[random() % 4];
+        if (random() % 2 == 0)
+            text += "\n{}";
+        if (text.find_first_not_of('\n') == std::string::npos)
+            continue;
+        const Visited whole = visit(text);
+        for (int parts : {2, 3, 7, 40})
+            EXPECT_EQ(visit(text, parts), whole) << text;
+    }
 }
 
 TEST(OverlapIndex, FindsSharedWords) {

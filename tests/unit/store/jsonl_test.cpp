@@ -47,6 +47,25 @@ TEST_F(JsonlTest, CountsLinesByNewlinesOnly) {
                         {1, "\xE2\x80\xA8\xC2\x85"}, {4, "b"}, {5, "c"}}));
 }
 
+TEST_F(JsonlTest, ReadsDialogues) {
+    const std::vector<Message> before{{Role::user, "One"}, {Role::assistant, "Two"}};
+    const auto read = instructions(
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"One\"}, {\"role\": \"assistant\", "
+        "\"content\": \"Two\"}, {\"role\": \"user\", \"content\": \"Three\"}]}\n"
+        "{\"prompt\": [{\"from\": \"human\", \"value\": \"Three\"}]}\n"
+        "{\"chosen\": \"\\n\\nHuman: One\\n\\nAssistant: Two\\n\\nHuman: Three\\n\\nAssistant: "
+        "Four\", \"rejected\": \"\\n\\nHuman: else\\n\\nAssistant: x\"}\n");
+    ASSERT_EQ(read.size(), 3U);
+    EXPECT_EQ(read[0].context, before);
+    EXPECT_EQ(read[1].context, std::vector<Message>());
+    EXPECT_EQ(read[2].context, before) << "HH-RLHF: split at the last answer";
+    for (const Instruction& instruction : read)
+        EXPECT_EQ(instruction.text, "Three");
+    EXPECT_EQ(message("{\"chosen\": \"Human: x\"}\n").substr(0, 4), ":1: ");
+    EXPECT_EQ(message("{\"messages\": [{\"role\": \"tool\", \"content\": \"\"}]}\n").substr(0, 4),
+              ":1: ");
+}
+
 TEST_F(JsonlTest, ReadsInstructionsOfAllSpellings) {
     const auto read = instructions(
         "{\"id\": \"x\", \"instruction\": \"One\", \"source\": \"s\"}\n"
