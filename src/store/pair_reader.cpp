@@ -74,6 +74,12 @@ struct PairFile::Contents {
     std::vector<T> numbers(const std::string& name, Range rows) const {
         return hdf5::read_column<T>(column<T>(name), name, rows.begin, rows.size());
     }
+    /// `absent` for each row where the file is from before the column was.
+    template <class T>
+    std::vector<T> numbers_or(const std::string& name, Range rows, T absent) const {
+        return hdf5::exists(file.get(), name) ? numbers<T>(name, rows)
+                                              : std::vector<T>(rows.size(), absent);
+    }
     template <class T>
     std::vector<std::vector<T>> sequences(const std::string& name, const std::string& part,
                                           Range rows) const {
@@ -200,6 +206,9 @@ std::vector<Response> PairFile::responses(Range rows) const {
         const auto finish = file.numbers<std::uint8_t>("responses/finish_reason", rows);
         const auto parsed = file.numbers<std::uint8_t>("responses/parsed", rows);
         const auto seed = file.numbers<std::uint64_t>("responses/seed", rows);
+        const auto attempts = file.numbers_or<std::uint32_t>("responses/attempts", rows, 1);
+        const auto asked = file.numbers_or<std::uint64_t>("responses/prompt_tokens", rows, 0);
+        const auto given = file.numbers_or<std::uint64_t>("responses/answer_tokens", rows, 0);
         std::vector<Response> result;
         for (std::size_t i = 0; i < text.size(); ++i) {
             if (instruction[i] >= file.instructions ||
@@ -211,7 +220,7 @@ std::vector<Response> PairFile::responses(Range rows) const {
             result.push_back({instruction[i], generation[i], text[i], thought[i],
                               std::move(tokens[i]), logprob[i],
                               checked_enum<FinishReason>(finish[i], 1, "finish_reason"),
-                              parsed[i] != 0, seed[i]});
+                              parsed[i] != 0, seed[i], attempts[i], asked[i], given[i]});
         }
         return result;
     });

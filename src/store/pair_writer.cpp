@@ -146,6 +146,12 @@ void write_block(hid_t file, const PairBlock& block, const Communicator& comm) {
                                    [](const Response& row) { return row.parsed ? 1 : 0; });
     responses.number<std::uint64_t>("seed", block.responses,
                                     [](const Response& row) { return row.seed; });
+    responses.number<std::uint32_t>("attempts", block.responses,
+                                    [](const Response& row) { return row.attempts; });
+    responses.number<std::uint64_t>("prompt_tokens", block.responses,
+                                    [](const Response& row) { return row.prompt_tokens; });
+    responses.number<std::uint64_t>("answer_tokens", block.responses,
+                                    [](const Response& row) { return row.answer_tokens; });
 
     TableWriter pairs(file, "pairs", comm);
     pairs.number<std::uint64_t>("instruction", block.pairs,
@@ -181,7 +187,7 @@ std::uint64_t block_bytes(const PairBlock& block) {
     for (const auto& row : block.instructions)
         bytes += 32 + row.id.size() + row.source.size() + row.text.size() + context_bytes(row);
     for (const auto& row : block.responses)
-        bytes += 64 + row.text.size() + row.thought.size() + 4 * row.tokens.size();
+        bytes += 84 + row.text.size() + row.thought.size() + 4 * row.tokens.size();
     return bytes + 32 * block.pairs.size();
 }
 

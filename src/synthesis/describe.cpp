@@ -36,10 +36,10 @@ std::string describe_synthesis(const SynthesisInputs& inputs) {
     constexpr std::uint64_t bytes_per_token = 9;  // text and id of an answer's token
     const std::size_t instructions = setup.instructions.size();
     result["instructions"] = instructions;
-    result["answers"] = instructions * setup.plan.generations.size();
+    result["answers"] = setup.coverage->generations();
     result["answers_without_sharing"] =
         instructions * make_generation_plan(inputs.strategies, Sharing::none).generations.size();
-    result["pairs"] = instructions * setup.plan.pairs.size();
+    result["pairs"] = setup.coverage->pairs();
     result["first_turn_prompt_tokens"] = prompts;
     result["answer_tokens_at_most"] = answers;
     result["pair_file_bytes_at_most"] = answers * bytes_per_token;

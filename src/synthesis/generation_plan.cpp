@@ -15,12 +15,15 @@ class Planner {
 
     void add(const StrategyOptions& options) {
         const StrategyTemplate strategy = load_strategy(options);
-        const Contrast& contrast = strategy.variants.at(options.variant);
         const std::string label = label_of(options);
+        const auto row = static_cast<std::uint32_t>(plan_.strategies.size());
         plan_.strategies.push_back({label, strategy.level, options.variant});
-        const auto chosen = side(options, contrast.chosen, label + "/chosen");
-        const auto rejected = side(options, contrast.rejected, label + "/rejected");
-        plan_.pairs.push_back({chosen, rejected});
+        plan_.quotas.push_back({options.share, options.quota});
+        for (std::int64_t draw = 0; draw < options.draws; ++draw) {
+            const auto chosen = side(options, strategy, PairSide::chosen, label, draw);
+            const auto rejected = side(options, strategy, PairSide::rejected, label, draw);
+            plan_.pairs.push_back({chosen, rejected, row});
+        }
     }
     GenerationPlan take() { return std::move(plan_); }
 
@@ -31,31 +34,42 @@ class Planner {
         return count == 1 ? options.name : fmt::format("{}-{}", options.name, count);
     }
 
-    std::size_t side(const StrategyOptions& options, const Side& side, const std::string& name) {
-        const std::string& model = options.model_for(side.model);
-        std::optional<std::size_t> previous;
-        for (std::size_t count = 1; count <= side.turns.size(); ++count) {
-            const std::vector<Turn> turns(side.turns.begin(),
-                                          side.turns.begin() + static_cast<std::ptrdiff_t>(count));
-            const bool last = count == side.turns.size();
-            previous = generation(last ? name : fmt::format("{}/turn-{}", name, count), model,
-                                  turns, previous);
+    std::size_t side(const StrategyOptions& options, const StrategyTemplate& strategy,
+                     PairSide pair_side, const std::string& label, std::int64_t draw) {
+        const Contrast& contrast = strategy.variants.at(options.variant);
+        const bool good = pair_side == PairSide::chosen;
+        PlannedGeneration made;
+        made.name = label + (good ? "/chosen" : "/rejected") +
+                    (draw == 0 ? "" : fmt::format("/draw-{}", draw + 1));
+        made.model = options.model_for((good ? contrast.chosen : contrast.rejected).model);
+        made.draw = draw;
+        for (const Affix& affix : contrast.affixes)
+            made.affixes.push_back(good ? affix : Affix{affix.rejected, affix.chosen});
+        const auto turns = strategy.turns(contrast, pair_side, options.shots);
+        for (const Turn& turn : turns) {
+            made.turns.push_back(turn);
+            PlannedGeneration part = made;
+            if (made.turns.size() < turns.size())
+                part.name += fmt::format("/turn-{}", made.turns.size());
+            made.previous = generation(std::move(part));
         }
-        return *previous;
+        return *made.previous;
     }
 
-    std::size_t generation(const std::string& name, const std::string& model,
-                           const std::vector<Turn>& turns, std::optional<std::size_t> previous) {
+    std::size_t generation(PlannedGeneration wanted) {
         auto& all = plan_.generations;
         const auto same = std::ranges::find_if(all, [&](const PlannedGeneration& other) {
-            return other.model == model && other.turns == turns;
+            return other.model == wanted.model && other.turns == wanted.turns &&
+                   other.affixes == wanted.affixes && other.draw == wanted.draw;
         });
         if (sharing_ == Sharing::equal_once && same != all.end())
             return static_cast<std::size_t>(same - all.begin());
-        std::string purpose = model + "\n" + turns_text(turns);
+        wanted.purpose = wanted.model + "\n" + template_text(wanted);
+        if (wanted.draw > 0)
+            wanted.purpose += fmt::format("draw {}\n", wanted.draw);
         if (sharing_ == Sharing::none)
-            purpose += name;
-        all.push_back({name, model, turns, previous, std::move(purpose)});
+            wanted.purpose += wanted.name;
+        all.push_back(std::move(wanted));
         return all.size() - 1;
     }
 
@@ -84,8 +98,11 @@ GenerationPlan make_generation_plan(const std::vector<StrategyOptions>& strategi
     return planner.take();
 }
 
-std::string turns_text(const std::vector<Turn>& turns) {
-    return print_config(turns).substr(1);
+std::string template_text(const PlannedGeneration& generation) {
+    const std::string turns = print_config(generation.turns);
+    if (generation.affixes.empty())
+        return turns.substr(1);
+    return "turns:" + turns + "affixes:" + print_config(generation.affixes);
 }
 
 }  // namespace popalign

@@ -4,6 +4,7 @@
 #include <popalign/record/instruction.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ struct Prompt {
 };
 
 /// Behind the turns before the instruction. `answers` are the texts of the turns before the last,
-/// in order.
+/// in order. Of the generation's affixes one is drawn by run seed, instruction and draw: the same
+/// for both sides of a pair, and of all strategies with as many affixes.
 Prompt make_prompt(const PlannedGeneration& generation, const Instruction& instruction,
-                   const std::vector<std::string>& answers);
+                   const std::vector<std::string>& answers, std::uint64_t seed);
 
 }  // namespace popalign

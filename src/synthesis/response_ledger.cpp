@@ -23,11 +23,14 @@ std::vector<std::filesystem::path> list_journals(const std::filesystem::path& di
 
 ResponseLedger::ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
                                std::size_t instructions, std::size_t generations,
-                               const Logger& logger)
+                               const Needs& needs, const Logger& logger)
     : instructions_(instructions),
       generations_(generations),
       rows_(partition(instructions, comm.rank(), comm.size())),
       responses_(rows_.size() * generations) {
+    for (std::size_t i = rows_.begin; i < rows_.end; ++i)
+        for (std::size_t g = 0; g < generations_; ++g)
+            wanted_ += needs(i, g) ? 1 : 0;
     read_journals(comm, directory, logger);
     run_on_all(comm, [&] {
         journal_.emplace(directory / fmt::format("rank-{:06}.journal", comm.rank()));
@@ -99,9 +102,10 @@ void ResponseLedger::add(const Response& response) {
 
 std::vector<Response> ResponseLedger::take() {
     std::vector<Response> all;
-    all.reserve(responses_.size());
+    all.reserve(wanted_);
     for (auto& response : responses_)
-        all.push_back(std::move(response.value()));
+        if (response)
+            all.push_back(std::move(*response));
     responses_.clear();
     return all;
 }

@@ -6,6 +6,7 @@
 #include <popalign/store/journal.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -15,19 +16,23 @@ namespace popalign {
 /// A response counts as made once it is in the journal.
 class ResponseLedger {
   public:
+    /// Whether an instruction needs a generation.
+    using Needs = std::function<bool(std::size_t instruction, std::size_t generation)>;
+
     /// Reads all journals in `directory` (each by one rank, records sent to their owners) and opens
     /// this rank's own. Collective.
     ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
-                   std::size_t instructions, std::size_t generations, const Logger& logger);
+                   std::size_t instructions, std::size_t generations, const Needs& needs,
+                   const Logger& logger);
 
     const Range& rows() const noexcept { return rows_; }  ///< this rank's instructions
     const std::optional<Response>& find(std::uint64_t instruction, std::size_t generation) const;
     std::size_t made() const noexcept { return made_; }
-    std::size_t wanted() const noexcept { return responses_.size(); }
+    std::size_t wanted() const noexcept { return wanted_; }
 
     void add(const Response& response);
     void sync() { journal_->sync(); }
-    /// All of them, by instruction, then generation. All must be there.
+    /// All that are needed, by instruction, then generation. All must be there.
     std::vector<Response> take();
 
   private:
@@ -36,7 +41,7 @@ class ResponseLedger {
     bool place(Response response);
     std::size_t slot(std::uint64_t instruction, std::size_t generation) const;
 
-    std::size_t instructions_, generations_, made_ = 0;
+    std::size_t instructions_, generations_, made_ = 0, wanted_ = 0;
     Range rows_;
     std::vector<std::optional<Response>> responses_;
     std::optional<JournalWriter> journal_;

@@ -76,11 +76,12 @@ std::string context_text(const Instruction& instruction) {
 std::string fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& setup) {
     const SynthesisOptions& options = inputs.synthesis;
     std::string text = fmt::format(
-        "2 seed {} tokens {} {} {} sampling {} {} {} {} {} deterministic {} batch {}\n",
+        "3 seed {} tokens {} {} {} retries {} sampling {} {} {} {} {} deterministic {} batch {}\n",
         inputs.run.seed, options.max_new_tokens, options.max_thought_tokens,
-        options.max_input_tokens, options.sampling.temperature, options.sampling.top_k,
-        options.sampling.top_p, options.sampling.min_p, options.sampling.repetition_penalty,
-        options.deterministic, options.deterministic ? options.batch_size : 0);
+        options.max_input_tokens, options.parse_retries, options.sampling.temperature,
+        options.sampling.top_k, options.sampling.top_p, options.sampling.min_p,
+        options.sampling.repetition_penalty, options.deterministic,
+        options.deterministic ? options.batch_size : 0);
     for (const std::string& stop : options.stop)
         text += fmt::format("stop {}\n", sha256_hex(stop));
     for (const auto& [name, model] : setup.models)
@@ -89,8 +90,10 @@ std::string fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& set
                             inputs.models.at(name).dtype);
     for (const auto& generation : setup.plan.generations)
         text += generation.name + "\n" + generation.purpose;
-    for (const auto& row : setup.plan.strategies)
-        text += fmt::format("{} {}\n", row.name, row.variant);
+    for (std::size_t s = 0; s < setup.plan.strategies.size(); ++s)
+        text += fmt::format("{} {} {} {}\n", setup.plan.strategies[s].name,
+                            setup.plan.strategies[s].variant, setup.plan.quotas[s].share,
+                            setup.plan.quotas[s].count);
     for (const auto& instruction : setup.instructions)
         text += fmt::format("{} {} {}\n", instruction.id, static_cast<int>(instruction.split),
                             sha256_hex(instruction.text + context_text(instruction)));
@@ -158,17 +161,22 @@ SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs
     });
     setup.models = load_models(comm, inputs, setup.plan.models());
     setup.instructions = fitting(comm, inputs, setup);
+    setup.coverage.emplace(setup.plan, setup.instructions, inputs.run.seed);
     setup.key = fingerprint(inputs, setup);
     return setup;
 }
 
 Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
-                       const Instruction& instruction, const std::vector<std::string>& earlier) {
-    Prompt prompt = make_prompt(generation, instruction, earlier);
+                       const Instruction& instruction, const std::vector<std::string>& earlier,
+                       std::uint32_t attempt) {
+    Prompt prompt = make_prompt(generation, instruction, earlier, inputs.run.seed);
+    std::string purpose = generation.purpose;
+    if (attempt > 0)
+        purpose += fmt::format("attempt {}\n", attempt);
     return {std::move(prompt.messages),
             std::move(prompt.assistant_prefix),
             token_limit(inputs.synthesis, generation),
-            RandomStream(inputs.run.seed, instruction.id, generation.purpose),
+            RandomStream(inputs.run.seed, instruction.id, purpose),
             instruction.id,
             as_transcript(instruction),
             generation.name};
@@ -176,10 +184,11 @@ Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& g
 
 void SynthesisOptions::validate() const {
     sampling.validate();
-    if (max_new_tokens < 1 || max_thought_tokens < 0 || max_input_tokens < 1 || batch_size < 1)
+    if (max_new_tokens < 1 || max_thought_tokens < 0 || max_input_tokens < 1 || batch_size < 1 ||
+        parse_retries < 0)
         throw UsageError(
             "synthesis: max_new_tokens, max_input_tokens and batch_size must be at least 1 and "
-            "max_thought_tokens at least 0");
+            "max_thought_tokens and parse_retries at least 0");
 }
 
 }  // namespace popalign

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "synthesis/coverage.hpp"
+
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/model_source.hpp>
 #include <popalign/record/instruction.hpp>
@@ -8,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,7 @@ struct NamedModel {
 struct SynthesisSetup {
     GenerationPlan plan;
     std::vector<Instruction> instructions;  ///< those whose prompts fit
+    std::optional<Coverage> coverage;       ///< who needs what; there once they are known
     std::map<std::string, NamedModel> models;
     /// Hash of all that decides what the responses are: journals of another one must not be mixed
     /// in.
@@ -32,8 +36,10 @@ struct SynthesisSetup {
 /// asked later. Collective.
 SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs& inputs);
 
-/// `earlier` are the answers to the turns before the last, in order.
+/// `earlier` are the answers to the turns before the last, in order; `attempt` counts from 0, each
+/// with draws of its own.
 Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
-                       const Instruction& instruction, const std::vector<std::string>& earlier);
+                       const Instruction& instruction, const std::vector<std::string>& earlier,
+                       std::uint32_t attempt = 0);
 
 }  // namespace popalign

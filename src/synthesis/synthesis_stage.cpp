@@ -16,6 +16,8 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <map>
+#include <set>
 
 namespace popalign {
 namespace {
@@ -35,35 +37,63 @@ PairFileHeader make_header(const SynthesisInputs& inputs, const SynthesisSetup& 
     }
     for (const auto& generation : setup.plan.generations)
         header.generations.push_back(
-            {generation.name, rows.at(generation.model), turns_text(generation.turns)});
+            {generation.name, rows.at(generation.model), template_text(generation)});
     header.strategies = setup.plan.strategies;
     return header;
 }
 
-PairBlock make_block(const GenerationPlan& plan, const std::vector<Instruction>& instructions,
+/// `first` is the row of this rank's first response.
+PairBlock make_block(std::uint64_t first, const SynthesisSetup& setup,
                      const OverlapIndex& evaluation_sets, ResponseLedger& ledger) {
     const Range rows = ledger.rows();
-    const std::size_t generations = plan.generations.size();
     PairBlock block;
-    block.instructions.assign(instructions.begin() + static_cast<std::ptrdiff_t>(rows.begin),
-                              instructions.begin() + static_cast<std::ptrdiff_t>(rows.end));
+    block.instructions.assign(setup.instructions.begin() + static_cast<std::ptrdiff_t>(rows.begin),
+                              setup.instructions.begin() + static_cast<std::ptrdiff_t>(rows.end));
     block.responses = ledger.take();
+    std::size_t next = 0;
     for (std::size_t i = rows.begin; i < rows.end; ++i) {
-        const Instruction& instruction = instructions[i];
+        const Instruction& instruction = setup.instructions[i];
         const std::uint32_t overlap = evaluation_sets.overlaps(instruction.text)
                                           ? static_cast<std::uint32_t>(PairFlag::overlap)
                                           : 0;
-        for (std::size_t s = 0; s < plan.pairs.size(); ++s) {
-            const auto& [chosen, rejected] = plan.pairs[s];
-            const std::size_t local = (i - rows.begin) * generations;
+        // Where this instruction's answers are, by generation.
+        std::map<std::size_t, std::size_t> local;
+        for (; next < block.responses.size() && block.responses[next].instruction == i; ++next)
+            local[block.responses[next].generation] = next;
+        for (std::size_t p = 0; p < setup.plan.pairs.size(); ++p) {
+            if (!setup.coverage->has_pair(i, p))
+                continue;
+            const auto& [chosen, rejected, strategy] = setup.plan.pairs[p];
+            const std::size_t good = local.at(chosen), bad = local.at(rejected);
             block.pairs.push_back(
-                {i, static_cast<std::uint32_t>(s), i * generations + chosen,
-                 i * generations + rejected,
-                 overlap | pair_flags(instruction, block.responses[local + chosen],
-                                      block.responses[local + rejected])});
+                {i, strategy, first + good, first + bad,
+                 overlap | pair_flags(instruction, block.responses[good], block.responses[bad])});
         }
     }
     return block;
+}
+
+/// How many answers of each strategy were drawn more than once for their format.
+void report_retries(const Communicator& comm, const GenerationPlan& plan, const PairBlock& block,
+                    const Logger& logger) {
+    std::vector<std::uint64_t> retries(plan.generations.size(), 0);
+    for (const Response& response : block.responses)
+        retries[response.generation] += response.attempts - 1;
+    all_reduce(comm, std::span(retries), Reduction::sum);
+    for (std::size_t s = 0; s < plan.strategies.size(); ++s) {
+        std::set<std::size_t> generations;
+        for (const PlannedPair& pair : plan.pairs)
+            if (pair.strategy == s)
+                for (std::optional<std::size_t> at : {pair.chosen, pair.rejected})
+                    for (; at; at = plan.generations[*at].previous)
+                        generations.insert(*at);
+        std::uint64_t count = 0;
+        for (const std::size_t generation : generations)
+            count += retries[generation];
+        if (count > 0)
+            logger.info(fmt::format("{}: {} further draws of answers that lacked their format",
+                                    plan.strategies[s].name, count));
+    }
 }
 
 void report_tokens(const Communicator& comm, const TokenCount& mine, const Logger& logger) {
@@ -113,13 +143,16 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
 
     const auto directory =
         std::filesystem::path(inputs.run.directory) / "synthesis" / setup.key.substr(0, 16);
-    ResponseLedger ledger(comm, directory, instructions, plan.generations.size(), logger);
+    const Coverage& coverage = *setup.coverage;
+    ResponseLedger ledger(
+        comm, directory, instructions, plan.generations.size(),
+        [&](std::size_t i, std::size_t g) { return coverage.has_generation(i, g); }, logger);
     const auto made = all_reduce<std::uint64_t>(comm, ledger.made(), Reduction::sum);
     logger.info(
         fmt::format("{} instructions x {} distinct generations for {} strategies; {} of {} "
                     "answers are made already",
                     instructions, plan.generations.size(), plan.strategies.size(), made,
-                    instructions * plan.generations.size()));
+                    coverage.generations()));
     const auto start = std::chrono::steady_clock::now();
     {
         Synthesizer synthesizer(inputs, setup, ledger, deadline);
@@ -139,13 +172,16 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
             index.add_file(file);
         return index;
     });
-    PairBlock block = make_block(plan, setup.instructions, evaluation_sets, ledger);
+    const std::uint64_t first = exclusive_scan(comm, ledger.wanted());
+    PairBlock block =
+        run_on_all(comm, [&] { return make_block(first, setup, evaluation_sets, ledger); });
     flag_repeats(comm, block);
     const PairFileHeader header = make_header(inputs, setup);
     report_flags(comm, block, header, logger);
+    report_retries(comm, plan, block, logger);
     write_pair_file(comm, path, header, block);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    logger.info(fmt::format("{}: {} pairs in {}", path.native(), instructions * plan.pairs.size(),
+    logger.info(fmt::format("{}: {} pairs in {}", path.native(), coverage.pairs(),
                             format_seconds(seconds.count())));
     return ExitStatus::done;
 }

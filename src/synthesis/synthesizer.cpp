@@ -47,7 +47,7 @@ void Synthesizer::run(const ModelRanks& ranks) {
 }
 
 void Synthesizer::answer_all(const std::string& model, Answerer& answerer) {
-    // Each pass makes the answers to one more turn; at most as many passes as turns.
+    // Each pass makes the answers to one more turn, or tries once more.
     while (!deadline_.reached()) {
         const auto ready = missing(model);
         if (ready.empty())
@@ -63,7 +63,8 @@ std::vector<Synthesizer::Item> Synthesizer::missing(const std::string& model) co
     for (std::size_t i = ledger_.rows().begin; i < ledger_.rows().end; ++i)
         for (std::size_t g = 0; g < setup_.plan.generations.size(); ++g) {
             const PlannedGeneration& generation = setup_.plan.generations[g];
-            if (generation.model == model && !ledger_.find(i, g) &&
+            if (generation.model == model && setup_.coverage->has_generation(i, g) &&
+                !ledger_.find(i, g) &&
                 (!generation.previous || ledger_.find(i, *generation.previous)))
                 items.push_back({i, g});
         }
@@ -80,10 +81,13 @@ std::vector<std::string> Synthesizer::earlier_answers(const Item& item) const {
 
 void Synthesizer::generate(Answerer& answerer, const std::vector<Item>& items) {
     std::vector<Question> questions;
-    for (const Item& item : items)
+    for (const Item& item : items) {
+        const auto spent = unparsed_.find(item);
         questions.push_back(make_question(inputs_, setup_.plan.generations[item.generation],
                                           setup_.instructions[item.instruction],
-                                          earlier_answers(item)));
+                                          earlier_answers(item),
+                                          spent == unparsed_.end() ? 0 : spent->second.attempts));
+    }
     tokens_.computed += answerer.answer(
         questions,
         [&](std::size_t index, Answer answer) {
@@ -97,6 +101,14 @@ void Synthesizer::record(const Item& item, const Question& question, Answer answ
     ParsedText parsed = parse_answer(answer.text, turn.parse);
     tokens_.without_sharing +=
         uses_[item.generation] * (answer.prompt_tokens + answer.answer_tokens);
+    Spent spent = unparsed_.contains(item) ? unparsed_.extract(item).mapped() : Spent();
+    ++spent.attempts;
+    spent.prompt_tokens += answer.prompt_tokens;
+    spent.answer_tokens += answer.answer_tokens;
+    if (!parsed.parsed && !answer.refused && spent.attempts <= inputs_.synthesis.parse_retries) {
+        unparsed_[item] = spent;
+        return;
+    }
     Response response;
     response.instruction = item.instruction;
     response.generation = static_cast<std::uint32_t>(item.generation);
@@ -107,6 +119,9 @@ void Synthesizer::record(const Item& item, const Question& question, Answer answ
     response.logprob = answer.logprob;
     response.finish_reason = answer.finish_reason;
     response.seed = question.stream.key();
+    response.attempts = spent.attempts;
+    response.prompt_tokens = spent.prompt_tokens;
+    response.answer_tokens = spent.answer_tokens;
     ledger_.add(response);
     if (++unsynced_ % responses_per_sync == 0)
         ledger_.sync();

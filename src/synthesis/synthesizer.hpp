@@ -7,6 +7,7 @@
 #include <popalign/base/progress.hpp>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,12 @@ class Synthesizer {
   private:
     struct Item {
         std::size_t instruction, generation;
+        auto operator<=>(const Item&) const = default;
+    };
+    /// What attempts at an item that came without the asked-for format have used.
+    struct Spent {
+        std::uint32_t attempts = 0;
+        std::uint64_t prompt_tokens = 0, answer_tokens = 0;
     };
 
     std::vector<Item> missing(const std::string& model) const;
@@ -48,6 +55,7 @@ class Synthesizer {
     const Deadline& deadline_;
     Progress progress_;
     std::vector<std::uint64_t> uses_;
+    std::map<Item, Spent> unparsed_;
     TokenCount tokens_;
     std::size_t unsynced_ = 0;
 };

@@ -17,13 +17,15 @@ struct Response {
     std::vector<std::int32_t> tokens;  ///< as drawn, by the generating model's tokenizer, no EOS
     double logprob = 0;  ///< of all that was drawn (EOS too) under the model, untempered [nat]
     FinishReason finish_reason = FinishReason::stop;
-    bool parsed = true;      ///< false where the asked-for format was not found
-    std::uint64_t seed = 0;  ///< key of the random stream it was drawn with
+    bool parsed = true;          ///< false where the asked-for format was not found
+    std::uint64_t seed = 0;      ///< key of the random stream it was drawn with
+    std::uint32_t attempts = 1;  ///< how often it was asked for, until it parsed
+    std::uint64_t prompt_tokens = 0, answer_tokens = 0;  ///< of all attempts; 0 where not known
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         archive& instruction& generation& text& thought& tokens& logprob& finish_reason& parsed&
-            seed;
+            seed& attempts& prompt_tokens& answer_tokens;
     }
     bool operator==(const Response&) const = default;
 };

@@ -33,7 +33,7 @@ struct InstructionOptions {
 struct SynthesisOptions {
     bool share = true, deterministic = false;
     std::int64_t max_new_tokens = 1024, max_thought_tokens = 512, max_input_tokens = 1024;
-    std::int64_t batch_size = 64;
+    std::int64_t batch_size = 64, parse_retries = 2;
     std::vector<std::string> stop;
     SamplingOptions sampling;
 
@@ -49,6 +49,8 @@ struct SynthesisOptions {
                 "instructions whose first prompt is longer are left out and counted");
         v.field("batch_size", batch_size,
                 "sequences a rank decodes together; fewer where memory is short");
+        v.field("parse_retries", parse_retries,
+                "how often an answer without the format that its template asks for is drawn anew");
         v.field("stop", stop, "texts that end an answer, which does not hold them");
         sampling.visit(v);
     }

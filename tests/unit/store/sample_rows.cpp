@@ -19,6 +19,9 @@ Response sample_response(std::uint64_t row) {
     response.finish_reason = row % 5 == 0 ? FinishReason::length : FinishReason::stop;
     response.parsed = row % 4 != 0;
     response.seed = 0x9E3779B97F4A7C15U * (row + 1);
+    response.attempts = 1 + static_cast<std::uint32_t>(row % 3);
+    response.prompt_tokens = 10 * row;
+    response.answer_tokens = row;
     return response;
 }
 

@@ -16,6 +16,10 @@ using test::world;
 
 constexpr std::size_t instructions = 7, generations = 3;
 
+bool all(std::size_t, std::size_t) {
+    return true;
+}
+
 Response made(std::uint64_t instruction, std::uint32_t generation) {
     Response response;
     response.instruction = instruction;
@@ -36,7 +40,7 @@ TEST(ResponseLedger, ARestartOnAnyRanksFindsWhatIsMade) {
                         journal.append(to_bytes(made(i, g)));
         }
     barrier(world());
-    ResponseLedger ledger(world(), directory.path(), instructions, generations, Logger());
+    ResponseLedger ledger(world(), directory.path(), instructions, generations, all, Logger());
     const auto left =
         all_reduce<std::uint64_t>(world(), ledger.wanted() - ledger.made(), Reduction::sum);
     EXPECT_EQ(left, 1U);
@@ -53,6 +57,22 @@ TEST(ResponseLedger, ARestartOnAnyRanksFindsWhatIsMade) {
     EXPECT_EQ(ledger.take().size(), rows.size() * generations);
 }
 
+TEST(ResponseLedger, WantsWhatIsNeededAlone) {
+    const test::TemporaryDirectory directory;
+    barrier(world());
+    const auto needs = [](std::size_t instruction, std::size_t generation) {
+        return generation == 0 || instruction % 2 == 0;
+    };
+    ResponseLedger ledger(world(), directory.path(), instructions, generations, needs, Logger());
+    EXPECT_EQ(all_reduce<std::uint64_t>(world(), ledger.wanted(), Reduction::sum), 7U + 2 * 4);
+    for (std::size_t i = ledger.rows().begin; i < ledger.rows().end; ++i)
+        for (std::uint32_t g = 0; g < generations; ++g)
+            if (needs(i, g))
+                ledger.add(made(i, g));
+    EXPECT_EQ(ledger.made(), ledger.wanted());
+    EXPECT_EQ(ledger.take().size(), ledger.wanted());
+}
+
 TEST(ResponseLedger, ATornRecordIsMadeAgain) {
     const test::TemporaryDirectory directory;
     const auto path = directory / "rank-000000.journal";
@@ -65,7 +85,7 @@ TEST(ResponseLedger, ATornRecordIsMadeAgain) {
         std::filesystem::resize_file(path, std::filesystem::file_size(path) - 3);
     }
     barrier(world());
-    ResponseLedger ledger(world(), directory.path(), instructions, generations, Logger());
+    ResponseLedger ledger(world(), directory.path(), instructions, generations, all, Logger());
     EXPECT_EQ(all_reduce<std::uint64_t>(world(), ledger.made(), Reduction::sum), 1U);
 }
 
@@ -74,8 +94,8 @@ TEST(ResponseLedger, AnotherPlansJournalIsRefusedByAllRanks) {
     if (world().is_root())
         JournalWriter(directory / "rank-000000.journal").append(to_bytes(made(99, 0)));
     barrier(world());
-    EXPECT_THROW(ResponseLedger(world(), directory.path(), instructions, generations, Logger()),
-                 Error);
+    EXPECT_THROW(
+        ResponseLedger(world(), directory.path(), instructions, generations, all, Logger()), Error);
 }
 
 }  // namespace

@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <string>
+#include <vector>
+
 namespace popalign {
 namespace {
 
@@ -37,8 +41,16 @@ TEST(Strategies, HoldThePapersWords) {
         variant(refine, "leaderboard").chosen.turns[1].user.find("Please improve your response."),
         0U);
     EXPECT_EQ(variant(load("nparam"), "leaderboard").chosen.turns[0].assistant_prefix, "");
-    EXPECT_EQ(variant(load("demonstration"), "alignment").chosen,
-              variant(load("demonstration"), "leaderboard").chosen);
+    const auto demonstration = load("demonstration");
+    for (const PairSide side : {PairSide::chosen, PairSide::rejected})
+        EXPECT_EQ(demonstration.turns(variant(demonstration, "alignment"), side, 0),
+                  demonstration.turns(variant(demonstration, "leaderboard"), side, 0));
+    EXPECT_EQ(demonstration.demonstrations.size(), 3U);
+    EXPECT_EQ(variant(prefix, "alignment").rejected.turns[0].earlier_prefix,
+              "(helpful, harmless)\n")
+        << "the opposite words, as in RLCD";
+    EXPECT_EQ(variant(prefix, "rlcd_harmless").affixes.size(), 16U);
+    EXPECT_EQ(variant(prefix, "rlcd_helpful").affixes.size(), 1U);
     EXPECT_EQ(load("leaderboard").level, "model");
 }
 
@@ -56,6 +68,41 @@ TEST(Strategies, ANewOneIsAFile) {
     write_text_file(path, "name: shout\nlevel: prompt\nvariant: {}\n");
     EXPECT_THROW(load_strategy(options), InputError);
     EXPECT_THROW(load_strategy({"unheard_of", "alignment", "m", "", "", ""}), UsageError);
+}
+
+TEST(Strategies, AreRefusedWithTheReason) {
+    const test::TemporaryDirectory directory;
+    const auto path = directory / "wrong.yaml";
+    const auto reason = [&](const std::string& level, const std::string& top,
+                            const std::string& chosen) {
+        write_text_file(path, "name: wrong\nlevel: " + level + "\n" + top +
+                                  "variants:\n  alignment:\n    chosen: " + chosen +
+                                  "\n    rejected: {model: model, turns: [{user: "
+                                  "'{instruction}'}]}\n");
+        try {
+            load_strategy({"wrong", "alignment", "m", "", "", path});
+        } catch (const UsageError& error) {
+            return std::string(error.what());
+        }
+        return std::string("accepted");
+    };
+    const std::string good = "{model: model, turns: [{user: '{instruction}'}]}";
+    EXPECT_EQ(reason("prompt", "", good), "accepted");
+    const std::vector<std::array<std::string, 4>> wrong{
+        {"deep", "", good, "level 'deep'"},
+        {"prompt", "", "{model: teacher, turns: [{user: '{instruction}'}]}", "'teacher'"},
+        {"prompt", "", "{model: model, turns: []}", "no turns"},
+        {"prompt", "", "{model: model, turns: [{user: 'Hi'}]}", "{instruction}"},
+        {"prompt", "", "{model: model, turns: [{user: '{instruction}{affix}'}]}", "`affixes`"},
+        {"prompt", "", "{model: model, turns: [{user: '{demonstrations}{instruction}'}]}",
+         "`demonstrations`"},
+        {"prompt", "", "{model: model, shots: 1, turns: [{user: '{instruction}'}]}", "shots 1"},
+        {"prompt", "demonstrations: [{question: '{instruction}', chosen: a, rejected: b}]\n", good,
+         "holds the mark"},
+        {"prompt", "", "{model: model, turns: [{user: '{instruction}', parse: json}]}", "parse"}};
+    for (const auto& [level, top, chosen, said] : wrong)
+        EXPECT_NE(reason(level, top, chosen).find(said), std::string::npos)
+            << reason(level, top, chosen);
 }
 
 }  // namespace

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <popalign/record/instruction.hpp>
+#include <popalign/synthesis/generation_plan.hpp>
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+/// Which instructions each strategy is applied to, and so which generations they need. The
+/// instructions of each split stand in an order drawn by run seed and id; a strategy takes the
+/// first ones, so that a smaller quota's are among a larger one's, of any strategy, and share their
+/// generations.
+class Coverage {
+  public:
+    Coverage(const GenerationPlan& plan, std::span<const Instruction> instructions,
+             std::uint64_t seed);
+
+    bool has_pair(std::size_t instruction, std::size_t pair) const {
+        return has(instruction, pairs_[pair]);
+    }
+    bool has_generation(std::size_t instruction, std::size_t generation) const {
+        return has(instruction, generations_[generation]);
+    }
+    /// Instructions of both splits that a pair or a generation of the plan is made for.
+    std::uint64_t pair_count(std::size_t pair) const { return sum(pairs_[pair]); }
+    std::uint64_t generation_count(std::size_t generation) const {
+        return sum(generations_[generation]);
+    }
+    std::uint64_t pairs() const;
+    std::uint64_t generations() const;
+
+  private:
+    using Counts = std::array<std::uint64_t, 2>;  // by split
+
+    static std::uint64_t sum(const Counts& counts) { return counts[0] + counts[1]; }
+    bool has(std::size_t instruction, const Counts& counts) const {
+        const Place& place = places_[instruction];
+        return place.number < counts[place.split];
+    }
+
+    struct Place {
+        std::uint64_t number;  // in the order of its split
+        std::uint8_t split;
+    };
+    std::vector<Place> places_;
+    std::vector<Counts> pairs_, generations_;
+};
+
+}  // namespace popalign
