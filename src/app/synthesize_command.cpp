@@ -52,17 +52,22 @@ Command make_synthesize_command(CLI::App& app) {
     CLI::App* parser = app.add_subcommand("synthesize", "instructions x strategies -> pair file");
     arguments->config.add_to(*parser);
     parser->add_flag("--plan", arguments->plan,
-                     "print what would be made, with the first prompts, and leave");
+                     "print what would be made, its tokens, time and cost by a short calibration, "
+                     "and the first prompts, and leave");
     return {
         parser, [arguments](const CommandContext& context) {
             return with_config(context, arguments->config, [&](const Config& config) {
                 if (!arguments->plan)
                     return run_synthesize_stage(context, config);
-                run_on_all(context.comm, [&] {
+                const Deadline deadline = make_deadline(config.run);
+                const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+                return ranks.run([&] {
+                    const std::string plan =
+                        plan_synthesis(ranks, synthesis_inputs(context, config), deadline);
                     if (context.comm.is_root())
-                        std::puts(describe_synthesis(synthesis_inputs(context, config)).c_str());
+                        std::puts(plan.c_str());
+                    return ExitStatus::done;
                 });
-                return ExitStatus::done;
             });
         }};
 }

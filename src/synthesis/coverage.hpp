@@ -30,6 +30,11 @@ class Coverage {
     std::uint64_t generation_count(std::size_t generation) const {
         return sum(generations_[generation]);
     }
+    /// One of the first `count` training instructions that quotas take.
+    bool is_among_first(std::size_t instruction, std::uint64_t count) const {
+        const Place& place = places_[instruction];
+        return place.split == static_cast<std::uint8_t>(Split::train) && place.number < count;
+    }
     std::uint64_t pairs() const;
     std::uint64_t generations() const;
 

@@ -21,16 +21,22 @@ std::vector<std::filesystem::path> list_journals(const std::filesystem::path& di
 
 }  // namespace
 
-ResponseLedger::ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
-                               std::size_t instructions, std::size_t generations,
-                               const Needs& needs, const Logger& logger)
+ResponseLedger::ResponseLedger(const Communicator& comm, std::size_t instructions,
+                               std::size_t generations, Needs needs)
     : instructions_(instructions),
       generations_(generations),
       rows_(partition(instructions, comm.rank(), comm.size())),
+      needs_(std::move(needs)),
       responses_(rows_.size() * generations) {
     for (std::size_t i = rows_.begin; i < rows_.end; ++i)
         for (std::size_t g = 0; g < generations_; ++g)
-            wanted_ += needs(i, g) ? 1 : 0;
+            wanted_ += needs_(i, g) ? 1 : 0;
+}
+
+ResponseLedger::ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
+                               std::size_t instructions, std::size_t generations, Needs needs,
+                               const Logger& logger)
+    : ResponseLedger(comm, instructions, generations, std::move(needs)) {
     read_journals(comm, directory, logger);
     run_on_all(comm, [&] {
         journal_.emplace(directory / fmt::format("rank-{:06}.journal", comm.rank()));
@@ -96,8 +102,14 @@ bool ResponseLedger::place(Response response) {
 }
 
 void ResponseLedger::add(const Response& response) {
-    journal_->append(to_bytes(response));
+    if (journal_)
+        journal_->append(to_bytes(response));
     place(response);
+}
+
+void ResponseLedger::sync() {
+    if (journal_)
+        journal_->sync();
 }
 
 std::vector<Response> ResponseLedger::take() {

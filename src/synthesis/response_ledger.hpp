@@ -22,16 +22,23 @@ class ResponseLedger {
     /// Reads all journals in `directory` (each by one rank, records sent to their owners) and opens
     /// this rank's own. Collective.
     ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
-                   std::size_t instructions, std::size_t generations, const Needs& needs,
+                   std::size_t instructions, std::size_t generations, Needs needs,
                    const Logger& logger);
+
+    /// In memory alone: nothing is read or journalled. Collective in that ranks share the rows.
+    ResponseLedger(const Communicator& comm, std::size_t instructions, std::size_t generations,
+                   Needs needs);
 
     const Range& rows() const noexcept { return rows_; }  ///< this rank's instructions
     const std::optional<Response>& find(std::uint64_t instruction, std::size_t generation) const;
+    bool needs(std::size_t instruction, std::size_t generation) const {
+        return needs_(instruction, generation);
+    }
     std::size_t made() const noexcept { return made_; }
     std::size_t wanted() const noexcept { return wanted_; }
 
     void add(const Response& response);
-    void sync() { journal_->sync(); }
+    void sync();
     /// All that are needed, by instruction, then generation. All must be there.
     std::vector<Response> take();
 
@@ -43,6 +50,7 @@ class ResponseLedger {
 
     std::size_t instructions_, generations_, made_ = 0, wanted_ = 0;
     Range rows_;
+    Needs needs_;
     std::vector<std::optional<Response>> responses_;
     std::optional<JournalWriter> journal_;
 };

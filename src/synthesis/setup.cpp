@@ -144,11 +144,6 @@ std::vector<Instruction> fitting(const Communicator& comm, const SynthesisInputs
     return kept;
 }
 
-std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneration& generation) {
-    return options.max_new_tokens +
-           (generation.turns.back().parse == "plain" ? 0 : options.max_thought_tokens);
-}
-
 }  // namespace
 
 SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs& inputs) {
@@ -164,6 +159,11 @@ SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs
     setup.coverage.emplace(setup.plan, setup.instructions, inputs.run.seed);
     setup.key = fingerprint(inputs, setup);
     return setup;
+}
+
+std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneration& generation) {
+    return options.max_new_tokens +
+           (generation.turns.back().parse == "plain" ? 0 : options.max_thought_tokens);
 }
 
 Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
@@ -185,10 +185,12 @@ Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& g
 void SynthesisOptions::validate() const {
     sampling.validate();
     if (max_new_tokens < 1 || max_thought_tokens < 0 || max_input_tokens < 1 || batch_size < 1 ||
-        parse_retries < 0)
+        parse_retries < 0 || plan_sample < 0)
         throw UsageError(
             "synthesis: max_new_tokens, max_input_tokens and batch_size must be at least 1 and "
-            "max_thought_tokens and parse_retries at least 0");
+            "max_thought_tokens, parse_retries and plan_sample at least 0");
+    if (!(max_budget.cost >= 0 && max_budget.hours >= 0))
+        throw UsageError("synthesis.max_budget: cost and hours must be at least 0");
 }
 
 }  // namespace popalign

@@ -36,6 +36,9 @@ struct SynthesisSetup {
 /// asked later. Collective.
 SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs& inputs);
 
+/// Of one answer of the generation.
+std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneration& generation);
+
 /// `earlier` are the answers to the turns before the last, in order; `attempt` counts from 0, each
 /// with draws of its own.
 Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,

@@ -1,3 +1,4 @@
+#include "synthesis/budget.hpp"
 #include "synthesis/response_ledger.hpp"
 #include "synthesis/setup.hpp"
 #include "synthesis/synthesizer.hpp"
@@ -15,6 +16,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <set>
@@ -106,6 +108,51 @@ void report_tokens(const Communicator& comm, const TokenCount& mine, const Logge
             100 * (1 - static_cast<double>(counts[0]) / static_cast<double>(counts[1]))));
 }
 
+/// What each model did in this start; returns the answers of all. Collective.
+std::uint64_t report_work(const Communicator& comm, const GenerationPlan& plan,
+                          const std::map<std::string, ModelWork>& mine,
+                          const SynthesisInputs& inputs) {
+    std::uint64_t answers = 0;
+    for (const std::string& name : plan.models()) {
+        const auto found = mine.find(name);
+        const ModelWork work = found == mine.end() ? ModelWork() : found->second;
+        std::vector<std::uint64_t> sums{work.answers, work.prompt_tokens, work.answer_tokens};
+        all_reduce(comm, std::span(sums), Reduction::sum);
+        const double seconds = all_reduce(comm, work.seconds, Reduction::maximum);
+        answers += sums[0];
+        if (sums[0] > 0)
+            inputs.logger.info(fmt::format(
+                "{}: {} answers, {} prompt and {} answer tokens in {} ({:.0f} answer tokens/s), "
+                "cost {:.4f}",
+                name, sums[0], sums[1], sums[2], format_seconds(seconds),
+                static_cast<double>(sums[2]) / std::max(seconds, 1e-9),
+                token_cost(inputs.models.at(name), sums[1], sums[2])));
+    }
+    return answers;
+}
+
+/// Everything finished is saved. Where the budget stopped a start before its first answer, another
+/// one could not do more. Collective.
+ExitStatus stop_early(const Communicator& comm, std::uint64_t left, std::uint64_t answers,
+                      const Deadline& deadline, const Logger& logger) {
+    if (agree_to_stop(comm, deadline)) {
+        logger.warn(
+            fmt::format("stopped at the deadline with {} answers to make; run it again", left));
+        return ExitStatus::requeue;
+    }
+    run_on_all(comm, [&] {
+        if (answers == 0)
+            throw UsageError(fmt::format(
+                "the budget does not allow one of the {} answers that are left to make; raise "
+                "synthesis.max_budget",
+                left));
+    });
+    logger.warn(fmt::format(
+        "stopped before the budget is passed, with {} answers to make; raise synthesis.max_budget",
+        left));
+    return ExitStatus::requeue;
+}
+
 /// Whether the pair file of exactly this run is there; another one's is not overwritten.
 bool already_made(const std::filesystem::path& path, const std::string& key) {
     if (!std::filesystem::exists(path))
@@ -154,18 +201,18 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                     instructions, plan.generations.size(), plan.strategies.size(), made,
                     coverage.generations()));
     const auto start = std::chrono::steady_clock::now();
+    Budget budget(comm, inputs, setup, ledger, directory);
+    std::uint64_t answers = 0;
     {
-        Synthesizer synthesizer(inputs, setup, ledger, deadline);
+        Synthesizer synthesizer(inputs, setup, ledger, budget, deadline);
         synthesizer.run(ranks);
         report_tokens(comm, synthesizer.tokens(), logger);
+        answers = report_work(comm, plan, synthesizer.work(), inputs);
     }
     const auto left =
         all_reduce<std::uint64_t>(comm, ledger.wanted() - ledger.made(), Reduction::sum);
-    if (left > 0) {
-        logger.warn(
-            fmt::format("stopped at the deadline with {} answers to make; run it again", left));
-        return ExitStatus::requeue;
-    }
+    if (left > 0)
+        return stop_early(comm, left, answers, deadline, logger);
     const OverlapIndex evaluation_sets = run_on_all(comm, [&] {
         OverlapIndex index;
         for (const std::string& file : inputs.instructions.evaluation_sets)

@@ -4,6 +4,8 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/synthesis/response_text.hpp>
 
+#include <chrono>
+
 namespace popalign {
 namespace {
 
@@ -22,10 +24,11 @@ std::vector<std::uint64_t> count_uses(const GenerationPlan& plan) {
 }  // namespace
 
 Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup,
-                         ResponseLedger& ledger, const Deadline& deadline)
+                         ResponseLedger& ledger, Budget& budget, const Deadline& deadline)
     : inputs_(inputs),
       setup_(setup),
       ledger_(ledger),
+      budget_(budget),
       deadline_(deadline),
       progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()),
       uses_(count_uses(setup.plan)) {}
@@ -37,24 +40,38 @@ void Synthesizer::run(const ModelRanks& ranks) {
         const std::uint8_t mine = missing(name).empty() ? 0 : 1;
         if (all_reduce(comm, mine, Reduction::maximum) == 0)
             continue;
+        const auto start = std::chrono::steady_clock::now();
         const auto answerer = run_on_all(comm, [&] {
             return setup_.models.at(name).source->open({options.sampling, options.batch_size,
                                                         options.deterministic, options.stop,
                                                         inputs_.run.device, ranks, inputs_.logger});
         });
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        work_[name].load_seconds += seconds.count();
         run_on_all(comm, [&] { answer_all(name, *answerer); });
     }
+    budget_.save();
+}
+
+bool Synthesizer::may_go_on() {
+    return budget_.hours_left() && !deadline_.reached();
 }
 
 void Synthesizer::answer_all(const std::string& model, Answerer& answerer) {
-    // Each pass makes the answers to one more turn, or tries once more.
-    while (!deadline_.reached()) {
+    ModelWork& work = work_[model];
+    const auto start = std::chrono::steady_clock::now();
+    // Each pass makes the answers to one more turn, or tries once more, as far as the budget goes.
+    while (may_go_on()) {
         const auto ready = missing(model);
-        if (ready.empty())
+        const std::uint64_t before = work.answers;
+        if (!ready.empty())
+            generate(model, answerer, ready);
+        if (work.answers == before)
             break;
-        generate(answerer, ready);
     }
     ledger_.sync();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    work.seconds += seconds.count();
 }
 
 /// What this model can make now: not made, and the turns before are answered.
@@ -63,8 +80,7 @@ std::vector<Synthesizer::Item> Synthesizer::missing(const std::string& model) co
     for (std::size_t i = ledger_.rows().begin; i < ledger_.rows().end; ++i)
         for (std::size_t g = 0; g < setup_.plan.generations.size(); ++g) {
             const PlannedGeneration& generation = setup_.plan.generations[g];
-            if (generation.model == model && setup_.coverage->has_generation(i, g) &&
-                !ledger_.find(i, g) &&
+            if (generation.model == model && ledger_.needs(i, g) && !ledger_.find(i, g) &&
                 (!generation.previous || ledger_.find(i, *generation.previous)))
                 items.push_back({i, g});
         }
@@ -79,21 +95,26 @@ std::vector<std::string> Synthesizer::earlier_answers(const Item& item) const {
     return answers;
 }
 
-void Synthesizer::generate(Answerer& answerer, const std::vector<Item>& items) {
+void Synthesizer::generate(const std::string& model, Answerer& answerer,
+                           const std::vector<Item>& items) {
     std::vector<Question> questions;
     for (const Item& item : items) {
         const auto spent = unparsed_.find(item);
-        questions.push_back(make_question(inputs_, setup_.plan.generations[item.generation],
-                                          setup_.instructions[item.instruction],
-                                          earlier_answers(item),
-                                          spent == unparsed_.end() ? 0 : spent->second.attempts));
+        Question question =
+            make_question(inputs_, setup_.plan.generations[item.generation],
+                          setup_.instructions[item.instruction], earlier_answers(item),
+                          spent == unparsed_.end() ? 0 : spent->second.attempts);
+        if (!budget_.reserve(model, question))
+            break;
+        questions.push_back(std::move(question));
     }
     tokens_.computed += answerer.answer(
         questions,
         [&](std::size_t index, Answer answer) {
             record(items[index], questions[index], std::move(answer));
         },
-        [&] { return !deadline_.reached(); });
+        [&] { return may_go_on(); });
+    budget_.release();
 }
 
 void Synthesizer::record(const Item& item, const Question& question, Answer answer) {
@@ -101,6 +122,12 @@ void Synthesizer::record(const Item& item, const Question& question, Answer answ
     ParsedText parsed = parse_answer(answer.text, turn.parse);
     tokens_.without_sharing +=
         uses_[item.generation] * (answer.prompt_tokens + answer.answer_tokens);
+    ModelWork& work = work_[setup_.plan.generations[item.generation].model];
+    ++work.answers;
+    work.prompt_tokens += answer.prompt_tokens;
+    work.answer_tokens += answer.answer_tokens;
+    budget_.settle(setup_.plan.generations[item.generation].model, answer.prompt_tokens,
+                   answer.answer_tokens);
     Spent spent = unparsed_.contains(item) ? unparsed_.extract(item).mapped() : Spent();
     ++spent.attempts;
     spent.prompt_tokens += answer.prompt_tokens;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "synthesis/budget.hpp"
 #include "synthesis/response_ledger.hpp"
 #include "synthesis/setup.hpp"
 
@@ -19,6 +20,12 @@ struct TokenCount {
     std::uint64_t computed = 0, without_sharing = 0;
 };
 
+/// What one model did here, loading apart.
+struct ModelWork {
+    double load_seconds = 0, seconds = 0;
+    std::uint64_t answers = 0, prompt_tokens = 0, answer_tokens = 0;  ///< of all attempts
+};
+
 /// One rank's generating: fills its ledger model by model, turn by turn.
 class Synthesizer {
   public:
@@ -27,9 +34,11 @@ class Synthesizer {
 
     /// Of this run of the program.
     TokenCount tokens() const { return tokens_; }
+    /// By model; of those that had nothing to do, nothing.
+    const std::map<std::string, ModelWork>& work() const noexcept { return work_; }
 
-    /// Returns before everything is made if the deadline is reached. Collective
-    /// over the leaders.
+    /// Returns before everything is made if the deadline or the budget is reached. Collective over
+    /// the leaders.
     void run(const ModelRanks& ranks);
 
   private:
@@ -46,17 +55,20 @@ class Synthesizer {
     std::vector<Item> missing(const std::string& model) const;
     std::vector<std::string> earlier_answers(const Item& item) const;
     void answer_all(const std::string& model, Answerer& answerer);
-    void generate(Answerer& answerer, const std::vector<Item>& items);
+    bool may_go_on();
+    void generate(const std::string& model, Answerer& answerer, const std::vector<Item>& items);
     void record(const Item& item, const Question& question, Answer answer);
 
     const SynthesisInputs& inputs_;
     const SynthesisSetup& setup_;
     ResponseLedger& ledger_;
+    Budget& budget_;
     const Deadline& deadline_;
     Progress progress_;
     std::vector<std::uint64_t> uses_;
     std::map<Item, Spent> unparsed_;
     TokenCount tokens_;
+    std::map<std::string, ModelWork> work_;
     std::size_t unsynced_ = 0;
 };
 

@@ -30,12 +30,24 @@ struct InstructionOptions {
     }
 };
 
+/// What a run may use, all its starts together; 0: any.
+struct BudgetOptions {
+    double cost = 0, hours = 0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("cost", cost, "of endpoints, in the currency of their prices; 0: any");
+        v.field("hours", hours, "of generating; 0: any");
+    }
+};
+
 struct SynthesisOptions {
     bool share = true, deterministic = false;
     std::int64_t max_new_tokens = 1024, max_thought_tokens = 512, max_input_tokens = 1024;
-    std::int64_t batch_size = 64, parse_retries = 2;
+    std::int64_t batch_size = 64, parse_retries = 2, plan_sample = 4;
     std::vector<std::string> stop;
     SamplingOptions sampling;
+    BudgetOptions max_budget;
 
     template <class Visitor>
     void visit(Visitor& v) {
@@ -51,6 +63,9 @@ struct SynthesisOptions {
                 "sequences a rank decodes together; fewer where memory is short");
         v.field("parse_retries", parse_retries,
                 "how often an answer without the format that its template asks for is drawn anew");
+        v.field("plan_sample", plan_sample,
+                "instructions that `--plan` really answers, to know lengths and speed; 0: none");
+        v.field("max_budget", max_budget, "synthesis stops before it uses more");
         v.field("stop", stop, "texts that end an answer, which does not hold them");
         sampling.visit(v);
     }

@@ -13,13 +13,17 @@ namespace popalign {
 std::filesystem::path pair_file_path(const RunOptions& run);
 
 /// Instructions x strategies -> pair file: makes what no journal holds, then merges. Results do not
-/// depend on the ranks. `requeue` if the deadline came first, with everything finished saved.
-/// Collective over the leaders.
+/// depend on the ranks. `requeue` if the deadline or the budget came first, with everything
+/// finished saved; a start that finds the budget used up throws UsageError. Collective over the
+/// leaders.
 ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline);
 
-/// What `run_synthesis` would make, for people: generations, upper bounds of tokens and bytes, and
-/// the first rendered prompt of each generation. Loads no weights.
-std::string describe_synthesis(const SynthesisInputs& inputs);
+/// What `run_synthesis` would make on these ranks, as JSON for people and scripts: generations with
+/// their first rendered prompts, tokens, time, memory, bytes and cost. Really answers the first
+/// `synthesis.plan_sample` instructions, in memory, to know lengths and speed. Collective over the
+/// leaders.
+std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
+                           const Deadline& deadline);
 
 }  // namespace popalign
