@@ -23,7 +23,7 @@ def base_config(directory, server, **endpoint):
         "strategies": [{"name": "prefix", "model": "teacher"},
                        {"name": "refine", "model": "teacher"},
                        {"name": "leaderboard", "chosen": "teacher", "rejected": "rival"}],
-        "synthesis": {"max_new_tokens": 12},
+        "synthesis": {"max_new_tokens": 12, "parse_retries": 0},
     }
 
 
