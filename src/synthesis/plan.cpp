@@ -173,14 +173,13 @@ std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& input
     const SynthesisSetup setup = prepare_synthesis(comm, inputs);
     const auto prompts = measure_prompts(comm, inputs, setup);
     const Calibration sample = calibrate(ranks, inputs, setup, deadline);
-    const std::size_t instructions = setup.instructions.size();
-    ordered_json result{
-        {"instructions", instructions},
-        {"pairs", setup.coverage->pairs()},
-        {"answers", setup.coverage->generations()},
-        {"answers_without_sharing",
-         instructions * make_generation_plan(inputs.strategies, Sharing::none).generations.size()},
-        {"strategies", strategies_json(setup)}};
+    const Coverage unshared(make_generation_plan(inputs.strategies, Sharing::none),
+                            setup.instructions, inputs.run.seed);
+    ordered_json result{{"instructions", setup.instructions.size()},
+                        {"pairs", setup.coverage->pairs()},
+                        {"answers", setup.coverage->generations()},
+                        {"answers_without_sharing", unshared.generations()},
+                        {"strategies", strategies_json(setup)}};
 
     std::vector<Estimate> known;
     std::map<std::string, std::pair<double, double>> tokens;

@@ -11,14 +11,14 @@ namespace {
 
 constexpr std::size_t responses_per_sync = 64;
 
-/// How many pairs need each generation.
-std::vector<std::uint64_t> count_uses(const GenerationPlan& plan) {
-    std::vector<std::uint64_t> uses(plan.generations.size(), 0);
-    for (const auto& [chosen, rejected] : plan.pairs)
-        for (std::optional<std::size_t> at : {chosen, rejected})
+/// The pairs that need each generation, once for each time they do.
+std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
+    std::vector<std::vector<std::size_t>> users(plan.generations.size());
+    for (std::size_t p = 0; p < plan.pairs.size(); ++p)
+        for (std::optional<std::size_t> at : {plan.pairs[p].chosen, plan.pairs[p].rejected})
             for (; at; at = plan.generations[*at].previous)
-                ++uses[*at];
-    return uses;
+                users[*at].push_back(p);
+    return users;
 }
 
 }  // namespace
@@ -31,7 +31,7 @@ Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& se
       budget_(budget),
       deadline_(deadline),
       progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()),
-      uses_(count_uses(setup.plan)) {}
+      users_(find_users(setup.plan)) {}
 
 void Synthesizer::run(const ModelRanks& ranks) {
     const SynthesisOptions& options = inputs_.synthesis;
@@ -120,8 +120,9 @@ void Synthesizer::generate(const std::string& model, Answerer& answerer,
 void Synthesizer::record(const Item& item, const Question& question, Answer answer) {
     const Turn& turn = setup_.plan.generations[item.generation].turns.back();
     ParsedText parsed = parse_answer(answer.text, turn.parse);
-    tokens_.without_sharing +=
-        uses_[item.generation] * (answer.prompt_tokens + answer.answer_tokens);
+    for (const std::size_t pair : users_[item.generation])
+        if (setup_.coverage->has_pair(item.instruction, pair))
+            tokens_.without_sharing += answer.prompt_tokens + answer.answer_tokens;
     ModelWork& work = work_[setup_.plan.generations[item.generation].model];
     ++work.answers;
     work.prompt_tokens += answer.prompt_tokens;

@@ -30,7 +30,7 @@ struct ModelWork {
 class Synthesizer {
   public:
     Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup, ResponseLedger& ledger,
-                const Deadline& deadline);
+                Budget& budget, const Deadline& deadline);
 
     /// Of this run of the program.
     TokenCount tokens() const { return tokens_; }
@@ -65,7 +65,7 @@ class Synthesizer {
     Budget& budget_;
     const Deadline& deadline_;
     Progress progress_;
-    std::vector<std::uint64_t> uses_;
+    std::vector<std::vector<std::size_t>> users_;
     std::map<Item, Spent> unparsed_;
     TokenCount tokens_;
     std::map<std::string, ModelWork> work_;
