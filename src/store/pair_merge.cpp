@@ -97,7 +97,11 @@ PairBlock append_pairs(const Communicator& comm, const PairFile* base, Range old
         }
         return rows;
     });
+    // Old pairs keep their flags: their rows may lie in other ranks' blocks.
+    const std::vector<PreferencePair> old(
+        block.pairs.begin(), block.pairs.end() - static_cast<std::ptrdiff_t>(pairs.size()));
     flag_repeats(comm, block);
+    std::ranges::copy(old, block.pairs.begin());
     return block;
 }
 

@@ -120,8 +120,10 @@ void Synthesizer::generate(const std::string& model, Answerer& answerer,
 void Synthesizer::record(const Item& item, const Question& question, Answer answer) {
     const Turn& turn = setup_.plan.generations[item.generation].turns.back();
     ParsedText parsed = parse_answer(answer.text, turn.parse);
+    const bool here =
+        !inputs_.models.at(setup_.plan.generations[item.generation].model).path.empty();
     for (const std::size_t pair : users_[item.generation])
-        if (setup_.coverage->has_pair(item.instruction, pair))
+        if (here && setup_.coverage->has_pair(item.instruction, pair))
             tokens_.without_sharing += answer.prompt_tokens + answer.answer_tokens;
     ModelWork& work = work_[setup_.plan.generations[item.generation].model];
     ++work.answers;

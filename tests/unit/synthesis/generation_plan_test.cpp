@@ -112,8 +112,7 @@ TEST(GenerationPlan, ShotsAreTheFirstDemonstrations) {
               "meditation, and proper sleep can significantly help in reducing stress. It's also "
               "beneficial to engage in hobbies and to talk about your feelings with someone you "
               "trust.\n\nQuestion: {instruction}\nAnswer:");
-    EXPECT_EQ(plan.generations[2].turns[0].user.find("Question: {instruction}\nAnswer:"),
-              plan.generations[2].turns[0].user.size() - 32);
+    EXPECT_TRUE(plan.generations[2].turns[0].user.ends_with("Question: {instruction}\nAnswer:"));
     fewer.shots = 4;
     EXPECT_THROW(make_generation_plan({fewer}, Sharing::equal_once), UsageError);
 }
