@@ -38,9 +38,10 @@ std::string model(const Config& config, const std::string& name) {
 }
 
 std::string data_determinants(const Config& config) {
-    std::string text = fmt::format("run.seed={}\n", config.run.seed) +
-                       determinants("instructions", config.instructions) +
-                       determinants("synthesis", config.synthesis, {"batch_size"});
+    std::string text =
+        fmt::format("run.seed={}\n", config.run.seed) +
+        determinants("instructions", config.instructions) +
+        determinants("synthesis", config.synthesis, {"batch_size", "plan_sample", "max_budget"});
     for (const StrategyOptions& strategy : config.strategies) {
         text += determinants("strategy", strategy);
         for (const std::string& name : {strategy.model, strategy.chosen, strategy.rejected})
@@ -110,9 +111,8 @@ DataEstimate estimate_data(const Config& config) {
         "{}",       Logger()};
     const Json plan = Json::parse(describe_synthesis(inputs));
     DataEstimate estimate;
-    for (const auto& [name, memory] : plan.at("memory").items())
-        if (memory.is_object())
-            estimate.parameters[name] = memory.value("parameters", 0.0);
+    for (const Json& model : plan.at("models"))
+        estimate.parameters[model.at("name").get<std::string>()] = model.value("parameters", 0.0);
     estimate.answers = plan.at("answers").get<double>();
     double shortest = 1e30;
     for (const Json& generation : plan.at("generations")) {

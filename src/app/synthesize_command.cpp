@@ -54,22 +54,21 @@ Command make_synthesize_command(CLI::App& app) {
     parser->add_flag("--plan", arguments->plan,
                      "print what would be made, its tokens, time and cost by a short calibration, "
                      "and the first prompts, and leave");
-    return {
-        parser, [arguments](const CommandContext& context) {
-            return with_config(context, arguments->config, [&](const Config& config) {
-                if (!arguments->plan)
-                    return run_synthesize_stage(context, config);
-                const Deadline deadline = make_deadline(config.run);
-                const ModelRanks ranks(context.comm, config.run.tensor_parallel);
-                return ranks.run([&] {
-                    const std::string plan =
-                        plan_synthesis(ranks, synthesis_inputs(context, config), deadline);
-                    if (context.comm.is_root())
-                        std::puts(plan.c_str());
-                    return ExitStatus::done;
+    return {parser, [arguments](const CommandContext& context) {
+                return with_config(context, arguments->config, [&](const Config& config) {
+                    if (!arguments->plan)
+                        return run_synthesize_stage(context, config);
+                    const Deadline deadline = make_deadline(config.run);
+                    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+                    return ranks.run([&] {
+                        const std::string plan =
+                            plan_synthesis(ranks, synthesis_inputs(context, config), deadline);
+                        if (context.comm.is_root())
+                            std::puts(plan.c_str());
+                        return ExitStatus::done;
+                    });
                 });
-            });
-        }};
+            }};
 }
 
 }  // namespace popalign

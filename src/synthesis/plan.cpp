@@ -129,6 +129,7 @@ ordered_json model_json(const SynthesisInputs& inputs, const NamedModel& model,
         options.max_input_tokens + options.max_new_tokens + options.max_thought_tokens;
     ordered_json entry{
         {"name", name},
+        {"parameters", model.identity.parameters},
         {"prompt_tokens", prompt_tokens},
         {"answer_tokens", answer_tokens},
         {"cost", token_cost(inputs.models.at(name), static_cast<std::uint64_t>(prompt_tokens),
@@ -165,14 +166,10 @@ ordered_json budget_json(const BudgetOptions& limit, const ordered_json& sums) {
     return entry;
 }
 
-}  // namespace
-
-std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
-                           const Deadline& deadline) {
-    const Communicator& comm = ranks.leaders();
-    const SynthesisSetup setup = prepare_synthesis(comm, inputs);
+/// Collective.
+std::string make_plan(const Communicator& comm, const SynthesisInputs& inputs,
+                      const SynthesisSetup& setup, const Calibration& sample) {
     const auto prompts = measure_prompts(comm, inputs, setup);
-    const Calibration sample = calibrate(ranks, inputs, setup, deadline);
     const Coverage unshared(make_generation_plan(inputs.strategies, Sharing::none),
                             setup.instructions, inputs.run.seed);
     ordered_json result{{"instructions", setup.instructions.size()},
@@ -208,6 +205,23 @@ std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& input
         "made (answer_tokens_at_most where there is no sample); a small sample makes small "
         "batches, so that the run is usually faster";
     return result.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
+                           const Deadline& deadline) {
+    const SynthesisSetup setup = prepare_synthesis(ranks.leaders(), inputs);
+    return make_plan(ranks.leaders(), inputs, setup, calibrate(ranks, inputs, setup, deadline));
+}
+
+std::string describe_synthesis(const SynthesisInputs& inputs) {
+    const SynthesisSetup setup = prepare_synthesis(Communicator(), inputs);
+    Calibration none;
+    none.generations.resize(setup.plan.generations.size());
+    for (const std::string& name : setup.plan.models())
+        none.models[name] = {};
+    return make_plan(Communicator(), inputs, setup, none);
 }
 
 }  // namespace popalign

@@ -26,4 +26,7 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
 std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                            const Deadline& deadline);
 
+/// The same without a sample, on one rank: tokens are bounds, time is not known. Loads no weights.
+std::string describe_synthesis(const SynthesisInputs& inputs);
+
 }  // namespace popalign
