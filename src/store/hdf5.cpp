@@ -46,11 +46,7 @@ bool uses_mpi(const Communicator& comm) {
 }
 
 PropertyList access_for(const Communicator& comm) {
-    PropertyList access = property_list(H5P_FILE_ACCESS);
-    // This layout has checksums on all metadata and room for attributes above 64 KB (a long
-    // config).
-    check_status(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
-                 "H5Pset_libver_bounds", "");
+    PropertyList access = new_file_access();
     if (uses_mpi(comm)) {
         check_status(H5Pset_fapl_mpio(access.get(), native_handle(comm), MPI_INFO_NULL),
                      "H5Pset_fapl_mpio", "");
@@ -109,6 +105,16 @@ void check_status(herr_t result, std::string_view call, std::string_view what) {
     check(result < 0 ? hid_t{-1} : hid_t{0}, call, what);
 }
 
+PropertyList new_file_access() {
+    silence();
+    PropertyList access = property_list(H5P_FILE_ACCESS);
+    // This layout has checksums on all metadata and room for attributes above 64 KB (a long
+    // config).
+    check_status(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
+                 "H5Pset_libver_bounds", "");
+    return access;
+}
+
 template <>
 hid_t memory_type<std::uint8_t>() {
     return H5T_NATIVE_UINT8;
@@ -150,18 +156,13 @@ hid_t file_type<double>() {
     return H5T_IEEE_F64LE;
 }
 
-File create_file(const std::filesystem::path& path, const Communicator& comm) {
-    silence();
-    const PropertyList access = access_for(comm);
-    const PropertyList creation = property_list(H5P_FILE_CREATE);
+PropertyList new_file_creation() {
+    PropertyList creation = property_list(H5P_FILE_CREATE);
     check_status(H5Pset_obj_track_times(creation.get(), false), "H5Pset_obj_track_times", "");
-    return opened_together(comm,
-                           H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()),
-                           "H5Fcreate", path.native());
+    return creation;
 }
 
 File open_for_update(const std::filesystem::path& path, const Communicator& comm) {
-    silence();
     const PropertyList access = access_for(comm);
     return opened_together(comm, H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), "H5Fopen",
                            path.native());
@@ -252,20 +253,30 @@ std::int64_t read_integer_attribute(hid_t object, const std::string& name) {
 }
 
 template <class T>
-Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,
-                     const Communicator& comm) {
-    const std::uint64_t begin = exclusive_scan(comm, mine.size());
-    const auto total = all_reduce<std::uint64_t>(comm, mine.size(), Reduction::sum);
+Dataset create_column(hid_t parent, const std::string& name, std::uint64_t rows,
+                      std::uint64_t chunk_rows, H5D_alloc_time_t when) {
     const PropertyList creation = property_list(H5P_DATASET_CREATE);
-    const hsize_t chunk = std::clamp<hsize_t>(total, 1, chunk_bytes / sizeof(T));
+    const hsize_t chunk = chunk_rows;
     check_status(H5Pset_obj_track_times(creation.get(), false), "H5Pset_obj_track_times", name);
     check_status(H5Pset_chunk(creation.get(), 1, &chunk), "H5Pset_chunk", name);
     check_status(H5Pset_fletcher32(creation.get()), "H5Pset_fletcher32", name);
     check_status(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time", name);
+    check_status(H5Pset_alloc_time(creation.get(), when), "H5Pset_alloc_time", name);
+    const Dataspace space = space_of(rows);
+    return Dataset(check(H5Dcreate2(parent, name.c_str(), file_type<T>(), space.get(), H5P_DEFAULT,
+                                    creation.get(), H5P_DEFAULT),
+                         "H5Dcreate2", name));
+}
+
+template <class T>
+Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,
+                     const Communicator& comm) {
+    const std::uint64_t begin = exclusive_scan(comm, mine.size());
+    const auto total = all_reduce<std::uint64_t>(comm, mine.size(), Reduction::sum);
+    Dataset dataset = create_column<T>(parent, name, total,
+                                       std::clamp<std::uint64_t>(total, 1, chunk_bytes / sizeof(T)),
+                                       H5D_ALLOC_TIME_DEFAULT);
     const Dataspace space = space_of(total);
-    Dataset dataset(check(H5Dcreate2(parent, name.c_str(), file_type<T>(), space.get(), H5P_DEFAULT,
-                                     creation.get(), H5P_DEFAULT),
-                          "H5Dcreate2", name));
 
     const PropertyList transfer = property_list(H5P_DATASET_XFER);
     if (uses_mpi(comm))  // filtered chunks can only be written together
@@ -335,11 +346,13 @@ std::vector<T> read_column(const Dataset& column, const std::string& name, std::
     return values;
 }
 
-#define POPALIGN_INSTANTIATE(T)                                                               \
-    template Dataset write_column<T>(hid_t, const std::string&, std::span<const T>,           \
-                                     const Communicator&);                                    \
-    template Dataset open_column<T>(hid_t, const std::string&);                               \
-    template std::vector<T> read_column<T>(const Dataset&, const std::string&, std::uint64_t, \
+#define POPALIGN_INSTANTIATE(T)                                                                \
+    template Dataset create_column<T>(hid_t, const std::string&, std::uint64_t, std::uint64_t, \
+                                      H5D_alloc_time_t);                                       \
+    template Dataset write_column<T>(hid_t, const std::string&, std::span<const T>,            \
+                                     const Communicator&);                                     \
+    template Dataset open_column<T>(hid_t, const std::string&);                                \
+    template std::vector<T> read_column<T>(const Dataset&, const std::string&, std::uint64_t,  \
                                            std::uint64_t);
 POPALIGN_INSTANTIATE(std::uint8_t)
 POPALIGN_INSTANTIATE(std::uint32_t)

@@ -38,8 +38,11 @@ hid_t memory_type();
 template <class T>
 hid_t file_type();
 
+/// Properties of new files: layout with checksums on metadata; no times, so that equal contents are
+/// equal bytes.
+PropertyList new_file_access();
+PropertyList new_file_creation();
 /// Collective over `comm` unless that is serial.
-File create_file(const std::filesystem::path& path, const Communicator& comm);
 File open_for_update(const std::filesystem::path& path, const Communicator& comm);
 File open_for_reading(const std::filesystem::path& path);
 /// Throws where a destructor could not, e.g. when flushing meets a full disk. Collective.
@@ -53,6 +56,10 @@ void write_attribute(hid_t object, const std::string& name, std::int64_t value);
 std::string read_text_attribute(hid_t object, const std::string& name);
 std::int64_t read_integer_attribute(hid_t object, const std::string& name);
 
+/// A chunked, checksummed dataset of `rows` elements without any content.
+template <class T>
+Dataset create_column(hid_t parent, const std::string& name, std::uint64_t rows,
+                      std::uint64_t chunk_rows, H5D_alloc_time_t when);
 /// Writes a chunked, checksummed dataset of all ranks' parts behind each other. Collective.
 template <class T>
 Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,

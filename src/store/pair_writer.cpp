@@ -1,382 +1,411 @@
-#include "store/hdf5.hpp"
+#include "store/column_stream.hpp"
+#include "store/layout_driver.hpp"
 #include "store/pair_layout.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
-#include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/messages.hpp>
 #include <popalign/store/pair_store.hpp>
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <iterator>
-#include <tuple>
+#include <bit>
+#include <optional>
+#include <span>
+#include <type_traits>
 
 namespace popalign {
 namespace {
 
 using namespace pair_layout;
 
-/// Writes the columns of one group; each call takes this rank's rows. All collective.
-class TableWriter {
-  public:
-    TableWriter(hid_t parent, const std::string& name, const Communicator& comm)
-        : comm_(comm), group_(hdf5::create_group(parent, name)) {}
+/// Rows of a table and, for a column of sequences, their elements.
+struct Extent {
+    std::uint64_t rows = 0, elements = 0;
+};
 
+std::string context_json(const Instruction& row) {
+    return row.context.empty() ? std::string() : messages_to_json(row.context).dump();
+}
+
+/// The columns, in the order of the file, are visited with `group(name)`, `number<T>(name, rows,
+/// get, count, meaning)` and `sequence<T>(name, part, rows, get, extent)`. These are the tables
+/// that all ranks know, which rank 0 writes.
+template <class Visitor>
+void visit_header(Visitor& v, const PairFileHeader& header) {
+    const auto text = [&](const char* name, const auto& rows, auto&& get) {
+        std::uint64_t bytes = 0;
+        for (const auto& row : rows)
+            bytes += get(row).size();
+        v.template sequence<std::uint8_t>(name, "bytes", rows, get, {rows.size(), bytes});
+    };
+    v.group("models");
+    text("name", header.models, [](const ModelRow& row) { return row.name; });
+    text("path", header.models, [](const ModelRow& row) { return row.path; });
+    text("sha256", header.models, [](const ModelRow& row) { return row.sha256; });
+    v.template number<std::uint64_t>(
+        "parameters", header.models, [](const ModelRow& row) { return row.parameters; },
+        header.models.size());
+    text("tokenizer_sha256", header.models,
+         [](const ModelRow& row) { return row.tokenizer_sha256; });
+    text("template_sha256", header.models, [](const ModelRow& row) { return row.template_sha256; });
+    v.group("generations");
+    text("name", header.generations, [](const GenerationRow& row) { return row.name; });
+    v.template number<std::uint32_t>(
+        "model", header.generations, [](const GenerationRow& row) { return row.model; },
+        header.generations.size());
+    text("template", header.generations,
+         [](const GenerationRow& row) { return row.template_text; });
+    v.group("strategies");
+    text("name", header.strategies, [](const StrategyRow& row) { return row.name; });
+    text("level", header.strategies, [](const StrategyRow& row) { return row.level; });
+    text("variant", header.strategies, [](const StrategyRow& row) { return row.variant; });
+}
+
+template <class Visitor>
+void visit_instructions(Visitor& v, const std::vector<Instruction>& rows, const PairSizes& size) {
+    const std::uint64_t count = size.instructions;
+    const auto text = [&](const char* name, auto&& get, std::uint64_t bytes) {
+        v.template sequence<std::uint8_t>(name, "bytes", rows, get, {count, bytes});
+    };
+    v.group("instructions");
+    text(
+        "id", [](const Instruction& row) -> const std::string& { return row.id; }, size.id_bytes);
+    text(
+        "source", [](const Instruction& row) -> const std::string& { return row.source; },
+        size.source_bytes);
+    text(
+        "text", [](const Instruction& row) -> const std::string& { return row.text; },
+        size.instruction_bytes);
+    text("context", context_json, size.context_bytes);
+    v.template number<std::uint8_t>(
+        "split", rows, [](const Instruction& row) { return row.split; }, count, split_meaning);
+}
+
+template <class Visitor>
+void visit_responses(Visitor& v, const std::vector<Response>& rows, const PairSizes& size) {
+    const std::uint64_t count = size.responses;
+    v.group("responses");
+    v.template number<std::uint64_t>(
+        "instruction", rows, [](const Response& row) { return row.instruction; }, count);
+    v.template number<std::uint32_t>(
+        "generation", rows, [](const Response& row) { return row.generation; }, count);
+    v.template sequence<std::uint8_t>(
+        "text", "bytes", rows, [](const Response& row) -> const std::string& { return row.text; },
+        {count, size.response_bytes});
+    v.template sequence<std::uint8_t>(
+        "thought", "bytes", rows,
+        [](const Response& row) -> const std::string& { return row.thought; },
+        {count, size.thought_bytes});
+    v.template sequence<std::int32_t>(
+        "tokens", "values", rows,
+        [](const Response& row) -> const std::vector<std::int32_t>& { return row.tokens; },
+        {count, size.tokens});
+    v.template number<double>(
+        "logprob", rows, [](const Response& row) { return row.logprob; }, count);
+    v.template number<std::uint8_t>(
+        "finish_reason", rows, [](const Response& row) { return row.finish_reason; }, count,
+        finish_meaning);
+    v.template number<std::uint8_t>(
+        "parsed", rows, [](const Response& row) { return row.parsed ? 1 : 0; }, count);
+    v.template number<std::uint64_t>(
+        "seed", rows, [](const Response& row) { return row.seed; }, count);
+    v.template number<std::uint32_t>(
+        "attempts", rows, [](const Response& row) { return row.attempts; }, count);
+    v.template number<std::uint64_t>(
+        "prompt_tokens", rows, [](const Response& row) { return row.prompt_tokens; }, count);
+    v.template number<std::uint64_t>(
+        "answer_tokens", rows, [](const Response& row) { return row.answer_tokens; }, count);
+}
+
+template <class Visitor>
+void visit_pairs(Visitor& v, const std::vector<PreferencePair>& rows, const PairSizes& size) {
+    const std::uint64_t count = size.pairs;
+    v.group("pairs");
+    v.template number<std::uint64_t>(
+        "instruction", rows, [](const PreferencePair& row) { return row.instruction; }, count);
+    v.template number<std::uint32_t>(
+        "strategy", rows, [](const PreferencePair& row) { return row.strategy; }, count);
+    v.template number<std::uint64_t>(
+        "chosen", rows, [](const PreferencePair& row) { return row.chosen; }, count);
+    v.template number<std::uint64_t>(
+        "rejected", rows, [](const PreferencePair& row) { return row.rejected; }, count);
+    v.template number<std::uint32_t>(
+        "flags", rows, [](const PreferencePair& row) { return row.flags; }, count, flags_meaning());
+}
+
+template <class Visitor>
+void visit_block(Visitor& v, const PairBlock& block, const PairSizes& size) {
+    visit_instructions(v, block.instructions, size);
+    visit_responses(v, block.responses, size);
+    visit_pairs(v, block.pairs, size);
+}
+
+/// Small enough that a random row costs little, not so small that their list takes long to read.
+template <class T>
+std::uint64_t chunk_rows(std::uint64_t rows) {
+    constexpr std::uint64_t most_chunks = 131'072, smallest = 16 << 10, largest = 1 << 20;
+    const std::uint64_t bytes =
+        std::clamp(std::bit_ceil(rows * sizeof(T) / most_chunks), smallest, largest);
+    return std::clamp<std::uint64_t>(rows, 1, (bytes - 4) / sizeof(T));  // 4: the checksum
+}
+
+/// Makes the columns of a LayoutFile, without content.
+class LayOut {
+  public:
+    explicit LayOut(hdf5::LayoutFile& file) : file_(file) {}
+
+    void group(const std::string& name) { group_ = hdf5::create_group(file_.get(), name); }
     template <class T, class Rows, class Get>
-    void number(const std::string& name, const Rows& rows, Get&& get,
+    void number(const std::string& name, const Rows&, Get&&, std::uint64_t rows,
                 std::string_view meaning = "") {
+        const auto dataset = column<T>(group_.get(), name, rows);
+        if (!meaning.empty())
+            hdf5::write_attribute(dataset.get(), "meaning", std::string(meaning));
+    }
+    template <class T, class Rows, class Get>
+    void sequence(const std::string& name, const std::string& part, const Rows&, Get&&,
+                  Extent extent) {
+        const hdf5::Group group = hdf5::create_group(group_.get(), name);
+        column<T>(group.get(), part, extent.elements);
+        column<std::uint64_t>(group.get(), "offsets", extent.rows + 1);
+    }
+    std::vector<ColumnLayout> take() { return std::move(layouts_); }
+
+  private:
+    template <class T>
+    hdf5::Dataset column(hid_t parent, const std::string& name, std::uint64_t rows) {
+        const std::uint64_t chunk = chunk_rows<T>(rows);
+        hdf5::Dataset dataset;
+        auto addresses = file_.record([&] {
+            dataset = hdf5::create_column<T>(parent, name, rows, chunk, H5D_ALLOC_TIME_EARLY);
+        });
+        layouts_.push_back({rows * sizeof(T), chunk * sizeof(T), std::move(addresses)});
+        if (layouts_.back().addresses.size() != (rows + chunk - 1) / chunk)
+            throw Error("HDF5 lays a column out in another way than is known of it: " + name);
+        return dataset;
+    }
+
+    hdf5::LayoutFile& file_;
+    hdf5::Group group_;
+    std::vector<ColumnLayout> layouts_;
+};
+
+/// Opens this rank's streams into the columns; `extent`s say what goes before its rows.
+class OpenStreams {
+  public:
+    OpenStreams(std::vector<ColumnLayout> layouts, std::vector<ColumnStream>& streams,
+                std::vector<std::uint64_t>& ends, DataFile& file, bool first)
+        : layouts_(std::move(layouts)),
+          streams_(streams),
+          ends_(ends),
+          file_(file),
+          first_(first) {}
+
+    void group(const std::string&) {}
+    template <class T, class Rows, class Get>
+    void number(const std::string&, const Rows&, Get&&, std::uint64_t before,
+                std::string_view = "") {
+        open(before * sizeof(T), 0);
+    }
+    template <class T, class Rows, class Get>
+    void sequence(const std::string&, const std::string&, const Rows&, Get&&, Extent before) {
+        open(before.elements * sizeof(T), 0);
+        // A row's end is the next one's offset; the first rank also writes the first.
+        const std::uint64_t zero = 0;
+        open((before.rows + (first_ ? 0 : 1)) * sizeof zero, before.elements);
+        if (first_)
+            streams_.back().append(std::as_bytes(std::span(&zero, 1)), file_);
+    }
+
+  private:
+    void open(std::uint64_t first_byte, std::uint64_t end) {
+        streams_.emplace_back(std::move(layouts_.at(streams_.size())), first_byte);
+        ends_.push_back(end);
+    }
+
+    std::vector<ColumnLayout> layouts_;
+    std::vector<ColumnStream>& streams_;
+    std::vector<std::uint64_t>& ends_;
+    DataFile& file_;
+    bool first_;
+};
+
+/// Gives rows to the streams, beginning with the column `at`.
+class Append {
+  public:
+    Append(std::vector<ColumnStream>& streams, std::vector<std::uint64_t>& ends, DataFile& file,
+           std::size_t at)
+        : streams_(streams), ends_(ends), file_(file), at_(at) {}
+
+    void group(const std::string&) {}
+    template <class T, class Rows, class Get>
+    void number(const std::string&, const Rows& rows, Get&& get, std::uint64_t,
+                std::string_view = "") {
         std::vector<T> values;
         values.reserve(rows.size());
         for (const auto& row : rows)
             values.push_back(static_cast<T>(get(row)));
-        const auto dataset =
-            hdf5::write_column<T>(group_.get(), name, std::span<const T>(values), comm_);
-        if (!meaning.empty())
-            hdf5::write_attribute(dataset.get(), "meaning", std::string(meaning));
+        append(std::span<const T>(values));
     }
-
-    /// `<name>/<part>` with all values behind each other and `<name>/offsets`, one longer than the
-    /// rows.
     template <class T, class Rows, class Get>
-    void sequence(const std::string& name, const std::string& part, const Rows& rows, Get&& get) {
-        std::vector<T> values;
+    void sequence(const std::string&, const std::string&, const Rows& rows, Get&& get, Extent) {
         std::vector<std::uint64_t> offsets;
+        offsets.reserve(rows.size());
+        std::uint64_t& end = ends_[at_ + 1];
         for (const auto& row : rows) {
-            offsets.push_back(values.size());
             const auto& items = get(row);
-            values.insert(values.end(), items.begin(), items.end());
+            streams_[at_].append(std::as_bytes(std::span(items.data(), items.size())), file_);
+            offsets.push_back(end += items.size());
         }
-        const std::uint64_t before = exclusive_scan(comm_, values.size());
-        if (comm_.rank() == comm_.size() - 1)
-            offsets.push_back(values.size());
-        for (std::uint64_t& offset : offsets)
-            offset += before;
-        const hdf5::Group group = hdf5::create_group(group_.get(), name);
-        hdf5::write_column<T>(group.get(), part, std::span<const T>(values), comm_);
-        hdf5::write_column<std::uint64_t>(group.get(), "offsets",
-                                          std::span<const std::uint64_t>(offsets), comm_);
+        ++at_;
+        append(std::span<const std::uint64_t>(offsets));
     }
-    template <class Rows, class Get>
-    void text(const std::string& name, const Rows& rows, Get&& get) {
-        sequence<std::uint8_t>(name, "bytes", rows, get);
-    }
-    hid_t group() const { return group_.get(); }
+    std::size_t at() const { return at_; }
 
   private:
-    const Communicator& comm_;
-    hdf5::Group group_;
+    template <class T>
+    void append(std::span<const T> values) {
+        streams_[at_++].append(std::as_bytes(values), file_);
+    }
+
+    std::vector<ColumnStream>& streams_;
+    std::vector<std::uint64_t>& ends_;
+    DataFile& file_;
+    std::size_t at_;
 };
 
-struct DescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = UniqueHandle<DescriptorTraits>;
-
-void write_header(hid_t file, const PairFileHeader& header, const Communicator& comm) {
-    hdf5::write_attribute(file, "format", std::string(format));
-    hdf5::write_attribute(file, "format_version", format_version);
-    hdf5::write_attribute(file, "config", header.config);
-    hdf5::write_attribute(file, "provenance", header.provenance);
-    // Tables that all ranks know are rank 0's to write.
-    const PairFileHeader empty;
-    const PairFileHeader& mine = comm.is_root() ? header : empty;
-    TableWriter models(file, "models", comm);
-    models.text("name", mine.models, [](const ModelRow& row) { return row.name; });
-    models.text("path", mine.models, [](const ModelRow& row) { return row.path; });
-    models.text("sha256", mine.models, [](const ModelRow& row) { return row.sha256; });
-    models.number<std::uint64_t>("parameters", mine.models,
-                                 [](const ModelRow& row) { return row.parameters; });
-    models.text("tokenizer_sha256", mine.models,
-                [](const ModelRow& row) { return row.tokenizer_sha256; });
-    models.text("template_sha256", mine.models,
-                [](const ModelRow& row) { return row.template_sha256; });
-    TableWriter generations(file, "generations", comm);
-    generations.text("name", mine.generations, [](const GenerationRow& row) { return row.name; });
-    generations.number<std::uint32_t>("model", mine.generations,
-                                      [](const GenerationRow& row) { return row.model; });
-    generations.text("template", mine.generations,
-                     [](const GenerationRow& row) { return row.template_text; });
-    TableWriter strategies(file, "strategies", comm);
-    strategies.text("name", mine.strategies, [](const StrategyRow& row) { return row.name; });
-    strategies.text("level", mine.strategies, [](const StrategyRow& row) { return row.level; });
-    strategies.text("variant", mine.strategies, [](const StrategyRow& row) { return row.variant; });
+/// All members as one array, in their order.
+std::span<std::uint64_t> members(PairSizes& sizes) {
+    static_assert(sizeof(PairSizes) == 10 * sizeof(std::uint64_t));
+    return {&sizes.instructions, 10};
 }
 
-void write_block(hid_t file, const PairBlock& block, const Communicator& comm) {
-    TableWriter instructions(file, "instructions", comm);
-    instructions.text("id", block.instructions, [](const Instruction& row) { return row.id; });
-    instructions.text("source", block.instructions,
-                      [](const Instruction& row) { return row.source; });
-    instructions.text("text", block.instructions, [](const Instruction& row) { return row.text; });
-    instructions.text("context", block.instructions, [](const Instruction& row) {
-        return row.context.empty() ? std::string() : messages_to_json(row.context).dump();
-    });
-    instructions.number<std::uint8_t>(
-        "split", block.instructions, [](const Instruction& row) { return row.split; },
-        split_meaning);
-
-    TableWriter responses(file, "responses", comm);
-    responses.number<std::uint64_t>("instruction", block.responses,
-                                    [](const Response& row) { return row.instruction; });
-    responses.number<std::uint32_t>("generation", block.responses,
-                                    [](const Response& row) { return row.generation; });
-    responses.text("text", block.responses,
-                   [](const Response& row) -> const std::string& { return row.text; });
-    responses.text("thought", block.responses,
-                   [](const Response& row) -> const std::string& { return row.thought; });
-    responses.sequence<std::int32_t>(
-        "tokens", "values", block.responses,
-        [](const Response& row) -> const std::vector<std::int32_t>& { return row.tokens; });
-    responses.number<double>("logprob", block.responses,
-                             [](const Response& row) { return row.logprob; });
-    responses.number<std::uint8_t>(
-        "finish_reason", block.responses, [](const Response& row) { return row.finish_reason; },
-        finish_meaning);
-    responses.number<std::uint8_t>("parsed", block.responses,
-                                   [](const Response& row) { return row.parsed ? 1 : 0; });
-    responses.number<std::uint64_t>("seed", block.responses,
-                                    [](const Response& row) { return row.seed; });
-    responses.number<std::uint32_t>("attempts", block.responses,
-                                    [](const Response& row) { return row.attempts; });
-    responses.number<std::uint64_t>("prompt_tokens", block.responses,
-                                    [](const Response& row) { return row.prompt_tokens; });
-    responses.number<std::uint64_t>("answer_tokens", block.responses,
-                                    [](const Response& row) { return row.answer_tokens; });
-
-    TableWriter pairs(file, "pairs", comm);
-    pairs.number<std::uint64_t>("instruction", block.pairs,
-                                [](const PreferencePair& row) { return row.instruction; });
-    pairs.number<std::uint32_t>("strategy", block.pairs,
-                                [](const PreferencePair& row) { return row.strategy; });
-    pairs.number<std::uint64_t>("chosen", block.pairs,
-                                [](const PreferencePair& row) { return row.chosen; });
-    pairs.number<std::uint64_t>("rejected", block.pairs,
-                                [](const PreferencePair& row) { return row.rejected; });
-    pairs.number<std::uint32_t>(
-        "flags", block.pairs, [](const PreferencePair& row) { return row.flags; }, flags_meaning());
-}
-
-std::uint64_t header_bytes(const PairFileHeader& header) {
-    std::uint64_t bytes = header.config.size() + header.provenance.size();
-    for (const auto& row : header.models)
-        bytes += 300 + row.name.size() + row.path.size();
-    for (const auto& row : header.generations)
-        bytes += 32 + row.name.size() + row.template_text.size();
-    return bytes;
-}
-
-std::uint64_t context_bytes(const Instruction& instruction) {
-    std::uint64_t bytes = 8;
-    for (const Message& message : instruction.context)
-        bytes += 48 + 2 * message.content.size();
-    return bytes;
-}
-
-std::uint64_t block_bytes(const PairBlock& block) {
-    std::uint64_t bytes = 0;
-    for (const auto& row : block.instructions)
-        bytes += 32 + row.id.size() + row.source.size() + row.text.size() + context_bytes(row);
-    for (const auto& row : block.responses)
-        bytes += 84 + row.text.size() + row.thought.size() + 4 * row.tokens.size();
-    return bytes + 32 * block.pairs.size();
-}
-
-/// Makes sure that the file will fit: on a full disk HDF5 over MPI-IO crashes, hangs or loses data
-/// without a word. Where the file system can, the space stays the file's until HDF5 closes it.
-void reserve_space(const std::filesystem::path& partial, std::uint64_t bytes) {
-    // The last chunk of each column is stored whole, and groups and indexes take room.
-    const std::uint64_t margin =
-        (std::uint64_t{1} << 20) + std::min(bytes, std::uint64_t{48} << 20);
-    const Descriptor file(::open(partial.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!file)
-        throw_system_error("create it", partial.native());
-    if (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes + margin)) == 0)
-        return;
-    if (errno == EOPNOTSUPP || errno == ENOSYS) {
-        if (std::filesystem::space(partial).available >= bytes + margin)
-            return;
-        errno = ENOSPC;
+std::vector<ColumnLayout> lay_out(const std::filesystem::path& path, const PairFileHeader& header,
+                                  const PairSizes& sizes) {
+    hdf5::LayoutFile file(path);
+    hdf5::write_attribute(file.get(), "format", std::string(format));
+    hdf5::write_attribute(file.get(), "format_version", format_version);
+    hdf5::write_attribute(file.get(), "config", header.config);
+    hdf5::write_attribute(file.get(), "provenance", header.provenance);
+    std::vector<ColumnLayout> layouts;
+    {
+        LayOut visitor(file);
+        visit_header(visitor, header);
+        visit_block(visitor, {}, sizes);
+        layouts = visitor.take();
     }
-    throw_system_error("reserve its space", partial.native());
-}
-
-/// Makes a file with `open(partial)`, fills it with `fill(file)` and puts it in place; removes it
-/// if any of that fails. Collective.
-template <class Open, class Fill>
-void write_atomically(const Communicator& comm, const std::filesystem::path& path,
-                      std::uint64_t bytes, Open&& open, Fill&& fill) {
-    const std::filesystem::path partial = partial_path(path);
-    const auto on_root = [&](auto&& work) {
-        run_on_all(comm, [&] {
-            if (comm.is_root())
-                work();
-        });
-    };
-    try {
-        on_root([&] {
-            if (path.has_parent_path())
-                std::filesystem::create_directories(path.parent_path());
-        });
-        hdf5::File file = open(partial);
-        on_root([&] { reserve_space(partial, bytes); });
-        fill(file.get());
-        hdf5::close(std::move(file), comm, path.native());
-        on_root([&] { commit_path(partial, path); });
-    } catch (...) {
-        std::error_code ignored;
-        if (comm.is_root())
-            std::filesystem::remove(partial, ignored);
-        throw;
-    }
-}
-
-void copy_whole(const std::filesystem::path& from, const std::filesystem::path& to) {
-    std::error_code code;
-    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, code);
-    if (code) {
-        errno = code.value();
-        throw_system_error("copy it", from.native());
-    }
-}
-
-/// Lets `change` alter a copy of the file that then takes its place. Collective.
-template <class Change>
-void update_atomically(const Communicator& comm, const std::filesystem::path& path,
-                       std::uint64_t added_bytes, Change&& change) {
-    const auto size =
-        run_on_all(comm, [&] { return comm.is_root() ? std::filesystem::file_size(path) : 0; });
-    const auto open_copy = [&](const std::filesystem::path& partial) {
-        run_on_all(comm, [&] {
-            if (comm.is_root())
-                copy_whole(path, partial);
-        });
-        return hdf5::open_for_update(partial, comm);
-    };
-    write_atomically(comm, path, size + added_bytes, open_copy, change);
-}
-
-/// The pairs of the file, which one rank looks up. Collective.
-std::uint64_t count_pairs(const Communicator& comm, const std::filesystem::path& path) {
-    std::uint64_t count = run_on_all(
-        comm, [&] { return comm.is_root() ? PairFile(path).pair_count() : std::uint64_t{0}; });
-    broadcast(comm, std::span(&count, 1));
-    return count;
-}
-
-void remove_link(hid_t parent, const std::string& name) {
-    if (hdf5::exists(parent, name))
-        hdf5::check_status(H5Ldelete(parent, name.c_str(), H5P_DEFAULT), "H5Ldelete", name);
-}
-
-/// Each rank receives a consecutive share of all verdicts, in the order of the file. Collective.
-std::vector<Verdict> in_file_order(const Communicator& comm, std::uint64_t pairs,
-                                   std::uint64_t judges, const std::vector<Verdict>& mine) {
-    std::vector<std::vector<Verdict>> outgoing(static_cast<std::size_t>(comm.size()));
-    for (const Verdict& verdict : mine)
-        outgoing[static_cast<std::size_t>(
-                     owner(pairs * judges, verdict.judge * pairs + verdict.pair, comm.size()))]
-            .push_back(verdict);
-    std::vector<Verdict> sorted;
-    for (auto& part : all_to_all_objects(comm, outgoing))
-        sorted.insert(sorted.end(), std::move_iterator(part.begin()),
-                      std::move_iterator(part.end()));
-    std::ranges::stable_sort(sorted, {}, [](const Verdict& verdict) {
-        return std::tuple(verdict.judge, verdict.pair, verdict.order);
-    });
-    return sorted;
+    file.close();
+    return layouts;
 }
 
 }  // namespace
 
+void PairSizes::add(const Instruction& row) {
+    ++instructions;
+    id_bytes += row.id.size();
+    source_bytes += row.source.size();
+    instruction_bytes += row.text.size();
+    context_bytes += context_json(row).size();
+}
+
+void PairSizes::add(const Response& row) {
+    ++responses;
+    response_bytes += row.text.size();
+    thought_bytes += row.thought.size();
+    tokens += row.tokens.size();
+}
+
+struct PairFileWriter::State {
+    Communicator comm;
+    std::filesystem::path path, partial;
+    std::vector<ColumnStream> streams;
+    std::vector<std::uint64_t> ends;  // by stream of offsets: the last one
+    std::optional<DataFile> file;
+    std::size_t first_of_block = 0;
+    bool committed = false;
+
+    ~State() {
+        std::error_code ignored;
+        if (!committed && comm.is_root())
+            std::filesystem::remove(partial, ignored);
+    }
+
+    template <class Work>
+    void on_root(Work&& work) {
+        run_on_all(comm, [&] {
+            if (comm.is_root())
+                work();
+        });
+    }
+
+    void open(const PairFileHeader& header, const PairSizes& mine) {
+        PairSizes all = mine, before = mine;
+        all_reduce(comm, members(all), Reduction::sum);
+        for (std::uint64_t& member : members(before))
+            member = exclusive_scan(comm, member);
+        std::vector<ColumnLayout> layouts;
+        on_root([&] {
+            if (path.has_parent_path())
+                std::filesystem::create_directories(path.parent_path());
+            layouts = lay_out(partial, header, all);
+        });
+        layouts = broadcast_object(comm, std::move(layouts));
+        run_on_all(comm, [&] { file.emplace(partial); });
+        on_root([&] { file->reserve(); });
+        run_on_all(comm, [&] {
+            OpenStreams visitor(std::move(layouts), streams, ends, *file, comm.is_root());
+            visit_header(visitor, {});
+            first_of_block = streams.size();
+            visit_block(visitor, {}, before);
+            if (comm.is_root()) {
+                Append small_tables(streams, ends, *file, 0);
+                visit_header(small_tables, header);
+            }
+        });
+    }
+
+    void commit() {
+        write_fragments(comm, streams, *file);
+        run_on_all(comm, [&] { file->sync(); });
+        on_root([&] { commit_path(partial, path); });
+        committed = true;
+    }
+};
+
+PairFileWriter::PairFileWriter(const Communicator& comm, const std::filesystem::path& path,
+                               const PairFileHeader& header, const PairSizes& mine)
+    : state_(std::make_unique<State>()) {
+    state_->comm = comm;
+    state_->path = path;
+    state_->partial = partial_path(path);
+    state_->open(header, mine);
+}
+PairFileWriter::~PairFileWriter() = default;
+
+void PairFileWriter::write(const PairBlock& rows) {
+    Append visitor(state_->streams, state_->ends, *state_->file, state_->first_of_block);
+    visit_block(visitor, rows, {});
+}
+
+void PairFileWriter::commit() {
+    state_->commit();
+}
+
 void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block) {
-    const auto bytes =
-        all_reduce<std::uint64_t>(comm, block_bytes(block), Reduction::sum) + header_bytes(header);
-    const auto create = [&](const std::filesystem::path& partial) {
-        return hdf5::create_file(partial, comm);
-    };
-    write_atomically(comm, path, bytes, create, [&](hid_t file) {
-        write_header(file, header, comm);
-        write_block(file, block, comm);
-    });
-}
-
-void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
-                    const std::vector<JudgeRow>& judges, const std::vector<Verdict>& mine) {
-    const std::uint64_t pairs = count_pairs(comm, path);
-    run_on_all(comm, [&] {
-        for (const Verdict& verdict : mine)
-            if (verdict.pair >= pairs || verdict.judge >= judges.size())
-                throw UsageError(
-                    fmt::format("{}: there is no pair {} or no judge {} to write a "
-                                "verdict of",
-                                path.native(), verdict.pair, verdict.judge));
-    });
-    const std::vector<Verdict> rows = in_file_order(comm, pairs, judges.size(), mine);
-    std::uint64_t bytes = 0;
-    for (const Verdict& verdict : rows)
-        bytes += 40 + verdict.raw.size();
-    bytes = all_reduce(comm, bytes, Reduction::sum);
-    update_atomically(comm, path, bytes, [&](hid_t file) {
-        remove_link(file, "verdicts");
-        TableWriter verdicts(file, "verdicts", comm);
-        verdicts.number<std::uint64_t>("pair", rows, [](const Verdict& row) { return row.pair; });
-        verdicts.number<std::uint32_t>("judge", rows, [](const Verdict& row) { return row.judge; });
-        verdicts.number<std::uint8_t>(
-            "order", rows, [](const Verdict& row) { return row.order; }, order_meaning);
-        verdicts.number<std::uint8_t>(
-            "label", rows, [](const Verdict& row) { return row.label; }, label_meaning);
-        verdicts.number<double>("probability", rows,
-                                [](const Verdict& row) { return row.probability; });
-        verdicts.text("raw", rows,
-                      [](const Verdict& row) -> const std::string& { return row.raw; });
-        verdicts.number<std::uint8_t>("parsed", rows,
-                                      [](const Verdict& row) { return row.parsed ? 1 : 0; });
-        const std::vector<JudgeRow> none;
-        const std::vector<JudgeRow>& known = comm.is_root() ? judges : none;
-        TableWriter table(verdicts.group(), "judges", comm);
-        table.text("name", known, [](const JudgeRow& row) { return row.name; });
-        table.text("model", known, [](const JudgeRow& row) { return row.model; });
-        table.text("template", known, [](const JudgeRow& row) { return row.template_name; });
-        table.text("template_sha256", known,
-                   [](const JudgeRow& row) { return row.template_sha256; });
-    });
-}
-
-void write_reference(const Communicator& comm, const std::filesystem::path& path,
-                     const std::string& key, const PairFile::Reference& reference) {
-    const std::uint64_t pairs = count_pairs(comm, path);
-    run_on_all(comm, [&] {
-        if (reference.chosen_logprob.size() != pairs || key.empty() ||
-            reference.rejected_logprob.size() != pairs || key.find('/') != std::string::npos)
-            throw UsageError(fmt::format(
-                "{}: a reference needs a name without '/' and a value for each of the {} pairs",
-                path.native(), pairs));
-    });
-    update_atomically(comm, path, 32 * reference.chosen_logprob.size(), [&](hid_t file) {
-        const Range mine = partition(reference.chosen_logprob.size(), comm.rank(), comm.size());
-        const auto part = [&](const std::vector<double>& values) {
-            return std::span(values).subspan(mine.begin, mine.size());
-        };
-        if (!hdf5::exists(file, "reference"))
-            hdf5::create_group(file, "reference");
-        remove_link(file, "reference/" + key);
-        const hdf5::Group group = hdf5::create_group(file, "reference/" + key);
-        hdf5::write_column<double>(group.get(), "chosen_logprob", part(reference.chosen_logprob),
-                                   comm);
-        hdf5::write_column<double>(group.get(), "rejected_logprob",
-                                   part(reference.rejected_logprob), comm);
-    });
+    PairSizes sizes;
+    for (const Instruction& row : block.instructions)
+        sizes.add(row);
+    for (const Response& row : block.responses)
+        sizes.add(row);
+    sizes.pairs = block.pairs.size();
+    PairFileWriter writer(comm, path, header, sizes);
+    run_on_all(comm, [&] { writer.write(block); });
+    writer.commit();
 }
 
 }  // namespace popalign

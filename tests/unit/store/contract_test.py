@@ -17,7 +17,7 @@ except ImportError as error:
 COUNT = 20
 COLUMNS = {
     "models": ["name", "path", "sha256", "parameters", "tokenizer_sha256", "template_sha256"],
-    "instructions": ["id", "source", "text", "split"],
+    "instructions": ["id", "source", "text", "context", "split"],
     "generations": ["name", "model", "template"],
     "responses": ["instruction", "generation", "text", "thought", "tokens", "logprob", "finish_reason", "parsed",
                   "seed"],

@@ -218,6 +218,42 @@ TEST(PairStore, WritesColumnsOfManyChunks) {
         EXPECT_EQ(file.responses(Range{row, row + 1}).front(), block.responses[1]);
 }
 
+/// The bytes are the same in however many parts a rank gives its rows.
+TEST(PairStore, CanBeWrittenInParts) {
+    const TemporaryDirectory directory;
+    const Range mine = share(instruction_count);
+    PairBlock block = sample_block(mine);
+    if (!block.responses.empty())
+        block.responses.back().text.assign(50'000, 'x');
+    write_pair_file(world(), directory / "whole.h5", sample_header(), block);
+    PairSizes sizes;
+    for (const Instruction& row : block.instructions)
+        sizes.add(row);
+    for (const Response& row : block.responses)
+        sizes.add(row);
+    sizes.pairs = block.pairs.size();
+    {
+        PairFileWriter writer(world(), directory / "parts.h5", sample_header(), sizes);
+        for (std::size_t i = 0; i < mine.size(); ++i) {
+            PairBlock part = sample_block({mine.begin + i, mine.begin + i + 1});
+            if (i + 1 == mine.size())
+                part.responses.back() = block.responses.back();
+            writer.write(part);
+        }
+        writer.commit();
+    }
+    EXPECT_TRUE(read_text_file(directory / "whole.h5") == read_text_file(directory / "parts.h5"));
+    ++sizes.tokens;  // a promise that is not kept
+    {
+        PairFileWriter writer(world(), directory / "less.h5", sample_header(), sizes);
+        run_on_all(world(), [&] { writer.write(block); });
+        EXPECT_THROW(writer.commit(), AgreedError);
+    }
+    barrier(world());
+    EXPECT_FALSE(std::filesystem::exists(directory / "less.h5"));
+    EXPECT_FALSE(std::filesystem::exists(directory / "less.h5.partial"));
+}
+
 TEST(PairStore, ReplacesVerdictsInTheirOrder) {
     const TemporaryDirectory directory;
     const auto path = directory / "pairs.h5";

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+/// Something that one worker does alone.
+struct WorkUnit {
+    std::uint64_t id = 0;     ///< the caller's name for it
+    std::uint32_t group = 0;  ///< units of a group are cheaper done one after another
+    double expected = 0;      ///< how much work it may be, in whatever unit all are in
+};
+
+/// One shard's units in the order in which they are handed out, cut into chunks: group by group,
+/// the largest expected work first, in the groups too. A chunk is at most a share of 1 in
+/// 2 x workers of what is left (Hummel et al. 1992, "Factoring"), so that all workers end at about
+/// the same time whatever the units really take. A pure function of its arguments: whoever makes
+/// it, makes the same.
+class WorkSchedule {
+  public:
+    WorkSchedule(std::vector<WorkUnit> units, int workers, std::size_t most_units);
+
+    std::size_t chunks() const noexcept { return ends_.size(); }
+    /// The units of the ticket's chunk; none for a ticket behind the last.
+    std::span<const WorkUnit> chunk(std::uint64_t ticket) const noexcept;
+
+  private:
+    std::vector<WorkUnit> units_;
+    std::vector<std::size_t> ends_;
+};
+
+/// One worker's way through the shards: its own until that is empty, then others at random. Knows
+/// nothing of how tickets are drawn, so that a simulation can run it. Workers that share `empty`
+/// (a byte a shard, zero at first) share what they learn; it may be read and written at once.
+class WorkSearch {
+  public:
+    using ScheduleOf = std::function<std::shared_ptr<const WorkSchedule>(int shard)>;
+
+    WorkSearch(int own_shard, std::span<std::uint8_t> empty, std::uint64_t seed,
+               ScheduleOf schedule_of);
+
+    /// The shard to draw a ticket from next; nothing if all are empty.
+    std::optional<int> next();
+    /// What the ticket stands for; nothing if it shows that the shard is empty. Valid until the
+    /// next call.
+    std::span<const WorkUnit> take(int shard, std::uint64_t ticket);
+
+  private:
+    bool is_empty(int shard) const;
+
+    int own_;
+    std::span<std::uint8_t> empty_;
+    std::uint64_t seed_, draws_ = 0;
+    ScheduleOf schedule_of_;
+    std::map<int, std::shared_ptr<const WorkSchedule>> schedules_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <popalign/base/unique_handle.hpp>
+#include <popalign/comm/communicator.hpp>
+
+#include <boost/serialization/string.hpp>
+#include <boost/serialization/vector.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// Where a column's chunks are in the file. The same on all ranks.
+struct ColumnLayout {
+    std::uint64_t bytes = 0, chunk_bytes = 0;  ///< of the content, without checksums
+    std::vector<std::uint64_t> addresses;      ///< of the chunks, each with its checksum behind
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& bytes& chunk_bytes& addresses;
+    }
+};
+
+/// One rank's way to write into a file of which others write other parts.
+class DataFile {
+  public:
+    explicit DataFile(const std::filesystem::path& path);
+    DataFile(const DataFile&) = delete;
+    DataFile& operator=(const DataFile&) = delete;
+    ~DataFile();
+
+    /// Makes sure that there is room for the whole file, as long as it is now. Throws Error.
+    void reserve() const;
+    /// A chunk, filled up with zeros to `chunk_bytes`, with its checksum behind. Neighbours go out
+    /// in one write.
+    void write_chunk(std::uint64_t address, std::span<const std::byte> data,
+                     std::uint64_t chunk_bytes);
+    /// All that was written is on the device.
+    void sync();
+
+  private:
+    void flush();
+
+    std::filesystem::path path_;
+    int descriptor_;
+    std::uint64_t begin_ = 0;
+    std::vector<std::byte> pending_;
+};
+
+/// One rank's part of a column, in order, on its way into chunks. Chunks that this rank has only a
+/// part of stay behind as fragments.
+class ColumnStream {
+  public:
+    struct Fragment {
+        std::uint64_t column = 0, begin = 0;  ///< of the content [byte]
+        std::string data;
+
+        template <class Archive>
+        void serialize(Archive& archive, unsigned) {
+            archive& column& begin& data;
+        }
+    };
+
+    ColumnStream(ColumnLayout layout, std::uint64_t first_byte);
+
+    void append(std::span<const std::byte> data, DataFile& file);
+    /// What is left when all is appended.
+    std::vector<Fragment> take_fragments(std::uint64_t column);
+    std::uint64_t appended() const noexcept { return appended_; }  ///< bytes
+    const ColumnLayout& layout() const noexcept { return layout_; }
+
+  private:
+    void close_chunk(DataFile& file);
+
+    ColumnLayout layout_;
+    std::uint64_t appended_ = 0;
+    std::uint64_t begin_;  // of what is in `pending_`
+    std::vector<std::byte> pending_;
+    std::vector<Fragment> fragments_;
+};
+
+/// Puts all ranks' fragments together and writes them. Collective.
+void write_fragments(const Communicator& comm, std::vector<ColumnStream>& columns, DataFile& file);
+
+}  // namespace popalign
