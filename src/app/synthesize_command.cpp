@@ -46,7 +46,7 @@ ExitStatus run_synthesize_stage(const CommandContext& context, const Config& con
 Command make_synthesize_command(CLI::App& app) {
     struct Arguments {
         ConfigArguments config;
-        bool plan = false;
+        bool plan = false, merge_only = false;
     };
     auto arguments = std::make_shared<Arguments>();
     CLI::App* parser = app.add_subcommand("synthesize", "instructions x strategies -> pair file");
@@ -54,15 +54,20 @@ Command make_synthesize_command(CLI::App& app) {
     parser->add_flag("--plan", arguments->plan,
                      "print what would be made, its tokens, time and cost by a short calibration, "
                      "and the first prompts, and leave");
+    parser->add_flag("--merge-only", arguments->merge_only,
+                     "write the pairs that there are so far to pairs-so-far.h5 of the run's "
+                     "directory, also while others make more, and leave");
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    if (!arguments->plan)
+                    if (!arguments->plan && !arguments->merge_only)
                         return run_synthesize_stage(context, config);
                     const Deadline deadline = make_deadline(config.run);
                     const ModelRanks ranks(context.comm, config.run.tensor_parallel);
                     return ranks.run([&] {
-                        const std::string plan =
-                            plan_synthesis(ranks, synthesis_inputs(context, config), deadline);
+                        const SynthesisInputs inputs = synthesis_inputs(context, config);
+                        if (arguments->merge_only)
+                            return merge_so_far(ranks, inputs);
+                        const std::string plan = plan_synthesis(ranks, inputs, deadline);
                         if (context.comm.is_root())
                             std::puts(plan.c_str());
                         return ExitStatus::done;

@@ -11,6 +11,16 @@ namespace {
 volatile std::sig_atomic_t signal_seen = 0;
 constexpr int stop_signals[] = {SIGTERM, SIGUSR1, SIGINT};
 
+/// The system's time at the first call, and from then on what has passed since: a clock that is set
+/// meanwhile changes nothing.
+std::chrono::system_clock::time_point steady_time() {
+    using Steady = std::chrono::steady_clock;
+    static const auto first = std::chrono::system_clock::now();
+    static const auto start = Steady::now();
+    return first +
+           std::chrono::duration_cast<std::chrono::system_clock::duration>(Steady::now() - start);
+}
+
 extern "C" void remember_signal(int) {
     signal_seen = 1;
 }
@@ -21,7 +31,7 @@ Deadline::Deadline(const Options& options) {
     signal_seen = 0;
     for (int signal : stop_signals)
         std::signal(signal, remember_signal);
-    const auto now = std::chrono::system_clock::now();
+    const auto now = steady_time();
     if (options.limit)
         stop_at_ = now + *options.limit;
     if (const char* end = std::getenv("SLURM_JOB_END_TIME")) {
@@ -38,7 +48,7 @@ Deadline::~Deadline() {
 }
 
 bool Deadline::reached() const noexcept {
-    return signal_seen != 0 || (stop_at_ && std::chrono::system_clock::now() >= *stop_at_);
+    return signal_seen != 0 || (stop_at_ && steady_time() >= *stop_at_);
 }
 
 }  // namespace popalign

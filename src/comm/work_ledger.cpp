@@ -92,6 +92,15 @@ int WorkLedger::workers(int shard) const noexcept {
     return state_->workers[static_cast<std::size_t>(shard)];
 }
 
+Range WorkLedger::share(int shard, std::size_t count) const noexcept {
+    int before = 0;
+    for (int other = 0; other < shard; ++other)
+        before += workers(other);
+    const int ranks = state_->comm.size();
+    return {partition(count, before, ranks).begin,
+            partition(count, before + workers(shard) - 1, ranks).end};
+}
+
 std::uint64_t WorkLedger::draw(int shard, std::size_t phase) {
     return state_->add(shard, phase, 1);
 }

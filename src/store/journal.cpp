@@ -6,13 +6,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -82,65 +86,183 @@ void write_all(int descriptor, std::span<const std::byte> data, const std::files
     }
 }
 
-[[noreturn]] void fail_damaged(const std::filesystem::path& path, std::size_t at) {
-    throw Error(
-        fmt::format("{}: damaged at byte {} (the checksum of a record is wrong); remove the "
-                    "file to make its answers again",
-                    path.native(), at));
+/// All of `data` from `offset` on, or as much as there is.
+std::size_t read_at(int descriptor, std::uint64_t offset, std::span<std::byte> data,
+                    const std::filesystem::path& path) {
+    std::size_t done = 0;
+    while (done < data.size()) {
+        const ssize_t count = ::pread(descriptor, data.data() + done, data.size() - done,
+                                      static_cast<off_t>(offset + done));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            throw_system_error("read the journal", path.native());
+        if (count == 0)
+            break;
+        done += static_cast<std::size_t>(count);
+    }
+    return done;
 }
 
-/// A machine that crashed may leave zeros where the last records were to be.
+Descriptor open_journal(const std::filesystem::path& path) {
+    Descriptor opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!opened)
+        throw_system_error("open the journal", path.native());
+    return opened;
+}
+
+/// A journal as long as it was when it was opened, of which a part is in memory. (Mapped, a file
+/// that becomes shorter would kill its reader.)
+class JournalWindow {
+  public:
+    explicit JournalWindow(const std::filesystem::path& path)
+        : path_(path), file_(open_journal(path)) {
+        struct stat status {};
+        if (::fstat(file_.get(), &status) != 0)
+            throw_system_error("inspect the journal", path.native());
+        if (!S_ISREG(status.st_mode))
+            throw InputError(path.native(), "not a regular file; remove it from the journals");
+        size_ = static_cast<std::uint64_t>(status.st_size);
+    }
+    std::uint64_t size() const noexcept { return size_; }
+
+    /// Fewer than `count` where the file ends. Valid until the next call.
+    std::span<const std::byte> at(std::uint64_t offset, std::uint64_t count) {
+        count = std::min(count, size_ - std::min(offset, size_));
+        if (offset < begin_ || offset + count > begin_ + buffer_.size()) {
+            constexpr std::uint64_t piece = std::uint64_t{1} << 20;
+            buffer_.resize(std::min(std::max(count, piece), size_ - offset));
+            begin_ = offset;
+            buffer_.resize(read_at(file_.get(), offset, buffer_, path_));
+        }
+        return std::span(buffer_).subspan(
+            offset - begin_, std::min<std::uint64_t>(count, buffer_.size() - (offset - begin_)));
+    }
+
+    /// The payload of the whole record that begins at `offset`, if one does.
+    std::optional<std::span<const std::byte>> record(std::uint64_t offset) {
+        const auto head = at(offset, Frame::bytes);
+        if (head.size() < Frame::bytes)
+            return std::nullopt;
+        const Frame frame = Frame::parse(head);
+        if (frame.length > size_ - offset - Frame::bytes ||
+            crc32c(head.first(12)) != frame.frame_crc)
+            return std::nullopt;
+        const auto payload = at(offset + Frame::bytes, frame.length);
+        if (payload.size() < frame.length || crc32c(payload) != frame.payload_crc)
+            return std::nullopt;
+        return payload;
+    }
+
+    /// Where the next whole record begins behind a damaged one.
+    std::optional<std::uint64_t> find_record(std::uint64_t damaged) {
+        const auto head = at(damaged, Frame::bytes);
+        if (head.size() == Frame::bytes) {  // its length may still be right
+            const Frame frame = Frame::parse(head);
+            if (frame.length < size_ && record(damaged + Frame::bytes + frame.length))
+                return damaged + Frame::bytes + frame.length;
+        }
+        for (std::uint64_t offset = damaged + 1; offset + Frame::bytes <= size_; ++offset)
+            if (record(offset))
+                return offset;
+        return std::nullopt;
+    }
+
+  private:
+    std::filesystem::path path_;
+    Descriptor file_;
+    std::uint64_t size_ = 0, begin_ = 0;
+    std::vector<std::byte> buffer_;
+};
+
+/// A machine that crashed may leave zeros where the first records were to be.
 bool all_zero(std::span<const std::byte> bytes) {
     return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+/// Waits for a process that is about to end. Where locks are not to be had, there are none.
+void lock(int descriptor, const std::filesystem::path& path) {
+    constexpr int attempts = 100;
+    for (int attempt = 0; ::flock(descriptor, LOCK_EX | LOCK_NB) != 0; ++attempt) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return;
+        if (attempt == attempts)
+            throw Error(
+                path.native() +
+                ": another process writes this journal; wait until it has ended, or end it");
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
 }
 
 }  // namespace
 
 JournalSummary read_journal(const std::filesystem::path& path,
-                            const std::function<void(std::span<const std::byte>)>& visit) {
-    const MappedFile file(path);
-    const auto bytes = file.bytes();
+                            const std::function<void(const JournalRecord&)>& visit) {
+    JournalWindow window(path);
     JournalSummary summary;
-    if (bytes.size() < header_bytes || all_zero(bytes)) {  // killed while it was created
-        summary.torn_bytes = bytes.size();
+    const auto header = window.at(0, header_bytes);
+    if (header.size() < header_bytes || all_zero(header)) {  // killed while it was created
+        summary.torn_bytes = window.size();
         return summary;
     }
-    if (std::memcmp(bytes.data(), file_header().data(), header_bytes) != 0)
+    if (!std::ranges::equal(header, file_header()))
         throw Error(path.native() +
                     ": not a journal of this version; remove it or use the version "
                     "that wrote it");
-    std::size_t at = header_bytes;
-    while (bytes.size() - at >= Frame::bytes) {
-        const auto rest = bytes.subspan(at);
-        const Frame frame = Frame::parse(rest);
-        if (crc32c(rest.first(12)) != frame.frame_crc) {
-            if (all_zero(rest))
-                break;
-            fail_damaged(path, at);
+    summary.whole_bytes = header_bytes;
+    for (std::optional<std::uint64_t> at = header_bytes; at && *at < window.size();) {
+        if (const auto payload = window.record(*at)) {
+            visit({*at + Frame::bytes, *payload});
+            ++summary.records;
+            at = summary.whole_bytes = *at + Frame::bytes + payload->size();
+            continue;
         }
-        if (frame.length > rest.size() - Frame::bytes)
-            break;
-        const auto payload = rest.subspan(Frame::bytes, frame.length);
-        if (crc32c(payload) != frame.payload_crc) {
-            if (all_zero(rest.subspan(Frame::bytes + frame.length)))
-                break;
-            fail_damaged(path, at);
-        }
-        visit(payload);
-        ++summary.records;
-        at += Frame::bytes + frame.length;
+        const std::uint64_t damaged = *at;
+        at = window.find_record(damaged);
+        if (at)
+            summary.damaged.push_back({damaged, *at - damaged});
     }
-    summary.whole_bytes = at;
-    summary.torn_bytes = bytes.size() - at;
+    summary.torn_bytes = window.size() - summary.whole_bytes;
     return summary;
 }
 
+JournalReader::JournalReader(const std::filesystem::path& path)
+    : descriptor_(open_journal(path).take()), path_(path) {}
+
+JournalReader::JournalReader(JournalReader&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+
+JournalReader& JournalReader::operator=(JournalReader&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    std::swap(path_, other.path_);
+    return *this;
+}
+
+JournalReader::~JournalReader() {
+    if (descriptor_ >= 0)
+        ::close(descriptor_);
+}
+
+void JournalReader::read(std::uint64_t offset, std::span<std::byte> payload) const {
+    std::array<std::byte, Frame::bytes> head{};
+    const bool whole = read_at(descriptor_, offset - Frame::bytes, head, path_) == head.size() &&
+                       read_at(descriptor_, offset, payload, path_) == payload.size();
+    const Frame frame = Frame::parse(head);
+    if (!whole || frame.length != payload.size() || crc32c(payload) != frame.payload_crc)
+        throw Error(
+            fmt::format("{}: the record at byte {} has changed since it was first read; "
+                        "run again",
+                        path_.native(), offset));
+}
+
 JournalWriter::JournalWriter(const std::filesystem::path& path) : path_(path) {
-    const std::uint64_t whole =
-        std::filesystem::exists(path) ? read_journal(path, [](auto) {}).whole_bytes : 0;
     Descriptor opened(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (!opened)
         throw_system_error("open the journal", path.native());
+    lock(opened.get(), path);
+    const JournalSummary found = read_journal(path, [](const JournalRecord&) {});
+    const std::uint64_t whole = found.whole_bytes;
+    torn_bytes_ = found.torn_bytes;
     if (::ftruncate(opened.get(), static_cast<off_t>(whole)) != 0)
         throw_system_error("cut the journal's torn end off", path.native());
     if (whole == 0) {
@@ -151,10 +273,13 @@ JournalWriter::JournalWriter(const std::filesystem::path& path) : path_(path) {
 }
 
 JournalWriter::JournalWriter(JournalWriter&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      torn_bytes_(other.torn_bytes_),
+      path_(std::move(other.path_)) {}
 
 JournalWriter& JournalWriter::operator=(JournalWriter&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
+    std::swap(torn_bytes_, other.torn_bytes_);
     std::swap(path_, other.path_);
     return *this;
 }

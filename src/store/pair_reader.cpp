@@ -1,3 +1,4 @@
+#include "store/column_reader.hpp"
 #include "store/hdf5.hpp"
 #include "store/pair_layout.hpp"
 
@@ -9,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <tuple>
 
 namespace popalign {
 namespace {
@@ -17,6 +20,7 @@ namespace {
 using namespace pair_layout;
 
 constexpr std::uint64_t rows_per_check = 4096;
+constexpr std::size_t cached_bytes = std::size_t{64} << 20;
 
 template <class Enum>
 Enum checked_enum(std::uint8_t value, std::uint8_t last, const char* column) {
@@ -37,13 +41,20 @@ std::vector<Message> read_context(const std::string& text) {
 
 }  // namespace
 
-/// The open file and its columns, which stay open so that HDF5 keeps their current chunks.
+/// The open file and its columns, which stay open.
 struct PairFile::Contents {
+    template <class T>
+    using Columns = std::map<std::string, ColumnReader<T>, std::less<>>;
+
     std::filesystem::path path;
     hdf5::File file;
     PairFileHeader header;
     std::uint64_t instructions = 0, responses = 0, pairs = 0, verdicts = 0;
-    mutable std::map<std::string, hdf5::Dataset> columns;
+    mutable std::tuple<Columns<std::uint8_t>, Columns<std::uint32_t>, Columns<std::uint64_t>,
+                       Columns<std::int32_t>, Columns<double>>
+        columns;
+    mutable ChunkCache cache{cached_bytes};
+    mutable std::map<std::string, bool> present;
 
     /// What is wrong inside is wrong with the file: its name goes in front.
     template <class Body>
@@ -64,21 +75,24 @@ struct PairFile::Contents {
     }
 
     template <class T>
-    const hdf5::Dataset& column(const std::string& name) const {
-        auto found = columns.find(name);
-        if (found == columns.end())
-            found = columns.emplace(name, hdf5::open_column<T>(file.get(), name)).first;
-        return found->second;
+    const ColumnReader<T>& column(const std::string& name) const {
+        auto& open = std::get<Columns<T>>(columns);
+        return open.try_emplace(name, file.get(), name).first->second;
     }
     template <class T>
     std::vector<T> numbers(const std::string& name, Range rows) const {
-        return hdf5::read_column<T>(column<T>(name), name, rows.begin, rows.size());
+        return column<T>(name).read(rows.begin, rows.size(), cache);
+    }
+    bool has(const std::string& name) const {
+        const auto [found, fresh] = present.try_emplace(name, false);
+        if (fresh)
+            found->second = hdf5::exists(file.get(), name);
+        return found->second;
     }
     /// `absent` for each row where the file is from before the column was.
     template <class T>
     std::vector<T> numbers_or(const std::string& name, Range rows, T absent) const {
-        return hdf5::exists(file.get(), name) ? numbers<T>(name, rows)
-                                              : std::vector<T>(rows.size(), absent);
+        return has(name) ? numbers<T>(name, rows) : std::vector<T>(rows.size(), absent);
     }
     template <class T>
     std::vector<std::vector<T>> sequences(const std::string& name, const std::string& part,
@@ -103,7 +117,7 @@ struct PairFile::Contents {
     }
     /// Rows of a table, by a text column of it.
     std::uint64_t rows_of(const std::string& text_column) const {
-        const auto offsets = hdf5::column_size(column<std::uint64_t>(text_column + "/offsets"));
+        const auto offsets = column<std::uint64_t>(text_column + "/offsets").size();
         if (offsets == 0)
             throw UsageError(fmt::format("column '{}' has no offsets", text_column));
         return offsets - 1;
@@ -140,9 +154,9 @@ struct PairFile::Contents {
             header.strategies.push_back({strategy_names[i], levels[i], variants[i]});
         instructions = rows_of("instructions/text");
         responses = rows_of("responses/text");
-        pairs = hdf5::column_size(column<std::uint64_t>("pairs/instruction"));
+        pairs = column<std::uint64_t>("pairs/instruction").size();
         if (hdf5::exists(root, "verdicts"))
-            verdicts = hdf5::column_size(column<std::uint64_t>("verdicts/pair"));
+            verdicts = column<std::uint64_t>("verdicts/pair").size();
     }
 
     void read_models() {
@@ -183,7 +197,7 @@ std::vector<Instruction> PairFile::instructions(Range rows) const {
         const auto source = contents_->texts("instructions/source", rows);
         const auto text = contents_->texts("instructions/text", rows);
         const auto split = contents_->numbers<std::uint8_t>("instructions/split", rows);
-        const bool dialogues = hdf5::exists(contents_->file.get(), "instructions/context");
+        const bool dialogues = contents_->has("instructions/context");
         const auto context = dialogues ? contents_->texts("instructions/context", rows)
                                        : std::vector<std::string>(id.size());
         std::vector<Instruction> result;

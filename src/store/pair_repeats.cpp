@@ -1,6 +1,5 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/store/pair_repeats.hpp>
-#include <popalign/store/text_repeats.hpp>
 
 namespace popalign {
 namespace {
@@ -8,7 +7,7 @@ namespace {
 /// Short answers are equal for good reasons: "Yes.", a number, a class.
 constexpr std::size_t shortest_answer = 100;
 
-/// Which of a block's rows repeat; rows of other blocks do not.
+/// Which of a rank's rows repeat; rows of other ranks do not.
 struct Repeats {
     std::uint64_t first_row;
     std::vector<std::uint8_t> local;
@@ -18,45 +17,43 @@ struct Repeats {
     }
 };
 
-/// Collective.
-Repeats repeated_instructions(const Communicator& comm, const PairBlock& block) {
-    const std::uint64_t first = exclusive_scan(comm, block.instructions.size());
-    TextRepeats texts;
-    for (std::size_t i = 0; i < block.instructions.size(); ++i)
-        texts.add(first + i, first + i, as_transcript(block.instructions[i]));
-    return {first, texts.find(comm)};
-}
-
-/// Collective.
-Repeats repeated_answers(const Communicator& comm, const PairBlock& block) {
-    const std::uint64_t first = exclusive_scan(comm, block.responses.size());
-    TextRepeats texts;
-    std::vector<std::size_t> added;
-    for (std::size_t i = 0; i < block.responses.size(); ++i) {
-        const Response& response = block.responses[i];
-        if (response.text.size() < shortest_answer)
-            continue;
-        texts.add(first + i, response.instruction, response.text);
-        added.push_back(i);
-    }
-    const auto found = texts.find(comm);
-    Repeats repeats{first, std::vector<std::uint8_t>(block.responses.size(), 0)};
-    for (std::size_t i = 0; i < added.size(); ++i)
-        repeats.local[added[i]] = found[i];
-    return repeats;
-}
-
 }  // namespace
 
-void flag_repeats(const Communicator& comm, PairBlock& block) {
-    const Repeats instructions = repeated_instructions(comm, block);
-    const Repeats answers = repeated_answers(comm, block);
-    for (PreferencePair& pair : block.pairs) {
+void PairRepeats::add(const Instruction& next) {
+    const std::uint64_t row = first_instruction_ + instructions_++;
+    instruction_texts_.add(row, row, as_transcript(next));
+}
+
+void PairRepeats::add(const Response& next) {
+    const std::uint64_t local = responses_++;
+    if (next.text.size() < shortest_answer)
+        return;
+    response_texts_.add(first_response_ + local, next.instruction, next.text);
+    long_responses_.push_back(local);
+}
+
+void PairRepeats::flag(const Communicator& comm, std::span<PreferencePair> pairs) const {
+    const Repeats instructions{first_instruction_, instruction_texts_.find(comm)};
+    Repeats answers{first_response_, std::vector<std::uint8_t>(responses_, 0)};
+    const auto found = response_texts_.find(comm);
+    for (std::size_t i = 0; i < long_responses_.size(); ++i)
+        answers.local[long_responses_[i]] = found[i];
+    for (PreferencePair& pair : pairs) {
         if (instructions.at(pair.instruction))
             pair.flags |= static_cast<std::uint32_t>(PairFlag::repeated_instruction);
         if (answers.at(pair.chosen) || answers.at(pair.rejected))
             pair.flags |= static_cast<std::uint32_t>(PairFlag::repeated_answer);
     }
+}
+
+void flag_repeats(const Communicator& comm, PairBlock& block) {
+    PairRepeats repeats(exclusive_scan(comm, block.instructions.size()),
+                        exclusive_scan(comm, block.responses.size()));
+    for (const Instruction& row : block.instructions)
+        repeats.add(row);
+    for (const Response& row : block.responses)
+        repeats.add(row);
+    repeats.flag(comm, block.pairs);
 }
 
 }  // namespace popalign

@@ -7,7 +7,7 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/messages.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/store/pair_file_writer.hpp>
 
 #include <nlohmann/json.hpp>
 

@@ -47,12 +47,11 @@ Budget::Budget(const Communicator& comm, const SynthesisInputs& inputs, const Sy
       writes_(comm.is_root() && !directory.empty()) {
     const BudgetOptions& limit = inputs.synthesis.max_budget;
     double spent = 0;
-    for (std::size_t i = ledger.rows().begin; i < ledger.rows().end; ++i)
-        for (std::size_t g = 0; g < setup.plan.generations.size(); ++g)
-            if (const auto& made = ledger.find(i, g))
-                spent += token_cost(inputs.models.at(setup.plan.generations[g].model),
-                                    made->prompt_tokens, made->answer_tokens);
-    spent = all_reduce(comm, spent, Reduction::sum);
+    for (std::size_t g = 0; g < setup.plan.generations.size(); ++g) {
+        const AnswerTally& made = ledger.earlier_tally()[g];
+        spent += token_cost(inputs.models.at(setup.plan.generations[g].model), made.prompt_tokens,
+                            made.answer_tokens);
+    }
     share_ = std::max(0.0, limit.cost - spent) / comm.size();
     earlier_hours_ = run_on_all(comm, [&] { return comm.is_root() ? read_hours(file_) : 0.0; });
     broadcast(comm, std::span(&earlier_hours_, 1));

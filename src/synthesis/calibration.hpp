@@ -1,5 +1,6 @@
 #pragma once
 
+#include "synthesis/response_ledger.hpp"
 #include "synthesis/setup.hpp"
 
 #include <popalign/base/deadline.hpp>
@@ -12,20 +13,6 @@
 
 namespace popalign {
 
-/// What some answers of one generation took, further attempts included.
-struct AnswerSample {
-    std::uint64_t answers = 0, attempts = 0, prompt_tokens = 0, answer_tokens = 0, bytes = 0;
-
-    double mean_prompt_tokens() const { return mean(prompt_tokens); }
-    double mean_answer_tokens() const { return mean(answer_tokens); }
-    double mean_bytes() const { return mean(bytes); }
-
-  private:
-    double mean(std::uint64_t sum) const {
-        return answers == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(answers);
-    }
-};
-
 /// How fast a model was: seconds are summed over the ranks that worked.
 struct ModelSample {
     double load_seconds = 0, rank_seconds = 0;
@@ -33,7 +20,7 @@ struct ModelSample {
 };
 
 struct Calibration {
-    std::vector<AnswerSample> generations;
+    std::vector<AnswerTally> generations;
     std::map<std::string, ModelSample> models;
 };
 

@@ -51,7 +51,7 @@ Estimate estimate(const SynthesisSetup& setup, const Calibration& sample, std::s
                   std::uint64_t prompt_tokens, std::int64_t longest,
                   std::span<const Estimate> known) {
     const PlannedGeneration& generation = setup.plan.generations[g];
-    const AnswerSample& drawn = sample.generations[g];
+    const AnswerTally& drawn = sample.generations[g];
     Estimate result;
     result.answers = setup.coverage->generation_count(g);
     const auto answers = static_cast<double>(result.answers);
@@ -74,7 +74,7 @@ Estimate estimate(const SynthesisSetup& setup, const Calibration& sample, std::s
 }
 
 ordered_json generation_json(const SynthesisInputs& inputs, const SynthesisSetup& setup,
-                             const AnswerSample& sample, const Estimate& known, std::size_t g) {
+                             const AnswerTally& sample, const Estimate& known, std::size_t g) {
     const PlannedGeneration& generation = setup.plan.generations[g];
     const std::vector<std::string> earlier(generation.turns.size() - 1,
                                            "<answer to the turn before>");

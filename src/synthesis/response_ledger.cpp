@@ -1,110 +1,152 @@
 #include "synthesis/response_ledger.hpp"
 
-#include <popalign/comm/objects.hpp>
+#include <popalign/base/error.hpp>
+#include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/response_record.hpp>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace popalign {
-namespace {
 
-std::vector<std::filesystem::path> list_journals(const std::filesystem::path& directory) {
-    std::vector<std::filesystem::path> paths;
-    for (const auto& entry : std::filesystem::directory_iterator(directory))
-        if (entry.path().extension() == ".journal")
-            paths.push_back(entry.path());
-    std::ranges::sort(paths);
-    return paths;
+void AnswerTally::add(const ResponseKey& key) {
+    ++answers;
+    attempts += key.attempts;
+    prompt_tokens += key.prompt_tokens;
+    answer_tokens += key.answer_tokens;
+    bytes += std::uint64_t{key.text_bytes} + key.thought_bytes +
+             sizeof(std::int32_t) * std::uint64_t{key.tokens};
 }
 
-}  // namespace
+std::vector<AnswerTally> sum_over_ranks(const Communicator& comm,
+                                        const std::vector<AnswerTally>& mine) {
+    std::vector<std::uint64_t> sums;
+    for (const AnswerTally& tally : mine)
+        sums.insert(sums.end(), {tally.answers, tally.attempts, tally.prompt_tokens,
+                                 tally.answer_tokens, tally.bytes});
+    all_reduce(comm, std::span(sums), Reduction::sum);
+    std::vector<AnswerTally> result(mine.size());
+    for (std::size_t g = 0; g < mine.size(); ++g) {
+        const std::uint64_t* at = sums.data() + 5 * g;
+        result[g].answers = at[0];
+        result[g].attempts = at[1];
+        result[g].prompt_tokens = at[2];
+        result[g].answer_tokens = at[3];
+        result[g].bytes = at[4];
+    }
+    return result;
+}
 
-ResponseLedger::ResponseLedger(const Communicator& comm, std::size_t instructions,
-                               std::size_t generations, Needs needs)
-    : instructions_(instructions),
-      generations_(generations),
-      rows_(partition(instructions, comm.rank(), comm.size())),
+ResponseLedger::ResponseLedger(std::uint64_t instructions, const GenerationPlan& plan, Needs needs)
+    : generations_(plan.generations.size()),
+      next_turns_(generations_),
+      later_turns_(generations_),
+      made_(instructions * generations_, 0),
       needs_(std::move(needs)),
-      responses_(rows_.size() * generations) {
-    for (std::size_t i = rows_.begin; i < rows_.end; ++i)
+      earlier_tally_(generations_),
+      own_tally_(generations_),
+      reader_({}) {
+    for (std::size_t g = 0; g < generations_; ++g) {
+        const auto previous = plan.generations[g].previous;
+        if (previous)
+            next_turns_[*previous].push_back(g);
+        for (auto at = previous; at; at = plan.generations[*at].previous)
+            later_turns_[*at].push_back(g);
+    }
+    for (std::uint64_t i = 0; i < instructions; ++i)
         for (std::size_t g = 0; g < generations_; ++g)
             wanted_ += needs_(i, g) ? 1 : 0;
 }
 
 ResponseLedger::ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
-                               std::size_t instructions, std::size_t generations, Needs needs,
+                               std::uint64_t instructions, const GenerationPlan& plan, Needs needs,
                                const Logger& logger)
-    : ResponseLedger(comm, instructions, generations, std::move(needs)) {
-    read_journals(comm, directory, logger);
+    : ResponseLedger(instructions, plan, std::move(needs)) {
     run_on_all(comm, [&] {
-        journal_.emplace(directory / fmt::format("rank-{:06}.journal", comm.rank()));
+        if (comm.is_root())
+            std::filesystem::create_directories(directory);
+    });
+    // Opened first: what a killed writer left unfinished is cut off before anybody reads it.
+    run_on_all(comm, [&] {
+        const auto path = journal_path(directory, comm.rank());
+        journal_.emplace(path);
+        if (journal_->torn_bytes() > 0)
+            logger.warn_local(
+                fmt::format("{}: {} bytes of an unfinished record at its end are cut off; that "
+                            "answer is made again",
+                            path.native(), journal_->torn_bytes()));
+    });
+    const ResponseIndex index(comm, directory, instructions,
+                              static_cast<std::uint32_t>(generations_),
+                              ResponseIndex::Writers::gone, logger);
+    reader_ = RecordReader(index.journals());
+    take_stock(comm, index);
+    locate_earlier_turns(comm, index);
+}
+
+void ResponseLedger::take_stock(const Communicator& comm, const ResponseIndex& index) {
+    std::vector<AnswerTally> mine(generations_);
+    for (const auto& [key, place] : index.responses()) {
+        if (needs_(key.instruction, key.generation))
+            made_[slot(key.instruction, key.generation)] = by_earlier_run;
+        mine[key.generation].add(key);
+    }
+    all_reduce(comm, std::span(made_), Reduction::maximum);
+    earlier_tally_ = sum_over_ranks(comm, mine);
+    made_before_ = static_cast<std::uint64_t>(std::ranges::count(made_, by_earlier_run));
+}
+
+/// Any rank may make a second turn: all learn where the first ones are.
+void ResponseLedger::locate_earlier_turns(const Communicator& comm, const ResponseIndex& index) {
+    struct Located {
+        std::uint64_t slot;
+        JournalPlace place;
+    };
+    std::vector<Located> mine;
+    for (const auto& [key, place] : index.responses())
+        if (is_awaited(key.instruction, key.generation))
+            mine.push_back({slot(key.instruction, key.generation), place});
+    for (const auto& bytes : all_gather_bytes(comm, std::as_bytes(std::span(mine)))) {
+        std::vector<Located> part(bytes.size() / sizeof(Located));
+        if (!part.empty())
+            std::memcpy(part.data(), bytes.data(), bytes.size());
+        for (const Located& located : part)
+            earlier_.emplace(located.slot, located.place);
+    }
+}
+
+bool ResponseLedger::is_awaited(std::uint64_t instruction, std::size_t generation) const {
+    return std::ranges::any_of(later_turns_[generation], [&](std::size_t later) {
+        return needs_(instruction, later) && !is_made(instruction, later);
     });
 }
 
-void ResponseLedger::read_journals(const Communicator& comm, const std::filesystem::path& directory,
-                                   const Logger& logger) {
-    // One rank looks at the directory: on a shared file system ranks may see different lists.
-    std::vector<std::string> names;
-    run_on_all(comm, [&] {
-        if (!comm.is_root())
-            return;
-        std::filesystem::create_directories(directory);
-        for (const auto& path : list_journals(directory))
-            names.push_back(path.native());
-    });
-    names = broadcast_object(comm, names);
-
-    std::vector<std::vector<Response>> outgoing(static_cast<std::size_t>(comm.size()));
-    run_on_all(comm, [&] {
-        for (std::size_t i = 0; i < names.size(); ++i) {
-            if (static_cast<int>(i % static_cast<std::size_t>(comm.size())) != comm.rank())
-                continue;
-            const auto summary = read_journal(names[i], [&](std::span<const std::byte> payload) {
-                auto response = from_bytes<Response>(payload);
-                if (response.instruction >= instructions_ || response.generation >= generations_)
-                    throw Error(names[i] +
-                                ": a record lies outside this run's plan; remove the "
-                                "journal");
-                const int to = owner(instructions_, response.instruction, comm.size());
-                outgoing[static_cast<std::size_t>(to)].push_back(std::move(response));
-            });
-            if (summary.torn_bytes > 0)
-                logger.warn_local(fmt::format("{}: {} bytes of an unfinished record are left out",
-                                              names[i], summary.torn_bytes));
-        }
-    });
-    std::size_t repeated = 0;
-    for (auto& part : all_to_all_objects(comm, outgoing))
-        for (auto& response : part)
-            repeated += place(std::move(response)) ? 0 : 1;
-    if (repeated > 0)
-        logger.warn_local(fmt::format("{} responses were journalled twice", repeated));
-}
-
-std::size_t ResponseLedger::slot(std::uint64_t instruction, std::size_t generation) const {
-    return (static_cast<std::size_t>(instruction) - rows_.begin) * generations_ + generation;
-}
-
-const std::optional<Response>& ResponseLedger::find(std::uint64_t instruction,
-                                                    std::size_t generation) const {
-    return responses_.at(slot(instruction, generation));
-}
-
-bool ResponseLedger::place(Response response) {
-    auto& place = responses_.at(slot(response.instruction, response.generation));
-    if (place)
-        return false;
-    place = std::move(response);
-    ++made_;
-    return true;
+std::string ResponseLedger::text(std::uint64_t instruction, std::size_t generation) {
+    const std::size_t at = slot(instruction, generation);
+    if (const auto found = texts_.find(at); found != texts_.end())
+        return found->second;
+    const JournalPlace& place = earlier_.at(at);
+    std::vector<std::byte> record(place.bytes);
+    reader_.read(place, record);
+    return decode_response(record).text;
 }
 
 void ResponseLedger::add(const Response& response) {
+    const std::vector<std::byte> record = encode_response(response);
     if (journal_)
-        journal_->append(to_bytes(response));
-    place(response);
+        journal_->append(record);
+    own_tally_[response.generation].add(read_response_key(record));
+    made_[slot(response.instruction, response.generation)] = by_this_rank;
+    ++added_;
+    if (is_awaited(response.instruction, response.generation))
+        texts_.emplace(slot(response.instruction, response.generation), response.text);
+    for (std::size_t g = 0; g < generations_; ++g)
+        if (std::ranges::count(later_turns_[g], response.generation) > 0 &&
+            !is_awaited(response.instruction, g))
+            texts_.erase(slot(response.instruction, g));
 }
 
 void ResponseLedger::sync() {
@@ -112,14 +154,9 @@ void ResponseLedger::sync() {
         journal_->sync();
 }
 
-std::vector<Response> ResponseLedger::take() {
-    std::vector<Response> all;
-    all.reserve(wanted_);
-    for (auto& response : responses_)
-        if (response)
-            all.push_back(std::move(*response));
-    responses_.clear();
-    return all;
+void ResponseLedger::close() {
+    sync();
+    journal_.reset();
 }
 
 }  // namespace popalign

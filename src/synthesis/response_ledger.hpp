@@ -4,54 +4,100 @@
 #include <popalign/comm/communicator.hpp>
 #include <popalign/record/response.hpp>
 #include <popalign/store/journal.hpp>
+#include <popalign/store/response_index.hpp>
+#include <popalign/synthesis/generation_plan.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace popalign {
 
-/// The responses of this rank's instructions: what earlier runs journalled, and what this one adds.
-/// A response counts as made once it is in the journal.
+/// What the answers of one generation took, further attempts included.
+struct AnswerTally {
+    std::uint64_t answers = 0, attempts = 0, prompt_tokens = 0, answer_tokens = 0, bytes = 0;
+
+    void add(const ResponseKey& key);
+    double mean_prompt_tokens() const { return mean(prompt_tokens); }
+    double mean_answer_tokens() const { return mean(answer_tokens); }
+    double mean_bytes() const { return mean(bytes); }
+
+  private:
+    double mean(std::uint64_t sum) const {
+        return answers == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(answers);
+    }
+};
+
+/// By generation, over all ranks. Collective.
+std::vector<AnswerTally> sum_over_ranks(const Communicator& comm,
+                                        const std::vector<AnswerTally>& mine);
+
+/// Which responses of a run there are: all ranks know of all that earlier runs journalled, each
+/// knows what it adds itself, to its own journal. A response counts as made once it is there.
 class ResponseLedger {
   public:
     /// Whether an instruction needs a generation.
-    using Needs = std::function<bool(std::size_t instruction, std::size_t generation)>;
+    using Needs = std::function<bool(std::uint64_t instruction, std::size_t generation)>;
 
-    /// Reads all journals in `directory` (each by one rank, records sent to their owners) and opens
-    /// this rank's own. Collective.
+    /// Reads all journals in `directory`, each by one rank, and opens this rank's own. Throws
+    /// AgreedError. Collective.
     ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
-                   std::size_t instructions, std::size_t generations, Needs needs,
+                   std::uint64_t instructions, const GenerationPlan& plan, Needs needs,
                    const Logger& logger);
+    /// In memory alone: nothing is read or journalled.
+    ResponseLedger(std::uint64_t instructions, const GenerationPlan& plan, Needs needs);
 
-    /// In memory alone: nothing is read or journalled. Collective in that ranks share the rows.
-    ResponseLedger(const Communicator& comm, std::size_t instructions, std::size_t generations,
-                   Needs needs);
-
-    const Range& rows() const noexcept { return rows_; }  ///< this rank's instructions
-    const std::optional<Response>& find(std::uint64_t instruction, std::size_t generation) const;
-    bool needs(std::size_t instruction, std::size_t generation) const {
+    bool needs(std::uint64_t instruction, std::size_t generation) const {
         return needs_(instruction, generation);
     }
-    std::size_t made() const noexcept { return made_; }
-    std::size_t wanted() const noexcept { return wanted_; }
+    bool is_made(std::uint64_t instruction, std::size_t generation) const {
+        return made_[slot(instruction, generation)] != 0;
+    }
+    /// By an earlier run: what all ranks say alike, whatever is added.
+    bool was_made(std::uint64_t instruction, std::size_t generation) const {
+        return made_[slot(instruction, generation)] == by_earlier_run;
+    }
+    /// The generations that answer the turn behind this one's.
+    const std::vector<std::size_t>& next_turns(std::size_t generation) const {
+        return next_turns_[generation];
+    }
+    std::uint64_t wanted() const noexcept { return wanted_; }
+    std::uint64_t made_before() const noexcept { return made_before_; }  ///< by earlier runs
+    std::uint64_t added() const noexcept { return added_; }              ///< by this rank
+    /// By generation: of all that earlier runs made, and of what this rank added.
+    const std::vector<AnswerTally>& earlier_tally() const noexcept { return earlier_tally_; }
+    const std::vector<AnswerTally>& own_tally() const noexcept { return own_tally_; }
+    /// The text of an answer that is made, while answers to a turn behind it are missing.
+    std::string text(std::uint64_t instruction, std::size_t generation);
 
     void add(const Response& response);
     void sync();
-    /// All that are needed, by instruction, then generation. All must be there.
-    std::vector<Response> take();
+    /// Nothing can be added any more; others can read it all.
+    void close();
 
   private:
-    void read_journals(const Communicator& comm, const std::filesystem::path& directory,
-                       const Logger& logger);
-    bool place(Response response);
-    std::size_t slot(std::uint64_t instruction, std::size_t generation) const;
+    static constexpr std::uint8_t by_this_rank = 1, by_earlier_run = 2;
 
-    std::size_t instructions_, generations_, made_ = 0, wanted_ = 0;
-    Range rows_;
+    void take_stock(const Communicator& comm, const ResponseIndex& index);
+    void locate_earlier_turns(const Communicator& comm, const ResponseIndex& index);
+    bool is_awaited(std::uint64_t instruction, std::size_t generation) const;
+    std::size_t slot(std::uint64_t instruction, std::size_t generation) const {
+        return static_cast<std::size_t>(instruction) * generations_ + generation;
+    }
+
+    std::size_t generations_;
+    std::vector<std::vector<std::size_t>> next_turns_, later_turns_;  // by generation
+    std::vector<std::uint8_t> made_;  // [instructions, generations]: 0: no
     Needs needs_;
-    std::vector<std::optional<Response>> responses_;
+    std::uint64_t wanted_ = 0, made_before_ = 0, added_ = 0;
+    std::vector<AnswerTally> earlier_tally_, own_tally_;
+    std::map<std::size_t, JournalPlace> earlier_;  // of awaited answers of earlier runs, by slot
+    std::map<std::size_t, std::string> texts_;     // and of this one
+    RecordReader reader_;
     std::optional<JournalWriter> journal_;
 };
 

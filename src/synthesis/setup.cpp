@@ -76,7 +76,7 @@ std::string context_text(const Instruction& instruction) {
 std::string fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& setup) {
     const SynthesisOptions& options = inputs.synthesis;
     std::string text = fmt::format(
-        "3 seed {} tokens {} {} {} retries {} sampling {} {} {} {} {} deterministic {} batch {}\n",
+        "4 seed {} tokens {} {} {} retries {} sampling {} {} {} {} {} deterministic {} batch {}\n",
         inputs.run.seed, options.max_new_tokens, options.max_thought_tokens,
         options.max_input_tokens, options.parse_retries, options.sampling.temperature,
         options.sampling.top_k, options.sampling.top_p, options.sampling.min_p,
@@ -185,10 +185,10 @@ Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& g
 void SynthesisOptions::validate() const {
     sampling.validate();
     if (max_new_tokens < 1 || max_thought_tokens < 0 || max_input_tokens < 1 || batch_size < 1 ||
-        parse_retries < 0 || plan_sample < 0)
+        merge_memory < 1 || parse_retries < 0 || plan_sample < 0)
         throw UsageError(
-            "synthesis: max_new_tokens, max_input_tokens and batch_size must be at least 1 and "
-            "max_thought_tokens, parse_retries and plan_sample at least 0");
+            "synthesis: max_new_tokens, max_input_tokens, batch_size and merge_memory must be at "
+            "least 1 and max_thought_tokens, parse_retries and plan_sample at least 0");
     if (!(max_budget.cost >= 0 && max_budget.hours >= 0))
         throw UsageError("synthesis.max_budget: cost and hours must be at least 0");
 }

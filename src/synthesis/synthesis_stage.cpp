@@ -9,7 +9,7 @@
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/store/flag_counts.hpp>
 #include <popalign/store/overlap.hpp>
-#include <popalign/store/pair_repeats.hpp>
+#include <popalign/store/response_merge.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <ATen/Parallel.h>
@@ -44,44 +44,45 @@ PairFileHeader make_header(const SynthesisInputs& inputs, const SynthesisSetup& 
     return header;
 }
 
-/// `first` is the row of this rank's first response.
-PairBlock make_block(std::uint64_t first, const SynthesisSetup& setup,
-                     const OverlapIndex& evaluation_sets, ResponseLedger& ledger) {
-    const Range rows = ledger.rows();
-    PairBlock block;
-    block.instructions.assign(setup.instructions.begin() + static_cast<std::ptrdiff_t>(rows.begin),
-                              setup.instructions.begin() + static_cast<std::ptrdiff_t>(rows.end));
-    block.responses = ledger.take();
-    std::size_t next = 0;
-    for (std::size_t i = rows.begin; i < rows.end; ++i) {
-        const Instruction& instruction = setup.instructions[i];
+std::filesystem::path journal_directory(const SynthesisInputs& inputs,
+                                        const SynthesisSetup& setup) {
+    return std::filesystem::path(inputs.run.directory) / "synthesis" / setup.key.substr(0, 16);
+}
+
+OverlapIndex load_evaluation_sets(const SynthesisInputs& inputs) {
+    OverlapIndex index;
+    for (const std::string& file : inputs.instructions.evaluation_sets)
+        index.add_file(file);
+    return index;
+}
+
+MergeInputs make_merge_inputs(const SynthesisInputs& inputs, const SynthesisSetup& setup,
+                              const OverlapIndex& evaluation_sets) {
+    MergeInputs merge;
+    merge.header = make_header(inputs, setup);
+    merge.instructions = setup.instructions.size();
+    merge.instruction = [&](std::uint64_t row) { return setup.instructions[row]; };
+    for (const PlannedPair& pair : setup.plan.pairs)
+        merge.pairs.push_back({static_cast<std::uint32_t>(pair.chosen),
+                               static_cast<std::uint32_t>(pair.rejected), pair.strategy});
+    merge.has_response = [&](std::uint64_t i, std::size_t g) {
+        return setup.coverage->has_generation(i, g);
+    };
+    merge.has_pair = [&](std::uint64_t i, std::size_t p) { return setup.coverage->has_pair(i, p); };
+    merge.flags = [&](const Instruction& instruction, const Response& chosen,
+                      const Response& rejected) {
         const std::uint32_t overlap = evaluation_sets.overlaps(instruction.text)
                                           ? static_cast<std::uint32_t>(PairFlag::overlap)
                                           : 0;
-        // Where this instruction's answers are, by generation.
-        std::map<std::size_t, std::size_t> local;
-        for (; next < block.responses.size() && block.responses[next].instruction == i; ++next)
-            local[block.responses[next].generation] = next;
-        for (std::size_t p = 0; p < setup.plan.pairs.size(); ++p) {
-            if (!setup.coverage->has_pair(i, p))
-                continue;
-            const auto& [chosen, rejected, strategy] = setup.plan.pairs[p];
-            const std::size_t good = local.at(chosen), bad = local.at(rejected);
-            block.pairs.push_back(
-                {i, strategy, first + good, first + bad,
-                 overlap | pair_flags(instruction, block.responses[good], block.responses[bad])});
-        }
-    }
-    return block;
+        return overlap | pair_flags(instruction, chosen, rejected);
+    };
+    merge.memory_bytes = static_cast<std::uint64_t>(inputs.synthesis.merge_memory) << 20;
+    return merge;
 }
 
 /// How many answers of each strategy were drawn more than once for their format.
-void report_retries(const Communicator& comm, const GenerationPlan& plan, const PairBlock& block,
+void report_retries(const GenerationPlan& plan, const std::vector<std::uint64_t>& retries,
                     const Logger& logger) {
-    std::vector<std::uint64_t> retries(plan.generations.size(), 0);
-    for (const Response& response : block.responses)
-        retries[response.generation] += response.attempts - 1;
-    all_reduce(comm, std::span(retries), Reduction::sum);
     for (std::size_t s = 0; s < plan.strategies.size(); ++s) {
         std::set<std::size_t> generations;
         for (const PlannedPair& pair : plan.pairs)
@@ -96,6 +97,25 @@ void report_retries(const Communicator& comm, const GenerationPlan& plan, const 
             logger.info(fmt::format("{}: {} further draws of answers that lacked their format",
                                     plan.strategies[s].name, count));
     }
+}
+
+/// Journals to pair file. Collective.
+MergeReport merge(const Communicator& comm, const SynthesisInputs& inputs,
+                  const SynthesisSetup& setup, MergeInputs::Missing missing) {
+    const bool whole = missing == MergeInputs::Missing::error;
+    const OverlapIndex evaluation_sets =
+        run_on_all(comm, [&] { return load_evaluation_sets(inputs); });
+    MergeInputs merging = make_merge_inputs(inputs, setup, evaluation_sets);
+    merging.output = whole ? pair_file_path(inputs.run) : pairs_so_far_path(inputs.run);
+    merging.missing = missing;
+    const ResponseIndex index(
+        comm, journal_directory(inputs, setup), setup.instructions.size(),
+        static_cast<std::uint32_t>(setup.plan.generations.size()),
+        whole ? ResponseIndex::Writers::gone : ResponseIndex::Writers::at_work, inputs.logger);
+    MergeReport report = merge_responses(comm, index, merging);
+    report_flags(comm, {{}, {}, report.own_pairs}, merging.header, inputs.logger);
+    report_retries(setup.plan, report.retries, inputs.logger);
+    return report;
 }
 
 void report_tokens(const Communicator& comm, const TokenCount& mine, const Logger& logger) {
@@ -166,6 +186,32 @@ bool already_made(const std::filesystem::path& path, const std::string& key) {
                      "run.directory or remove the file");
 }
 
+/// Makes what is missing, as far as time and budget go. Collective.
+ExitStatus make_answers(const ModelRanks& ranks, const SynthesisInputs& inputs,
+                        const SynthesisSetup& setup, const Deadline& deadline) {
+    const Communicator& comm = ranks.leaders();
+    const Logger& logger = inputs.logger;
+    const auto directory = journal_directory(inputs, setup);
+    ResponseLedger ledger(
+        comm, directory, setup.instructions.size(), setup.plan,
+        [&](std::uint64_t i, std::size_t g) { return setup.coverage->has_generation(i, g); },
+        logger);
+    logger.info(
+        fmt::format("{} instructions x {} distinct generations for {} strategies; {} of {} "
+                    "answers are made already",
+                    setup.instructions.size(), setup.plan.generations.size(),
+                    setup.plan.strategies.size(), ledger.made_before(), ledger.wanted()));
+    Budget budget(comm, inputs, setup, ledger, directory);
+    Synthesizer synthesizer(inputs, setup, ledger, budget, deadline, ranks);
+    synthesizer.run();
+    run_on_all(comm, [&] { ledger.close(); });
+    report_tokens(comm, synthesizer.tokens(), logger);
+    const std::uint64_t answers = report_work(comm, setup.plan, synthesizer.work(), inputs);
+    const std::uint64_t left = ledger.wanted() - ledger.made_before() -
+                               all_reduce<std::uint64_t>(comm, ledger.added(), Reduction::sum);
+    return left > 0 ? stop_early(comm, left, answers, deadline, logger) : ExitStatus::done;
+}
+
 }  // namespace
 
 std::filesystem::path pair_file_path(const RunOptions& run) {
@@ -173,13 +219,15 @@ std::filesystem::path pair_file_path(const RunOptions& run) {
                              : std::filesystem::path(run.pairs);
 }
 
+std::filesystem::path pairs_so_far_path(const RunOptions& run) {
+    return std::filesystem::path(run.directory) / "pairs-so-far.h5";
+}
+
 ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline) {
     const Communicator& comm = ranks.leaders();
     const Logger& logger = inputs.logger;
     const SynthesisSetup setup = prepare_synthesis(comm, inputs);
-    const GenerationPlan& plan = setup.plan;
-    const std::size_t instructions = setup.instructions.size();
     const auto path = pair_file_path(inputs.run);
     if (run_on_all(comm, [&] { return already_made(path, setup.key); })) {
         logger.info(fmt::format("{}: complete already", path.native()));
@@ -187,49 +235,24 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
     }
     if (inputs.synthesis.deterministic)
         at::set_num_threads(1);
-
-    const auto directory =
-        std::filesystem::path(inputs.run.directory) / "synthesis" / setup.key.substr(0, 16);
-    const Coverage& coverage = *setup.coverage;
-    ResponseLedger ledger(
-        comm, directory, instructions, plan.generations.size(),
-        [&](std::size_t i, std::size_t g) { return coverage.has_generation(i, g); }, logger);
-    const auto made = all_reduce<std::uint64_t>(comm, ledger.made(), Reduction::sum);
-    logger.info(
-        fmt::format("{} instructions x {} distinct generations for {} strategies; {} of {} "
-                    "answers are made already",
-                    instructions, plan.generations.size(), plan.strategies.size(), made,
-                    coverage.generations()));
     const auto start = std::chrono::steady_clock::now();
-    Budget budget(comm, inputs, setup, ledger, directory);
-    std::uint64_t answers = 0;
-    {
-        Synthesizer synthesizer(inputs, setup, ledger, budget, deadline);
-        synthesizer.run(ranks);
-        report_tokens(comm, synthesizer.tokens(), logger);
-        answers = report_work(comm, plan, synthesizer.work(), inputs);
-    }
-    const auto left =
-        all_reduce<std::uint64_t>(comm, ledger.wanted() - ledger.made(), Reduction::sum);
-    if (left > 0)
-        return stop_early(comm, left, answers, deadline, logger);
-    const OverlapIndex evaluation_sets = run_on_all(comm, [&] {
-        OverlapIndex index;
-        for (const std::string& file : inputs.instructions.evaluation_sets)
-            index.add_file(file);
-        return index;
-    });
-    const std::uint64_t first = exclusive_scan(comm, ledger.wanted());
-    PairBlock block =
-        run_on_all(comm, [&] { return make_block(first, setup, evaluation_sets, ledger); });
-    flag_repeats(comm, block);
-    const PairFileHeader header = make_header(inputs, setup);
-    report_flags(comm, block, header, logger);
-    report_retries(comm, plan, block, logger);
-    write_pair_file(comm, path, header, block);
+    const ExitStatus made = make_answers(ranks, inputs, setup, deadline);
+    if (made != ExitStatus::done)
+        return made;
+    const MergeReport report = merge(comm, inputs, setup, MergeInputs::Missing::error);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    logger.info(fmt::format("{}: {} pairs in {}", path.native(), coverage.pairs(),
+    logger.info(fmt::format("{}: {} pairs in {}", path.native(), report.pairs,
                             format_seconds(seconds.count())));
+    return ExitStatus::done;
+}
+
+ExitStatus merge_so_far(const ModelRanks& ranks, const SynthesisInputs& inputs) {
+    const Communicator& comm = ranks.leaders();
+    const SynthesisSetup setup = prepare_synthesis(comm, inputs);
+    const MergeReport report = merge(comm, inputs, setup, MergeInputs::Missing::left_out);
+    inputs.logger.info(fmt::format("{}: {} pairs, with {} of {} answers made",
+                                   pairs_so_far_path(inputs.run).native(), report.pairs,
+                                   report.responses, report.wanted));
     return ExitStatus::done;
 }
 

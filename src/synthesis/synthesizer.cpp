@@ -4,12 +4,18 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/synthesis/response_text.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
 
 namespace popalign {
 namespace {
 
 constexpr std::size_t responses_per_sync = 64;
+/// A chunk's last sequences decode in a batch that is no longer full: few chunks, little of that.
+constexpr std::int64_t batches_per_chunk = 8;
 
 /// The pairs that need each generation, once for each time they do.
 std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
@@ -23,49 +29,122 @@ std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
 
 }  // namespace
 
+/// The work for one model, as this rank draws it.
+class Synthesizer::Phase {
+  public:
+    Phase(Synthesizer& owner, std::size_t number, const std::string& model)
+        : owner_(owner),
+          number_(number),
+          search_(owner.work_ledger_.search(number, [&owner, model](int shard) {
+              return std::make_shared<const WorkSchedule>(
+                  owner.units_.missing(owner.work_ledger_, shard, model, owner.ledger_),
+                  owner.work_ledger_.workers(shard),
+                  static_cast<std::size_t>(owner.inputs_.synthesis.batch_size * batches_per_chunk));
+          })) {}
+
+    /// Adds the next chunk's first turns to `ready`; whether there was a chunk.
+    bool draw(std::vector<Item>& ready) {
+        const auto chunk = !owner_.may_go_on() ? std::vector<WorkUnit>()
+                                               : next_chunk(owner_.work_ledger_, number_, search_);
+        for (const WorkUnit& unit : chunk) {
+            const std::uint64_t instruction = owner_.units_.instruction(unit);
+            for (const std::size_t g : owner_.units_.generations(unit)) {
+                const auto previous = owner_.setup_.plan.generations[g].previous;
+                if (owner_.ledger_.needs(instruction, g) &&
+                    !owner_.ledger_.is_made(instruction, g) &&
+                    (!previous || owner_.ledger_.is_made(instruction, *previous)))
+                    ready.push_back({instruction, g});
+            }
+        }
+        return !chunk.empty();
+    }
+
+  private:
+    Synthesizer& owner_;
+    std::size_t number_;
+    WorkSearch search_;
+};
+
 Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup,
-                         ResponseLedger& ledger, Budget& budget, const Deadline& deadline)
+                         ResponseLedger& ledger, Budget& budget, const Deadline& deadline,
+                         const ModelRanks& ranks)
     : inputs_(inputs),
       setup_(setup),
       ledger_(ledger),
       budget_(budget),
       deadline_(deadline),
-      progress_(inputs.logger, "generate", "answers", ledger.wanted() - ledger.made()),
+      ranks_(ranks),
+      units_(inputs, setup),
+      work_ledger_(ranks.leaders(), ranks.node_leaders(), setup.plan.models().size()),
+      progress_(inputs.logger, "generate", "answers",
+                (ledger.wanted() - ledger.made_before()) /
+                    static_cast<std::uint64_t>(ranks.leaders().size())),
       users_(find_users(setup.plan)) {}
 
-void Synthesizer::run(const ModelRanks& ranks) {
-    const SynthesisOptions& options = inputs_.synthesis;
-    const Communicator& comm = ranks.leaders();
-    for (const std::string& name : setup_.plan.models()) {
-        const std::uint8_t mine = missing(name).empty() ? 0 : 1;
-        if (all_reduce(comm, mine, Reduction::maximum) == 0)
+void Synthesizer::run() {
+    std::optional<Error> failure;
+    const auto attempt = [&](auto&& work) {
+        try {
+            return work();
+        } catch (const Error& error) {
+            failure = error;
+        } catch (const std::exception& error) {
+            failure = Error(error.what());
+        }
+        work_ledger_.stop();
+    };
+    const auto models = setup_.plan.models();
+    for (std::size_t number = 0; number < models.size(); ++number) {
+        Phase phase(*this, number, models[number]);
+        std::vector<Item> ready;
+        if (!failure)
+            attempt([&] { phase.draw(ready); });
+        // A model is loaded where there is work for it; a rank that failed still helps to load it.
+        if (all_reduce<std::uint8_t>(ranks_.node_leaders(), ready.empty() ? 0 : 1,
+                                     Reduction::maximum) == 0)
             continue;
-        const auto start = std::chrono::steady_clock::now();
-        const auto answerer = run_on_all(comm, [&] {
-            return setup_.models.at(name).source->open({options.sampling, options.batch_size,
-                                                        options.deterministic, options.stop,
-                                                        inputs_.run.device, ranks, inputs_.logger});
+        attempt([&] {
+            const auto answerer = open(models[number]);
+            if (!failure)
+                answer_all(models[number], *answerer, phase, std::move(ready));
         });
-        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        work_[name].load_seconds += seconds.count();
-        run_on_all(comm, [&] { answer_all(name, *answerer); });
     }
+    agree_on_failure(ranks_.leaders(), failure);
+    work_ledger_.finish();
     budget_.save();
+}
+
+/// Collective over the leaders of the node.
+std::unique_ptr<Answerer> Synthesizer::open(const std::string& model) {
+    const SynthesisOptions& options = inputs_.synthesis;
+    const auto start = std::chrono::steady_clock::now();
+    auto answerer = run_on_all(ranks_.node_leaders(), [&] {
+        return setup_.models.at(model).source->open({options.sampling, options.batch_size,
+                                                     options.deterministic, options.stop,
+                                                     inputs_.run.device, ranks_, inputs_.logger});
+    });
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    work_[model].load_seconds += seconds.count();
+    return answerer;
 }
 
 bool Synthesizer::may_go_on() {
     return budget_.hours_left() && !deadline_.reached();
 }
 
-void Synthesizer::answer_all(const std::string& model, Answerer& answerer) {
+void Synthesizer::answer_all(const std::string& model, Answerer& answerer, Phase& phase,
+                             std::vector<Item> ready) {
+    const auto batch = static_cast<std::size_t>(inputs_.synthesis.batch_size);
     ModelWork& work = work_[model];
     const auto start = std::chrono::steady_clock::now();
-    // Each pass makes the answers to one more turn, or tries once more, as far as the budget goes.
+    // Each pass makes a chunk's answers to one more turn, or tries once more, as far as the budget
+    // goes.
     while (may_go_on()) {
-        const auto ready = missing(model);
+        while (ready.size() < batch && phase.draw(ready)) {
+        }
         const std::uint64_t before = work.answers;
         if (!ready.empty())
-            generate(model, answerer, ready);
+            ready = generate(model, answerer, ready);
         if (work.answers == before)
             break;
     }
@@ -74,29 +153,17 @@ void Synthesizer::answer_all(const std::string& model, Answerer& answerer) {
     work.seconds += seconds.count();
 }
 
-/// What this model can make now: not made, and the turns before are answered.
-std::vector<Synthesizer::Item> Synthesizer::missing(const std::string& model) const {
-    std::vector<Item> items;
-    for (std::size_t i = ledger_.rows().begin; i < ledger_.rows().end; ++i)
-        for (std::size_t g = 0; g < setup_.plan.generations.size(); ++g) {
-            const PlannedGeneration& generation = setup_.plan.generations[g];
-            if (generation.model == model && ledger_.needs(i, g) && !ledger_.find(i, g) &&
-                (!generation.previous || ledger_.find(i, *generation.previous)))
-                items.push_back({i, g});
-        }
-    return items;
-}
-
-std::vector<std::string> Synthesizer::earlier_answers(const Item& item) const {
+std::vector<std::string> Synthesizer::earlier_answers(const Item& item) {
     std::vector<std::string> answers;
-    for (auto at = setup_.plan.generations[item.generation].previous; at;
-         at = setup_.plan.generations[*at].previous)
-        answers.insert(answers.begin(), ledger_.find(item.instruction, *at)->text);
+    const auto& generations = setup_.plan.generations;
+    for (auto at = generations[item.generation].previous; at; at = generations[*at].previous)
+        answers.insert(answers.begin(), ledger_.text(item.instruction, *at));
     return answers;
 }
 
-void Synthesizer::generate(const std::string& model, Answerer& answerer,
-                           const std::vector<Item>& items) {
+/// Returns what can be made next: the turns behind these, and further attempts.
+std::vector<Synthesizer::Item> Synthesizer::generate(const std::string& model, Answerer& answerer,
+                                                     const std::vector<Item>& items) {
     std::vector<Question> questions;
     for (const Item& item : items) {
         const auto spent = unparsed_.find(item);
@@ -108,13 +175,25 @@ void Synthesizer::generate(const std::string& model, Answerer& answerer,
             break;
         questions.push_back(std::move(question));
     }
+    std::vector<Item> next;
     tokens_.computed += answerer.answer(
         questions,
         [&](std::size_t index, Answer answer) {
-            record(items[index], questions[index], std::move(answer));
+            const Item& item = items[index];
+            record(item, questions[index], std::move(answer));
+            if (!ledger_.is_made(item.instruction, item.generation))
+                next.push_back(item);
+            else
+                for (const std::size_t g : ledger_.next_turns(item.generation))
+                    if (ledger_.needs(item.instruction, g) && !ledger_.is_made(item.instruction, g))
+                        next.push_back({item.instruction, g});
         },
-        [&] { return may_go_on(); });
+        [&] {
+            work_ledger_.progress();
+            return may_go_on();
+        });
     budget_.release();
+    return next;
 }
 
 void Synthesizer::record(const Item& item, const Question& question, Answer answer) {

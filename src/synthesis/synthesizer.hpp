@@ -3,12 +3,15 @@
 #include "synthesis/budget.hpp"
 #include "synthesis/response_ledger.hpp"
 #include "synthesis/setup.hpp"
+#include "synthesis/work_units.hpp"
 
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/progress.hpp>
+#include <popalign/comm/work_ledger.hpp>
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,24 +29,27 @@ struct ModelWork {
     std::uint64_t answers = 0, prompt_tokens = 0, answer_tokens = 0;  ///< of all attempts
 };
 
-/// One rank's generating: fills its ledger model by model, turn by turn.
+/// One rank's generating: draws work, model by model, and adds what it makes to its ledger. Ranks
+/// of a node change models together; nodes do not wait for each other.
 class Synthesizer {
   public:
+    /// Collective over the leaders.
     Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup, ResponseLedger& ledger,
-                Budget& budget, const Deadline& deadline);
+                Budget& budget, const Deadline& deadline, const ModelRanks& ranks);
 
     /// Of this run of the program.
     TokenCount tokens() const { return tokens_; }
     /// By model; of those that had nothing to do, nothing.
     const std::map<std::string, ModelWork>& work() const noexcept { return work_; }
 
-    /// Returns before everything is made if the deadline or the budget is reached. Collective over
-    /// the leaders.
-    void run(const ModelRanks& ranks);
+    /// Returns before everything is made if the deadline or the budget is reached. If one rank
+    /// fails, nothing more is begun anywhere. Throws AgreedError. Collective over the leaders.
+    void run();
 
   private:
     struct Item {
-        std::size_t instruction, generation;
+        std::uint64_t instruction;
+        std::size_t generation;
         auto operator<=>(const Item&) const = default;
     };
     /// What attempts at an item that came without the asked-for format have used.
@@ -51,12 +57,15 @@ class Synthesizer {
         std::uint32_t attempts = 0;
         std::uint64_t prompt_tokens = 0, answer_tokens = 0;
     };
+    class Phase;
 
-    std::vector<Item> missing(const std::string& model) const;
-    std::vector<std::string> earlier_answers(const Item& item) const;
-    void answer_all(const std::string& model, Answerer& answerer);
+    std::unique_ptr<Answerer> open(const std::string& model);
+    void answer_all(const std::string& model, Answerer& answerer, Phase& phase,
+                    std::vector<Item> ready);
     bool may_go_on();
-    void generate(const std::string& model, Answerer& answerer, const std::vector<Item>& items);
+    std::vector<Item> generate(const std::string& model, Answerer& answerer,
+                               const std::vector<Item>& items);
+    std::vector<std::string> earlier_answers(const Item& item);
     void record(const Item& item, const Question& question, Answer answer);
 
     const SynthesisInputs& inputs_;
@@ -64,6 +73,9 @@ class Synthesizer {
     ResponseLedger& ledger_;
     Budget& budget_;
     const Deadline& deadline_;
+    ModelRanks ranks_;
+    WorkUnits units_;
+    WorkLedger work_ledger_;
     Progress progress_;
     std::vector<std::vector<std::size_t>> users_;
     std::map<Item, Spent> unparsed_;

@@ -27,6 +27,8 @@ class WorkLedger {
     int own_shard() const noexcept;
     /// Ranks that share the shard.
     int workers(int shard) const noexcept;
+    /// Of `count` items, those that are the shard's: in proportion to its ranks.
+    Range share(int shard, std::size_t count) const noexcept;
 
     /// The next ticket, from 0 on; each is drawn once.
     std::uint64_t draw(int shard, std::size_t phase = 0);

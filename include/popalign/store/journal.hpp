@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace popalign {
 
@@ -14,12 +15,15 @@ namespace popalign {
 /// off when the file is opened again.
 class JournalWriter {
   public:
-    /// Creates the file or continues it after its last whole record. Throws Error.
+    /// Creates the file or continues it after its last whole record. Throws Error, also if another
+    /// process still writes it (where the file system knows locks).
     explicit JournalWriter(const std::filesystem::path& path);
     JournalWriter(JournalWriter&& other) noexcept;
     JournalWriter& operator=(JournalWriter&& other) noexcept;
     ~JournalWriter();
 
+    /// How much of an unfinished record there was when it was opened.
+    std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
     /// Hands the record to the operating system before it returns: a killed process loses none.
     /// Throws Error, e.g. on a full disk; the file is then as it was before.
     void append(std::span<const std::byte> payload);
@@ -28,19 +32,48 @@ class JournalWriter {
 
   private:
     int descriptor_ = -1;
+    std::uint64_t torn_bytes_ = 0;
     std::filesystem::path path_;
+};
+
+struct JournalRecord {
+    std::uint64_t offset = 0;  ///< of the payload in the file
+    std::span<const std::byte> payload;
+};
+
+/// Bytes in which no record could be found, between others.
+struct DamagedBytes {
+    std::uint64_t offset = 0, count = 0;
 };
 
 struct JournalSummary {
     std::uint64_t records = 0;
-    std::uint64_t whole_bytes = 0;  ///< header and whole records
-    std::uint64_t torn_bytes = 0;   ///< behind the last whole record
+    std::uint64_t whole_bytes = 0;  ///< up to the end of the last whole record
+    std::uint64_t torn_bytes = 0;   ///< behind it
+    std::vector<DamagedBytes> damaged;
 };
 
-/// Calls `visit` for each whole record in order; the payload is valid during the call. A bad
-/// checksum of a length, or of a payload before the last one, is damage, not a torn tail: throws
-/// Error naming the file and the offset.
+/// Calls `visit` for each whole record in order; the payload is valid during the call. Records with
+/// a wrong checksum are passed over. The file may grow, or lose its torn tail, meanwhile: what was
+/// there at the call is read, in pieces. Throws Error for a file that is no journal.
 JournalSummary read_journal(const std::filesystem::path& path,
-                            const std::function<void(std::span<const std::byte>)>& visit);
+                            const std::function<void(const JournalRecord&)>& visit);
+
+/// Reads records of a journal by what `read_journal` said of them.
+class JournalReader {
+  public:
+    explicit JournalReader(const std::filesystem::path& path);
+    JournalReader(JournalReader&& other) noexcept;
+    JournalReader& operator=(JournalReader&& other) noexcept;
+    ~JournalReader();
+
+    /// Fills `payload` with the record that begins at `offset`. Throws Error if it is not there any
+    /// more or damaged.
+    void read(std::uint64_t offset, std::span<std::byte> payload) const;
+
+  private:
+    int descriptor_ = -1;
+    std::filesystem::path path_;
+};
 
 }  // namespace popalign

@@ -44,7 +44,7 @@ struct BudgetOptions {
 struct SynthesisOptions {
     bool share = true, deterministic = false;
     std::int64_t max_new_tokens = 1024, max_thought_tokens = 512, max_input_tokens = 1024;
-    std::int64_t batch_size = 64, parse_retries = 2, plan_sample = 4;
+    std::int64_t batch_size = 64, parse_retries = 2, plan_sample = 4, merge_memory = 256;
     std::vector<std::string> stop;
     SamplingOptions sampling;
     BudgetOptions max_budget;
@@ -65,6 +65,8 @@ struct SynthesisOptions {
                 "how often an answer without the format that its template asks for is drawn anew");
         v.field("plan_sample", plan_sample,
                 "instructions that `--plan` really answers, to know lengths and speed; 0: none");
+        v.field("merge_memory", merge_memory,
+                "MiB a rank that answers may take while journals become the pair file");
         v.field("max_budget", max_budget, "synthesis stops before it uses more");
         v.field("stop", stop, "texts that end an answer, which does not hold them");
         sampling.visit(v);

@@ -11,6 +11,8 @@ namespace popalign {
 
 /// Where a run's pairs are.
 std::filesystem::path pair_file_path(const RunOptions& run);
+/// And where those are that a run has made so far.
+std::filesystem::path pairs_so_far_path(const RunOptions& run);
 
 /// Instructions x strategies -> pair file: makes what no journal holds, then merges. Results do not
 /// depend on the ranks. `requeue` if the deadline or the budget came first, with everything
@@ -18,6 +20,10 @@ std::filesystem::path pair_file_path(const RunOptions& run);
 /// leaders.
 ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline);
+
+/// Writes the pairs that journals hold so far to a file of their own, while `run_synthesis` may be
+/// at work. Collective over the leaders.
+ExitStatus merge_so_far(const ModelRanks& ranks, const SynthesisInputs& inputs);
 
 /// What `run_synthesis` would make on these ranks, as JSON for people and scripts: generations with
 /// their first rendered prompts, tokens, time, memory, bytes and cost. Really answers the first

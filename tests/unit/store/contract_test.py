@@ -20,7 +20,7 @@ COLUMNS = {
     "instructions": ["id", "source", "text", "context", "split"],
     "generations": ["name", "model", "template"],
     "responses": ["instruction", "generation", "text", "thought", "tokens", "logprob", "finish_reason", "parsed",
-                  "seed"],
+                  "seed", "attempts", "prompt_tokens", "answer_tokens"],
     "strategies": ["name", "level", "variant"],
     "pairs": ["instruction", "strategy", "chosen", "rejected", "flags"],
     "verdicts": ["pair", "judge", "order", "label", "probability", "raw", "parsed", "judges"],

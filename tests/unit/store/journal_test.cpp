@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -26,8 +28,12 @@ std::span<const std::byte> bytes_of(const std::string& text) {
 std::vector<std::string> records_of(const std::filesystem::path& path,
                                     JournalSummary* summary = nullptr) {
     std::vector<std::string> records;
-    const auto found = read_journal(path, [&](std::span<const std::byte> payload) {
-        records.emplace_back(reinterpret_cast<const char*>(payload.data()), payload.size());
+    const auto found = read_journal(path, [&](const JournalRecord& record) {
+        records.emplace_back(reinterpret_cast<const char*>(record.payload.data()),
+                             record.payload.size());
+        std::vector<std::byte> again(record.payload.size());
+        JournalReader(path).read(record.offset, again);
+        EXPECT_TRUE(std::ranges::equal(again, record.payload));
     });
     EXPECT_EQ(found.records, records.size());
     if (summary != nullptr)
@@ -92,20 +98,83 @@ TEST_F(JournalTest, TakesZerosAtTheEndForATornTail) {
     EXPECT_TRUE(records_of(path_).empty());
 }
 
-/// No flipped bit gives a wrong record or loses one before the last without an error.
-TEST_F(JournalTest, NoticesEveryFlippedBit) {
-    const std::size_t last = bytes_.size() - records_.back().size();
+/// A flipped bit loses the record it is in and no other, and does not go unnoticed.
+TEST_F(JournalTest, LosesOneRecordToAFlippedBit) {
+    std::vector<std::size_t> ends{header_bytes};
+    for (const std::string& record : records_)
+        ends.push_back(ends.back() + frame_bytes + record.size());
     for (std::size_t at = 0; at < bytes_.size(); ++at) {
         std::string damaged = bytes_;
         damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
         test::overwrite(path_, damaged);
-        if (at < last) {
+        if (at < header_bytes) {
             EXPECT_THROW(records_of(path_), Error) << at;
             EXPECT_THROW(JournalWriter{path_}, Error) << at;
-        } else {
-            EXPECT_EQ(records_of(path_).size(), records_.size() - 1) << at;
+            continue;
         }
+        const auto hit = std::ranges::upper_bound(ends, at) - ends.begin() - 1;
+        auto expected = records_;
+        expected.erase(expected.begin() + hit);
+        JournalSummary summary;
+        EXPECT_EQ(records_of(path_, &summary), expected) << at;
+        if (at < ends[records_.size() - 1]) {
+            ASSERT_EQ(summary.damaged.size(), 1U) << at;
+            EXPECT_EQ(summary.damaged[0].offset, ends[static_cast<std::size_t>(hit)]);
+            EXPECT_EQ(summary.damaged[0].count,
+                      frame_bytes + records_[static_cast<std::size_t>(hit)].size());
+        } else {
+            EXPECT_EQ(summary.torn_bytes, frame_bytes + records_.back().size());
+        }
+        JournalWriter(path_).append(bytes_of("next"));
+        expected.emplace_back("next");
+        EXPECT_EQ(records_of(path_), expected) << at;
     }
+}
+
+TEST_F(JournalTest, ReaderSeesWhatHasChanged) {
+    std::uint64_t offset = 0;
+    read_journal(path_, [&](const JournalRecord& record) {
+        if (record.payload.size() == 1000)
+            offset = record.offset;
+    });
+    const JournalReader reader(path_);
+    std::vector<std::byte> payload(1000);
+    reader.read(offset, payload);
+    std::string damaged = bytes_;
+    damaged[offset + 500] = 'y';
+    test::overwrite(path_, damaged);
+    EXPECT_THROW(reader.read(offset, payload), Error);
+    std::filesystem::resize_file(path_, offset + 10);
+    EXPECT_THROW(reader.read(offset, payload), Error);
+}
+
+/// Records that are longer than what is read at once, and a file that grows while it is read.
+TEST_F(JournalTest, ReadsInPieces) {
+    const std::string large(3'000'000, 'z');
+    JournalWriter writer(path_);
+    writer.append(bytes_of(large));
+    writer.append(bytes_of("behind"));
+    std::size_t seen = 0;
+    read_journal(path_, [&](const JournalRecord&) {
+        writer.append(bytes_of("later"));
+        ++seen;
+    });
+    EXPECT_EQ(seen, records_.size() + 2);
+    EXPECT_EQ(records_of(path_)[records_.size()], large);
+}
+
+TEST_F(JournalTest, HasOneWriter) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {  // holds the journal until it is killed
+        const JournalWriter writer(path_);
+        ::pause();
+    }
+    ::usleep(300'000);
+    EXPECT_THROW(JournalWriter{path_}, Error);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    EXPECT_EQ(JournalWriter(path_).torn_bytes(), 0U);
 }
 
 TEST_F(JournalTest, NeverCrashesOnDamage) {

@@ -7,7 +7,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/store/pair_file_writer.hpp>
 
 #include <gtest/gtest.h>
 #include <hdf5.h>

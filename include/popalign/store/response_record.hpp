@@ -1,0 +1,26 @@
+#pragma once
+
+#include <popalign/record/response.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+/// What the beginning of a journalled response says of it: its place, and what it took to make.
+struct ResponseKey {
+    std::uint64_t instruction = 0;
+    std::uint32_t generation = 0, text_bytes = 0, thought_bytes = 0, tokens = 0, attempts = 0;
+    std::uint64_t prompt_tokens = 0, answer_tokens = 0;
+};
+
+/// A response as a journal holds it: version, key and numbers in 64 little-endian bytes, then text,
+/// thought and tokens.
+std::vector<std::byte> encode_response(const Response& response);
+/// Both throw Error for what `encode_response` did not make.
+ResponseKey read_response_key(std::span<const std::byte> record);
+Response decode_response(std::span<const std::byte> record);
+
+}  // namespace popalign

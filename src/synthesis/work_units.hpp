@@ -1,0 +1,42 @@
+#pragma once
+
+#include "synthesis/response_ledger.hpp"
+#include "synthesis/setup.hpp"
+
+#include <popalign/comm/work_ledger.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// What is handed out: an instruction's answers to a dialogue's turns by one model, which need each
+/// other, beginning with the generation `root`.
+class WorkUnits {
+  public:
+    /// Throws UsageError for a dialogue in which more than one model answers.
+    WorkUnits(const SynthesisInputs& inputs, const SynthesisSetup& setup);
+
+    /// What is missing of the model's answers to a shard's share of the instructions; when this
+    /// run began; the same on all ranks.
+    std::vector<WorkUnit> missing(const WorkLedger& work, int shard, const std::string& model,
+                                  const ResponseLedger& ledger) const;
+
+    std::uint64_t instruction(const WorkUnit& unit) const { return unit.id / roots_.size(); }
+    /// Generations of the unit, each behind the one it needs.
+    const std::vector<std::size_t>& generations(const WorkUnit& unit) const {
+        return members_[unit.group];
+    }
+
+  private:
+    double expected(const Instruction& instruction, std::size_t generation,
+                    const ResponseLedger& ledger) const;
+
+    const SynthesisInputs& inputs_;
+    const SynthesisSetup& setup_;
+    std::vector<std::size_t> roots_;                 // by generation
+    std::vector<std::vector<std::size_t>> members_;  // by root
+};
+
+}  // namespace popalign
