@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -182,7 +183,7 @@ bool all_zero(std::span<const std::byte> bytes) {
 
 /// Waits for a process that is about to end. Where locks are not to be had, there are none.
 void lock(int descriptor, const std::filesystem::path& path) {
-    constexpr int attempts = 100;
+    constexpr int attempts = 30;
     for (int attempt = 0; ::flock(descriptor, LOCK_EX | LOCK_NB) != 0; ++attempt) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return;
@@ -245,10 +246,18 @@ JournalReader::~JournalReader() {
 
 void JournalReader::read(std::uint64_t offset, std::span<std::byte> payload) const {
     std::array<std::byte, Frame::bytes> head{};
-    const bool whole = read_at(descriptor_, offset - Frame::bytes, head, path_) == head.size() &&
-                       read_at(descriptor_, offset, payload, path_) == payload.size();
+    const std::array<iovec, 2> parts{
+        {{head.data(), head.size()}, {payload.data(), payload.size()}}};
+    ssize_t count = 0;
+    do
+        count = ::preadv(descriptor_, parts.data(), parts.size(),
+                         static_cast<off_t>(offset - Frame::bytes));
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        throw_system_error("read the journal", path_.native());
     const Frame frame = Frame::parse(head);
-    if (!whole || frame.length != payload.size() || crc32c(payload) != frame.payload_crc)
+    if (static_cast<std::size_t>(count) != head.size() + payload.size() ||
+        frame.length != payload.size() || crc32c(payload) != frame.payload_crc)
         throw Error(
             fmt::format("{}: the record at byte {} has changed since it was first read; "
                         "run again",

@@ -30,7 +30,7 @@ def store(program, work):
     done = subprocess.run(command(program, 2, "export", "--format", "trl", "--input", path, "--output",
                                   work / "rows.jsonl"), env=environment(), text=True, capture_output=True)
     rows = (work / "rows.jsonl").read_text().split("\n")[:-1] if done.returncode == 0 else []
-    check(len(rows) == PAIRS, f"2 ranks read it {done.stderr[-300:]}")
+    check(len(rows) == PAIRS, "2 ranks read it" + (f": {done.stderr[-300:]}" if done.returncode else ""))
 
 
 def schedule(program):
