@@ -5,7 +5,8 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/provenance.hpp>
 #include <popalign/evaluation/win_rate_stage.hpp>
-#include <popalign/preference/evaluation.hpp>
+#include <popalign/lm/reward_model.hpp>
+#include <popalign/preference/reward_evaluation.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <CLI/CLI.hpp>
@@ -60,16 +61,20 @@ ExitStatus run_preference_stage(const CommandContext& context, const Config& con
         made.micro_batch_tokens = config.train.micro_batch_tokens;
         return made;
     });
-    std::optional<PreferenceEvaluation> evaluation;
+    const bool scores = run_on_all(context.comm, [&] {
+        return is_reward_model(std::filesystem::path(inputs.policy.require_path("evaluation")));
+    });
+    std::string figures;
     with_cost(context, config, "evaluate preference", [&] {
-        evaluation = evaluate_preference(context.comm, inputs, context.logger);
+        figures = scores ? to_json(evaluate_reward_model(context.comm, inputs, context.logger))
+                         : to_json(evaluate_preference(context.comm, inputs, context.logger));
         return ExitStatus::done;
     });
     run_on_all(context.comm, [&] {
         if (!context.comm.is_root())
             return;
         std::filesystem::create_directories(target.output.parent_path());
-        write_text_file(target.output, to_json(*evaluation) + "\n");
+        write_text_file(target.output, figures + "\n");
         context.logger.info(fmt::format("{} written", target.output.native()));
     });
     return ExitStatus::done;

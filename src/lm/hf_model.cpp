@@ -1,6 +1,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/lm/language_model.hpp>
+#include <popalign/lm/reward_model.hpp>
 #include <popalign/store/safetensors.hpp>
 
 #include <ATen/ATen.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 namespace popalign {
 namespace {
@@ -53,18 +55,32 @@ void add_special_members(const ModelConfig& config, nlohmann::json& json) {
         json["rope_scaling"] = scaling;
 }
 
-std::string class_name(const ModelConfig& config) {
+std::string class_name(const CausalLm& model) {
     static const std::map<std::string, std::string> names{{"llama", "Llama"},
                                                           {"mistral", "Mistral"},
                                                           {"qwen2", "Qwen2"},
                                                           {"qwen3", "Qwen3"},
                                                           {"gemma3_text", "Gemma3"}};
-    return names.at(config.architecture) + "ForCausalLM";
+    return names.at(model.config().architecture) +
+           (is_reward_model(model) ? "ForSequenceClassification" : "ForCausalLM");
+}
+
+/// A token that no sequence ends with: `transformers` takes a classifier's score at the last token
+/// that is no padding, and the end of a turn must count.
+std::optional<TokenId> padding_token(const ModelFrontEnd& front_end) {
+    const auto last =
+        front_end.chat ? end_of_turn(*front_end.chat, front_end.tokenizer) : std::nullopt;
+    for (const char* name : {"<pad>", "<|pad|>", "[PAD]", "<|endoftext|>", "<unk>"}) {
+        const auto token = front_end.tokenizer.special_token(name);
+        if (token && token != last)
+            return token;
+    }
+    return std::nullopt;
 }
 
 nlohmann::json config_json(const CausalLm& model, const ModelFrontEnd& front_end) {
     const ModelConfig& config = model.config();
-    nlohmann::json json{{"architectures", {class_name(config)}},
+    nlohmann::json json{{"architectures", {class_name(model)}},
                         {"model_type", config.architecture},
                         {"torch_dtype", model.dtype() == at::kBFloat16 ? "bfloat16" : "float32"},
                         {"vocab_size", config.vocab_size},
@@ -85,6 +101,12 @@ nlohmann::json config_json(const CausalLm& model, const ModelFrontEnd& front_end
     add_special_members(config, json);
     if (const auto bos = front_end.tokenizer.bos_token())
         json["bos_token_id"] = *bos;
+    if (is_reward_model(model)) {
+        json["id2label"] = {{"0", "LABEL_0"}};
+        json["label2id"] = {{"LABEL_0", 0}};
+        if (const auto padding = padding_token(front_end))
+            json["pad_token_id"] = *padding;
+    }
     return json;
 }
 
@@ -101,6 +123,8 @@ nlohmann::json tokenizer_config_json(const CausalLm& model, const ModelFrontEnd&
         json["eos_token"] = text(front_end.stop_tokens.front());
         json["pad_token"] = json["eos_token"];
     }
+    if (const auto padding = padding_token(front_end); is_reward_model(model) && padding)
+        json["pad_token"] = text(*padding);
     if (front_end.chat)
         json["chat_template"] = front_end.chat->jinja();
     return json;

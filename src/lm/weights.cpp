@@ -3,6 +3,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/language_model.hpp>
+#include <popalign/lm/reward_model.hpp>
 #include <popalign/lm/weight_memory.hpp>
 #include <popalign/store/gguf.hpp>
 #include <popalign/store/safetensors.hpp>
@@ -191,16 +192,46 @@ class ModelWeights {
     std::optional<GgufFile> gguf_;
 };
 
+void refuse_reward_model(const std::filesystem::path& path) {
+    if (is_reward_model(path))
+        throw InputError(path.native(),
+                         "a reward model scores answers and gives none; use it with "
+                         "`evaluate preference` or to start objective reward");
+}
+
 }  // namespace
 
 CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
                         at::Device device) {
     const c10::AutoGradMode no_gradients(false);
+    refuse_reward_model(path);
     CausalLm model(load_model_config(path), dtype, device);
     const TensorParallel alone;
     const ModelWeights weights(path, model.config(), alone);
     for (auto& [name, tensor] : model.parameters())
         weights.read(name, tensor);
+    return model;
+}
+
+CausalLm load_reward_model(const std::filesystem::path& path, at::ScalarType dtype,
+                           at::Device device, std::uint64_t seed) {
+    const c10::AutoGradMode no_gradients(false);
+    const bool has_head = is_reward_model(path);
+    CausalLm model(load_model_config(path), dtype, device);
+    std::erase_if(model.parameters(), [](const NamedParameter& parameter) {
+        return parameter.name == "lm_head.weight";
+    });
+    const TensorParallel alone;
+    const ModelWeights weights(path, model.config(), alone);
+    for (auto& [name, tensor] : model.parameters())
+        weights.read(name, tensor);
+    // As transformers initialises a head that a checkpoint lacks.
+    at::Tensor head = at::empty({1, model.config().hidden_size}, at::kFloat)
+                          .normal_(0, 0.02, at::detail::createCPUGenerator(seed))
+                          .to(device, dtype);
+    if (has_head)
+        weights.read("score.weight", head);
+    model.parameters().push_back({"score.weight", head});
     return model;
 }
 
@@ -210,6 +241,7 @@ CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dt
     const c10::AutoGradMode no_gradients(false);
     std::size_t bytes = 0;
     const ModelConfig config = run_on_all(node, [&] {
+        refuse_reward_model(path);
         ModelConfig read = load_model_config(path);
         bytes = CausalLm::inference_bytes(read, dtype, device, parallel);
         return read;

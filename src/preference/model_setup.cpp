@@ -3,6 +3,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/reward_model.hpp>
 
 #include <fmt/format.h>
 
@@ -42,6 +43,15 @@ CausalLm load_weights(const Communicator& comm, const ModelOptions& options,
     return run_on_all(comm, [&] {
         return load_causal_lm(options.path, parse_dtype(options.dtype),
                               select_device(device, local_rank));
+    });
+}
+
+CausalLm load_reward_weights(const Communicator& comm, const ModelOptions& options,
+                             const std::string& device, std::uint64_t seed) {
+    const int local_rank = comm.split_node().rank();
+    return run_on_all(comm, [&] {
+        return load_reward_model(options.path, parse_dtype(options.dtype),
+                                 select_device(device, local_rank), seed);
     });
 }
 

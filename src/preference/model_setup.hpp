@@ -21,6 +21,10 @@ ModelCard open_model(const Communicator& comm, const ModelOptions& options);
 CausalLm load_weights(const Communicator& comm, const ModelOptions& options,
                       const std::string& device);
 
+/// As a reward model, with a new head drawn from `seed` if it has none. Collective.
+CausalLm load_reward_weights(const Communicator& comm, const ModelOptions& options,
+                             const std::string& device, std::uint64_t seed = 0);
+
 /// Throws UsageError if the two encode texts differently.
 void require_same_tokenizer(const ModelIdentity& policy, const ModelIdentity& reference);
 

@@ -140,6 +140,7 @@ bool Objective::can_vanish() const noexcept {
 PairLoss Objective::operator()(const PairScore& pair, const BatchContext& batch) const {
     const Divergence& divergence = divergence_of(options_.f_divergence);
     ObjectiveTerms terms{options_, pair, batch};
+    terms.match.reference = pair.reference_chosen - pair.reference_rejected;
     if (const auto match = batch.matches.find(pair.pair); match != batch.matches.end())
         terms.match = match->second;
     terms.chosen = {pair.policy_chosen, 1, 0};

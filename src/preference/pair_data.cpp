@@ -148,8 +148,11 @@ class PairEncoder {
         dialogue.push_back({Role::user, instruction.text});
         const auto pieces = front_end_.chat->render_prompt(dialogue);
         PairExample example{encode_pieces(front_end_.tokenizer, pieces),
-                            completion(responses.at(0)), completion(responses.at(1)), pair.strategy,
-                            row};
+                            completion(responses.at(0)),
+                            completion(responses.at(1)),
+                            pair.strategy,
+                            row,
+                            pair.instruction};
         truncate(example, limits_);
         return example;
     }
@@ -178,7 +181,7 @@ std::string_view bytes_of(const std::vector<T>& values) {
 struct Measured {
     PairLengths lengths;
     std::uint32_t strategy = 0;
-    std::uint64_t row = 0, token_hash = 0;
+    std::uint64_t row = 0, instruction = 0, token_hash = 0;
 };
 
 std::uint64_t hash_tokens(const PairExample& example) {
@@ -195,8 +198,8 @@ std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encod
         std::vector<Measured> measured;
         for (std::size_t i = share.begin; i < share.end; ++i) {
             const PairExample example = encoder.encode(rows[i]);
-            measured.push_back(
-                {lengths_of(example), example.strategy, rows[i], hash_tokens(example)});
+            measured.push_back({lengths_of(example), example.strategy, rows[i], example.instruction,
+                                hash_tokens(example)});
         }
         return measured;
     });
@@ -276,7 +279,7 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
 
     PairData data;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto& [lengths, strategy, row, token_hash] = measured[i];
+        const auto& [lengths, strategy, row, instruction, token_hash] = measured[i];
         if (lengths.prompt == 0 || lengths.chosen == 0 || lengths.rejected == 0) {
             ++data.dropped;
             continue;
@@ -284,6 +287,7 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
         data.rows.push_back(row);
         data.lengths.push_back(lengths);
         data.strategies.push_back(strategy);
+        data.instructions.push_back(instruction);
     }
     for (const StrategyRow& strategy : encoder->file().header().strategies)
         data.strategy_names.push_back(strategy.name);

@@ -67,8 +67,8 @@ double PairStatistics::mean_loss() const {
     return total(sums_, weighted_loss) / pairs();
 }
 
-std::map<std::string, double> PairStatistics::metrics(
-    std::span<const std::string> strategy_names) const {
+std::map<std::string, double> PairStatistics::metrics(std::span<const std::string> strategy_names,
+                                                      MetricNames names) const {
     std::map<std::string, double> metrics;
     const auto add_rows = [&](const std::string& prefix, std::span<const double> rows) {
         const double n = total(rows, count);
@@ -77,12 +77,20 @@ std::map<std::string, double> PairStatistics::metrics(
         const double chosen = total(rows, chosen_reward) / n;
         const double rejected = total(rows, rejected_reward) / n;
         metrics[prefix + "loss"] = total(rows, loss) / n;
+        if (names == MetricNames::score) {
+            metrics[prefix + "accuracy"] = total(rows, correct) / n;
+            metrics[prefix + "margin"] = chosen - rejected;
+            metrics[prefix + "mean_reward"] = (chosen + rejected) / 2;
+            return;
+        }
+        metrics[prefix + "logps/chosen"] = total(rows, chosen_logp) / n;
+        if (names == MetricNames::likelihood)
+            return;
+        metrics[prefix + "logps/rejected"] = total(rows, rejected_logp) / n;
         metrics[prefix + "rewards/chosen"] = chosen;
         metrics[prefix + "rewards/rejected"] = rejected;
         metrics[prefix + "rewards/margins"] = chosen - rejected;
         metrics[prefix + "rewards/accuracies"] = total(rows, correct) / n;
-        metrics[prefix + "logps/chosen"] = total(rows, chosen_logp) / n;
-        metrics[prefix + "logps/rejected"] = total(rows, rejected_logp) / n;
     };
     add_rows("", sums_);
     if (pairs() > 0)

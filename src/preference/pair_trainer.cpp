@@ -1,3 +1,5 @@
+#include "preference/gather.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
@@ -6,9 +8,11 @@
 #include <popalign/preference/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -28,6 +32,13 @@ std::vector<at::Tensor> tensors_of(const std::vector<NamedParameter>& parameters
     for (const NamedParameter& parameter : parameters)
         tensors.push_back(parameter.tensor);
     return tensors;
+}
+
+std::vector<PairLengths> all_lengths(std::span<const ReferencedPair> pairs) {
+    std::vector<PairLengths> lengths;
+    for (const ReferencedPair& pair : pairs)
+        lengths.push_back(lengths_of(pair.example));
+    return lengths;
 }
 
 /// `policy` [pairs, 2]: chosen, rejected.
@@ -90,9 +101,37 @@ BatchContext PairTrainer::context_of(const BatchShare& share) const {
     return context;
 }
 
+std::vector<PairScore> PairTrainer::scores_without_gradients(
+    std::span<const ReferencedPair> pairs) const {
+    const c10::NoGradGuard no_gradients;
+    std::vector<PairScore> scores;
+    for (const Range& range : micro_batches(all_lengths(pairs), options_.micro_batch_tokens)) {
+        const auto part = pairs.subspan(range.begin, range.size());
+        const auto found = scores_of(part, pair_values(model_, pack_pairs(examples_of(part))));
+        scores.insert(scores.end(), found.begin(), found.end());
+    }
+    return scores;
+}
+
+void PairTrainer::look_at_batch(const BatchShare& share, BatchContext& context) const {
+    if (options_.objective.uses_matches())
+        context.matches = match_by_rank(gather_all(
+            comm_, run_on_all(comm_, [&] { return scores_without_gradients(share.pairs); })));
+    if (!options_.objective.uses_divergence())
+        return;
+    const auto scores =
+        run_on_all(comm_, [&] { return scores_without_gradients(share.mismatched); });
+    double sum = 0;
+    for (const PairScore& score : scores)
+        sum += score.policy_chosen - score.reference_chosen + score.policy_rejected -
+               score.reference_rejected;
+    sum = all_reduce(comm_, sum, Reduction::sum);
+    context.divergence = std::max(0.0, sum / (2.0 * static_cast<double>(share.global_pairs)));
+}
+
 void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
                              const BatchContext& context, PairStatistics& statistics) {
-    const at::Tensor policy = sequence_log_probabilities(model_, pack_pairs(examples_of(pairs)));
+    const at::Tensor policy = pair_values(model_, pack_pairs(examples_of(pairs)));
     const auto scores = scores_of(pairs, policy);
     std::vector<double> slopes;
     for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -137,13 +176,13 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     const auto start = Clock::now();
     StepReport report{PairStatistics(strategies_)};
     gradients_.clear();
-    std::vector<PairLengths> lengths;
-    for (const ReferencedPair& pair : share.pairs)
-        lengths.push_back(lengths_of(pair.example));
+    BatchContext context = context_of(share);
+    look_at_batch(share, context);
+    report.divergence = context.divergence;
     std::optional<Error> failure;
     try {
-        const BatchContext context = context_of(share);
-        for (const Range& range : micro_batches(lengths, options_.micro_batch_tokens))
+        for (const Range& range :
+             micro_batches(all_lengths(share.pairs), options_.micro_batch_tokens))
             accumulate(std::span(share.pairs).subspan(range.begin, range.size()), share, context,
                        report.statistics);
         require_finite_gradient(share.pairs);

@@ -34,8 +34,7 @@ void fill(const CausalLm& model, const PairData& data, std::span<const std::size
     }
     for (const Range& range : micro_batches(lengths, token_budget)) {
         const auto batch = std::span(examples).subspan(range.begin, range.size());
-        const at::Tensor logps =
-            sequence_log_probabilities(model, pack_pairs(batch)).to(at::kCPU).contiguous();
+        const at::Tensor logps = pair_values(model, pack_pairs(batch)).to(at::kCPU).contiguous();
         std::copy_n(logps.data_ptr<double>(), logps.numel(),
                     values.begin() + static_cast<std::ptrdiff_t>(2 * (share.begin + range.begin)));
     }

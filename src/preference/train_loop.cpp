@@ -31,6 +31,12 @@ PairTrainerOptions trainer_options(const TrainingRun& run) {
             options.micro_batch_tokens};
 }
 
+MetricNames metric_names_of(const Objective& objective) {
+    if (objective.uses_scores())
+        return MetricNames::score;
+    return objective.uses_rejected() ? MetricNames::preference : MetricNames::likelihood;
+}
+
 class TrainingLoop {
   public:
     TrainingLoop(const Communicator& comm, CausalLm& model, const TrainingRun& run,
@@ -43,7 +49,8 @@ class TrainingLoop {
           total_steps_(steps_per_epoch_ * run.options.epochs),
           checkpoints_(run.directory / "checkpoints", run.options.keep_checkpoints),
           trainer_(comm, model, trainer_options(run), run.data.strategy_names.size()),
-          window_(run.data.strategy_names.size()) {}
+          window_(run.data.strategy_names.size()),
+          metric_names_(metric_names_of(Objective(run.options))) {}
 
     ExitStatus run(const Deadline& deadline) {
         resume();
@@ -127,15 +134,26 @@ class TrainingLoop {
                 order_.begin() + static_cast<std::ptrdiff_t>(end)};
     }
 
+    static ReferencedPair referenced(const PairData& data,
+                                     const CompletionLogProbabilities& reference,
+                                     std::size_t item) {
+        if (reference.chosen.empty())
+            return {data.example(item)};
+        return {data.example(item), reference.chosen.at(item), reference.rejected.at(item)};
+    }
+
     BatchShare load_share(std::span<const std::size_t> batch) const {
         BatchShare share;
         share.global_pairs = batch.size();
         for (const std::size_t item : batch)
             share.global_chosen_tokens += run_.data.lengths[item].chosen;
         for (const std::size_t item :
-             share_of_batch(batch, run_.data.lengths, comm_.rank(), comm_.size()))
-            share.pairs.push_back({run_.data.example(item), run_.reference.chosen.at(item),
-                                   run_.reference.rejected.at(item)});
+             share_of_batch(batch, run_.data.lengths, comm_.rank(), comm_.size())) {
+            share.pairs.push_back(referenced(run_.data, run_.reference, item));
+            if (run_.mismatched != nullptr)
+                share.mismatched.push_back(
+                    referenced(*run_.mismatched, *run_.mismatched_reference, item));
+        }
         return share;
     }
 
@@ -160,10 +178,12 @@ class TrainingLoop {
     void log(const StepReport& report, double rate) {
         if (!comm_.is_root())
             return;
-        nlohmann::json line = window_.metrics(run_.data.strategy_names);
+        nlohmann::json line = window_.metrics(run_.data.strategy_names, metric_names_);
         line["step"] = state_.step;
         line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
         line["grad_norm"] = report.grad_norm;
+        if (run_.mismatched != nullptr)
+            line["kl"] = report.divergence;
         line["learning_rate"] = rate;
         line["num_tokens"] = static_cast<std::int64_t>(state_.tokens);
         line["perf/tokens_per_second"] = report.statistics.tokens() / report.seconds;
@@ -191,6 +211,7 @@ class TrainingLoop {
     CheckpointStore checkpoints_;
     PairTrainer trainer_;
     PairStatistics window_;
+    MetricNames metric_names_;
     TrainingState state_;
     std::optional<MetricsLog> metrics_;  // on rank 0
     std::vector<std::size_t> order_;

@@ -38,6 +38,8 @@ void TrainOptions::validate() const {
     require_count(epochs, "epochs");
     require_count(global_batch_size, "global_batch_size");
     require_count(micro_batch_tokens, "micro_batch_tokens");
+    require(reference_micro_batch_tokens >= 0 && reference_micro_batch_tokens <= 1'000'000'000,
+            "reference_micro_batch_tokens", "must be between 0 and 1000000000");
     require_count(max_length, "max_length");
     require_count(max_prompt_length, "max_prompt_length");
     require(max_prompt_length < max_length, "max_prompt_length",

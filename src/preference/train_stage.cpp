@@ -1,4 +1,5 @@
 #include "preference/model_setup.hpp"
+#include "preference/reference_model.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
@@ -6,22 +7,26 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/fingerprint.hpp>
 #include <popalign/preference/pair_data.hpp>
-#include <popalign/preference/reference.hpp>
+#include <popalign/preference/pair_views.hpp>
 #include <popalign/preference/train_loop.hpp>
 #include <popalign/preference/train_stage.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <optional>
+#include <utility>
 
 namespace popalign {
 namespace {
 
 /// Keys that change speed or where things lie, not what comes out; models are in by their hashes.
-const std::set<std::string, std::less<>> not_in_result{
-    "model",        "reference", "micro_batch_tokens", "checkpoint_steps", "keep_checkpoints",
-    "logging_steps"};
+const std::set<std::string, std::less<>> not_in_result{"model",
+                                                       "reference",
+                                                       "micro_batch_tokens",
+                                                       "reference_micro_batch_tokens",
+                                                       "checkpoint_steps",
+                                                       "keep_checkpoints",
+                                                       "logging_steps"};
 
 Fingerprint fingerprint_of(const TrainInputs& inputs, const ModelIdentity& model,
                            const std::string& reference, const PairData& data) {
@@ -69,30 +74,9 @@ class FinishedMark {
     std::filesystem::path path_, model_;
 };
 
-std::optional<CompletionLogProbabilities> reference_of(
-    const Communicator& comm, const TrainInputs& inputs, const ModelOptions& reference,
-    const CausalLm& policy, const PairData& data, const std::string& key, const Deadline& deadline,
-    const Logger& logger) {
-    std::optional<CausalLm> other;
-    ReferenceSource source{inputs.pair_file, key, inputs.options.micro_batch_tokens, {}};
-    source.model = [&]() -> const CausalLm& {
-        if (reference.path == inputs.model.path)
-            return policy;
-        return other.emplace(load_weights(comm, reference, inputs.device));
-    };
-    return reference_log_probabilities(comm, data, source, &deadline, logger);
-}
-
-ExitStatus make_reference(const Communicator& comm, const TrainInputs& inputs,
-                          const ModelOptions& reference, const PairData& data,
-                          const std::string& key, const Deadline& deadline, const Logger& logger) {
-    std::optional<CausalLm> model;
-    const auto load = [&]() -> const CausalLm& {
-        return model.emplace(load_weights(comm, reference, inputs.device));
-    };
-    const ReferenceSource source{inputs.pair_file, key, inputs.options.micro_batch_tokens, load};
-    return reference_log_probabilities(comm, data, source, &deadline, logger) ? ExitStatus::done
-                                                                              : ExitStatus::requeue;
+Objective checked_objective(const TrainOptions& options) {
+    options.validate();
+    return Objective(options);
 }
 
 void save_model(const Communicator& comm, const TrainInputs& inputs, const CausalLm& model,
@@ -115,56 +99,36 @@ void save_model(const Communicator& comm, const TrainInputs& inputs, const Causa
 ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
                         const Deadline& deadline, const Logger& logger) {
     const TrainOptions& options = inputs.options;
-    run_on_all(comm, [&] {
-        options.validate();
-        const Objective objective(options);
-        if (objective.uses_matches() || objective.uses_divergence() || objective.uses_scores())
-            throw UsageError("train.objective: " + options.objective + " cannot be trained yet");
-    });
-    const bool own_reference = inputs.reference.path.empty();
-    const ModelOptions& reference_model = own_reference ? inputs.model : inputs.reference;
-    const TokenLimits limits{options.max_length, options.max_prompt_length};
-
-    const ModelCard card = open_model(comm, inputs.model);
-    ModelIdentity reference_identity = card.identity;
-    if (!own_reference) {
-        reference_identity = open_model(comm, reference_model).identity;
-        run_on_all(comm, [&] { require_same_tokenizer(card.identity, reference_identity); });
-    }
-    // Both see the policy's rendering of the prompt.
-    reference_identity.template_sha256 = card.identity.template_sha256;
-
-    const PairData data = open_pair_data(comm, inputs.pair_file, card.front_end,
-                                         {Split::train, options.exclude_flags, options.strategies,
-                                          options.proportions, options.limit_instructions},
-                                         limits);
-    logger.info(
-        fmt::format("{} of {} pairs are trained on, {} dropped because an answer has no room "
-                    "within max_length",
-                    data.size(), data.file_pairs, data.dropped));
-    const std::string key = reference_key(reference_identity, limits);
     if (inputs.goal == TrainGoal::reference)
-        return make_reference(comm, inputs, reference_model, data, key, deadline, logger);
-    const Fingerprint fingerprint = fingerprint_of(inputs, card.identity, key, data);
+        return compute_references(comm, inputs, deadline, logger);
+    const Objective objective = run_on_all(comm, [&] { return checked_objective(options); });
+    const ModelCard card = open_model(comm, inputs.model);
+    ReferenceModel reference(comm, inputs, card, objective);
+    PairData data = open_training_pairs(comm, inputs, card, logger);
+    if (!objective.uses_rejected())
+        data = chosen_only(std::move(data));
+    const Fingerprint fingerprint = fingerprint_of(inputs, card.identity, reference.key(), data);
     if (run_on_all(comm, [&] { return FinishedMark(inputs.directory).holds(fingerprint); })) {
         logger.info(fmt::format("{} is trained already; nothing to do",
                                 (inputs.directory / "model").native()));
         return ExitStatus::done;
     }
 
-    CausalLm model = load_weights(comm, inputs.model, inputs.device);
-    const auto reference =
-        reference_of(comm, inputs, reference_model, model, data, key, deadline, logger);
-    if (!reference)
+    CausalLm model = objective.uses_scores()
+                         ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
+                         : load_weights(comm, inputs.model, inputs.device);
+    const auto references = reference.values(data, &model, deadline, logger);
+    if (!references)
         return ExitStatus::requeue;
-    const bool same = reference_identity.sha256 == card.identity.sha256;
     const TrainingRun run{data,
-                          *reference,
+                          references->own,
                           options,
                           inputs.seed,
                           inputs.directory / "train",
                           fingerprint,
-                          same ? StartingPoint::reference : StartingPoint::elsewhere};
+                          reference.starting_point(),
+                          references->mismatched_pairs ? &*references->mismatched_pairs : nullptr,
+                          &references->mismatched};
     const ExitStatus status = train_on_pairs(comm, model, run, deadline, logger);
     if (status == ExitStatus::done)
         save_model(comm, inputs, model, card.front_end, fingerprint);

@@ -18,8 +18,9 @@ namespace popalign {
 /// the answers were drawn under other prompts is the point of the contrast.
 struct PairExample {
     std::vector<TokenId> prompt, chosen, rejected;
-    std::uint32_t strategy = 0;  ///< row of /strategies
-    std::uint64_t pair = 0;      ///< row of /pairs
+    std::uint32_t strategy = 0;     ///< row of /strategies
+    std::uint64_t pair = 0;         ///< row of /pairs
+    std::uint64_t instruction = 0;  ///< row of /instructions
 };
 
 struct PairLengths {
@@ -27,8 +28,9 @@ struct PairLengths {
 
     /// Rows of a forward pass that computes the prompt once.
     std::uint64_t packed() const noexcept { return std::uint64_t{prompt} + chosen + rejected; }
-    /// Tokens of the two sequences, as trainers that compute each by itself count them.
-    std::uint64_t sequences() const noexcept { return packed() + prompt; }
+    /// Tokens of the two sequences (of one where there is no rejected answer), as trainers that
+    /// compute each by itself count them.
+    std::uint64_t sequences() const noexcept { return packed() + (rejected > 0 ? prompt : 0); }
 };
 PairLengths lengths_of(const PairExample& example) noexcept;
 
@@ -65,6 +67,7 @@ struct PairData {
     std::vector<std::uint64_t> rows;  ///< of /pairs, ascending
     std::vector<PairLengths> lengths;
     std::vector<std::uint32_t> strategies;    ///< rows of /strategies
+    std::vector<std::uint64_t> instructions;  ///< rows of /instructions
     std::vector<std::string> strategy_names;  ///< by row of /strategies
     std::string digest;                       ///< of all rows and tokens
     std::uint64_t file_pairs = 0;             ///< pairs in the whole file

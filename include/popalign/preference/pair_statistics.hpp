@@ -17,6 +17,13 @@ struct PairOutcome {
     std::uint64_t tokens = 0;                   ///< of both sequences
 };
 
+/// Under which names TRL's trainers report an objective's figures.
+enum class MetricNames {
+    preference,  ///< rewards/* and logps/* of both sides
+    likelihood,  ///< logps/chosen alone: no rejected answers
+    score        ///< accuracy, margin and mean_reward of a reward model
+};
+
 /// Sums and counts by strategy. Adding up and only then dividing makes every mean one over pairs,
 /// whatever ranks, micro-batches and steps they came from.
 class PairStatistics {
@@ -36,7 +43,8 @@ class PairStatistics {
     double mean_loss() const;
     /// TRL's names; NaN-free: strategies without pairs are left out. A strategy's loss is without
     /// its weight.
-    std::map<std::string, double> metrics(std::span<const std::string> strategy_names) const;
+    std::map<std::string, double> metrics(std::span<const std::string> strategy_names,
+                                          MetricNames names = MetricNames::preference) const;
 
   private:
     std::vector<double> sums_;  // [strategies, quantities]

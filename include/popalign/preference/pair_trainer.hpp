@@ -26,6 +26,9 @@ struct BatchShare {
     std::vector<ReferencedPair> pairs;
     std::size_t global_pairs = 0;            ///< of all ranks
     std::uint64_t global_chosen_tokens = 0;  ///< in the chosen answers of those
+    /// As many of other answers to their prompts (`pair_views`), where the objective uses the
+    /// divergence.
+    std::vector<ReferencedPair> mismatched = {};
 };
 
 struct PairTrainerOptions {
@@ -39,6 +42,7 @@ struct PairTrainerOptions {
 struct StepReport {
     PairStatistics statistics;  ///< of the global batch
     double grad_norm = 0;       ///< before clipping
+    double divergence = 0;      ///< KL(policy | reference) as the objective estimated it [nat]
     double seconds = 0;         ///< mean over ranks
     double communication = 0;   ///< part of `seconds` in which ranks waited for gradients
 };
@@ -71,6 +75,10 @@ class PairTrainer {
   private:
     double weight_of(std::uint32_t strategy) const;
     BatchContext context_of(const BatchShare& share) const;
+    /// Log-probabilities without gradients, in parts that fit.
+    std::vector<PairScore> scores_without_gradients(std::span<const ReferencedPair> pairs) const;
+    /// Collective if the objective asks for it.
+    void look_at_batch(const BatchShare& share, BatchContext& context) const;
     void accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
                     const BatchContext& context, PairStatistics& statistics);
     void require_usable(const PairScore& score, const PairLoss& loss) const;

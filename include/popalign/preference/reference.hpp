@@ -15,7 +15,8 @@
 
 namespace popalign {
 
-/// log P(completion | prompt) by item of a PairData, summed over tokens [nat].
+/// log P(completion | prompt) by item of a PairData, summed over tokens [nat]; or a reward model's
+/// scores.
 struct CompletionLogProbabilities {
     std::vector<double> chosen, rejected;
 };

@@ -23,12 +23,15 @@ enum class StartingPoint {
 
 struct TrainingRun {
     const PairData& data;
-    const CompletionLogProbabilities& reference;
+    const CompletionLogProbabilities& reference;  ///< empty where the objective needs none
     const TrainOptions& options;
     std::uint64_t seed = 0;
     std::filesystem::path directory;  ///< gets metrics.jsonl and checkpoints/
     Fingerprint fingerprint;
     StartingPoint starting_point = StartingPoint::reference;
+    /// The same items with other answers, for an objective that uses the divergence.
+    const PairData* mismatched = nullptr;
+    const CompletionLogProbabilities* mismatched_reference = nullptr;
 };
 
 /// Trains `model` from the newest checkpoint in the run's directory, or from how it is. `requeue`:

@@ -18,6 +18,7 @@ struct TrainOptions : ObjectiveOptions {
     bool shuffle = true;
     std::int64_t global_batch_size = 32;
     std::int64_t micro_batch_tokens = 2048;
+    std::int64_t reference_micro_batch_tokens = 0;
     std::int64_t max_length = 2048;
     std::int64_t max_prompt_length = 1024;
     double warmup_ratio = 0.1;
@@ -46,6 +47,8 @@ struct TrainOptions : ObjectiveOptions {
                 "pairs a step, over all ranks; ranks and memory do not change the result");
         v.field("micro_batch_tokens", micro_batch_tokens,
                 "tokens of one forward pass on one rank: bounds memory, not the result");
+        v.field("reference_micro_batch_tokens", reference_micro_batch_tokens,
+                "the same for the reference, which keeps nothing for gradients; 0: the same");
         v.field("max_length", max_length,
                 "tokens of prompt and answer; answers are cut at the end");
         v.field("max_prompt_length", max_prompt_length,

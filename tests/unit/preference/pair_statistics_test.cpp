@@ -30,6 +30,19 @@ TEST(PairStatisticsTest, MeansAreOverPairsAndTiesAreWrong) {
     EXPECT_DOUBLE_EQ(metrics.at("strategy/refine/rewards/margins"), -1.5);
 }
 
+TEST(PairStatisticsTest, NamesAreThoseOfTheTrainersKind) {
+    const auto likelihood = three_pairs().metrics(names, MetricNames::likelihood);
+    EXPECT_DOUBLE_EQ(likelihood.at("logps/chosen"), -30);
+    EXPECT_FALSE(likelihood.contains("logps/rejected"));
+    EXPECT_FALSE(likelihood.contains("rewards/margins"));
+    const auto score = three_pairs().metrics(names, MetricNames::score);
+    EXPECT_DOUBLE_EQ(score.at("accuracy"), 1.0 / 3);
+    EXPECT_NEAR(score.at("margin"), (0.2 + 0 - 1.5) / 3, 1e-15);
+    EXPECT_NEAR(score.at("mean_reward"), (0.3 + 0.1 + 0.4 - 0.5) / 6, 1e-15);
+    EXPECT_DOUBLE_EQ(score.at("strategy/refine/accuracy"), 0);
+    EXPECT_FALSE(score.contains("logps/chosen"));
+}
+
 TEST(PairStatisticsTest, StrategiesWithoutPairsHaveNoLine) {
     for (const auto& [name, value] : three_pairs().metrics(names))
         EXPECT_EQ(name.find("unused"), std::string::npos) << name;

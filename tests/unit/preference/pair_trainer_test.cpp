@@ -4,6 +4,7 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/packed_pairs.hpp>
 #include <popalign/preference/pair_trainer.hpp>
+#include <popalign/preference/pair_views.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -21,14 +22,26 @@ using test::world;
 
 /// The global gradient as `comm` computes it together, with a policy away from its reference.
 at::Tensor gradient_on(const Communicator& comm, at::ScalarType dtype, std::int64_t budget,
-                       const std::string& architecture = "llama") {
+                       const std::string& architecture = "llama",
+                       const std::string& objective = "dpo") {
     CausalLm model = test::tiny_model(architecture, dtype);
-    const PairData data = test::random_pairs(13);
+    PairData data = test::random_pairs(13);
+    const PairData others = mismatched(data, {});
+    if (objective == "sft")
+        data = chosen_only(data);
     const auto reference = test::own_reference(model, data);
-    test::perturb(model, 0.02);
+    auto other_reference = test::own_reference(model, others);
+    for (double& value : other_reference.chosen)
+        value -= 5;  // so that the divergence is above 0
+    test::perturb(model, 0.1);
     PairTrainer trainer(comm, model,
-                        {.objective = Objective({.beta = 0.5}), .micro_batch_tokens = budget}, 2);
-    trainer.compute_gradients(test::share_of(comm, data, reference));
+                        {.objective = Objective({.objective = objective, .beta = 0.5}),
+                         .strategy_weights = {1.0, 0.5},
+                         .micro_batch_tokens = budget},
+                        2);
+    const StepReport report =
+        trainer.compute_gradients(test::share_of(comm, data, reference, &others, &other_reference));
+    EXPECT_EQ(report.divergence > 0, objective == "kto");
     return trainer.gradients().flat().clone();
 }
 
@@ -89,6 +102,30 @@ TEST_F(PairTrainerTest, GradientDoesNotDependOnRanks) {
     EXPECT_LE(relative_difference(gradient_on(world(), at::kFloat, 128),
                                   gradient_on(Communicator(), at::kFloat, 128)),
               1e-4);
+}
+
+TEST_F(PairTrainerTest, NoObjectiveDependsOnRanksOrMicroBatches) {
+    for (const char* objective : {"sft", "simpo", "ipo", "kto", "aot", "aot_unpaired"})
+        EXPECT_LE(relative_difference(
+                      gradient_on(world(), at::kDouble, 40, "llama", objective),
+                      gradient_on(Communicator(), at::kDouble, 1 << 20, "llama", objective)),
+                  1e-10)
+            << objective;
+}
+
+TEST_F(PairTrainerTest, ALossOfZeroStopsAllRanksNamingThePair) {
+    CausalLm model = test::tiny_model("llama", at::kFloat);
+    const PairData data = test::random_pairs(8);
+    auto reference = test::own_reference(model, data);
+    reference.chosen[5] = -1e6;
+    PairTrainer trainer(world(), model, {}, 2);
+    try {
+        trainer.step(test::share_of(world(), data, reference), 1e-3);
+        FAIL() << "a loss of 0 went through";
+    } catch (const AgreedError& error) {
+        EXPECT_NE(std::string(error.what()).find("pair 50 is 0 at step 1"), std::string::npos)
+            << error.what();
+    }
 }
 
 TEST_F(PairTrainerTest, GradientDoesNotDependOnMicroBatches) {

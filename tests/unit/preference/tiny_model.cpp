@@ -56,10 +56,13 @@ PairData random_pairs(std::size_t count, std::size_t strategies) {
         PairExample example{random_tokens(stream, position, 2, 9),
                             random_tokens(stream, position, 1, 12),
                             random_tokens(stream, position, 1, 12),
-                            static_cast<std::uint32_t>(i % strategies), 10 * i};
+                            static_cast<std::uint32_t>(i % strategies),
+                            10 * i,
+                            i / strategies};
         data.rows.push_back(example.pair);
         data.lengths.push_back(lengths_of(example));
         data.strategies.push_back(example.strategy);
+        data.instructions.push_back(example.instruction);
         examples->push_back(std::move(example));
     }
     for (std::size_t i = 0; i < strategies; ++i)
@@ -91,14 +94,15 @@ std::vector<ReferencedPair> referenced(const PairData& data,
 }
 
 BatchShare share_of(const Communicator& comm, const PairData& data,
-                    const CompletionLogProbabilities& reference) {
+                    const CompletionLogProbabilities& reference, const PairData* mismatched,
+                    const CompletionLogProbabilities* mismatched_reference) {
     const auto items = all_items(data);
-    BatchShare share;
-    share.pairs =
-        referenced(data, reference, share_of_batch(items, data.lengths, comm.rank(), comm.size()));
-    share.global_pairs = items.size();
+    const auto mine = share_of_batch(items, data.lengths, comm.rank(), comm.size());
+    BatchShare share{referenced(data, reference, mine), items.size()};
     for (const PairLengths& lengths : data.lengths)
         share.global_chosen_tokens += lengths.chosen;
+    if (mismatched != nullptr)
+        share.mismatched = referenced(*mismatched, *mismatched_reference, mine);
     return share;
 }
 

@@ -28,7 +28,9 @@ std::vector<ReferencedPair> referenced(const PairData& data,
 
 /// This rank's share of all items as one batch.
 BatchShare share_of(const Communicator& comm, const PairData& data,
-                    const CompletionLogProbabilities& reference);
+                    const CompletionLogProbabilities& reference,
+                    const PairData* mismatched = nullptr,
+                    const CompletionLogProbabilities* mismatched_reference = nullptr);
 
 /// All item numbers of `data`.
 std::vector<std::size_t> all_items(const PairData& data);

@@ -2,9 +2,11 @@
 #include "support/world.hpp"
 #include "unit/preference/tiny_run.hpp"
 
+#include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/evaluation.hpp>
+#include <popalign/lm/reward_model.hpp>
+#include <popalign/preference/reward_evaluation.hpp>
 #include <popalign/preference/train_stage.hpp>
 #include <popalign/store/pair_store.hpp>
 
@@ -78,6 +80,84 @@ TEST_F(TrainStageTest, TrainsStoresTheReferenceAndImprovesHeldOutPairs) {
     const auto json = nlohmann::json::parse(to_json(after));
     EXPECT_EQ(json["overall"]["reward_accuracy"]["value"], 1.0);
     EXPECT_EQ(json["strategies"]["good"]["n"], 2);
+}
+
+TEST_F(TrainStageTest, ReferencesCanBeComputedByThemselves) {
+    inputs_.options.reference_micro_batch_tokens = 100;
+    inputs_.goal = TrainGoal::reference;
+    ASSERT_EQ(train(), ExitStatus::done);
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "run"));
+    const auto values = [&] {
+        const PairFile file(inputs_.pair_file);
+        EXPECT_EQ(file.reference_keys().size(), 1u);
+        return file.reference(file.reference_keys().at(0)).chosen_logprob;
+    };
+    const auto before = values();
+    EXPECT_LT(before[0], 0);
+    EXPECT_LT(before[18], 0) << "held out";
+    barrier(world());
+    inputs_.goal = TrainGoal::model;
+    ASSERT_EQ(train(), ExitStatus::done);
+    evaluate(directory_ / "run/model");
+    EXPECT_EQ(values()[0], before[0]);
+    EXPECT_EQ(values()[18], before[18]);
+}
+
+TEST_F(TrainStageTest, ObjectivesWithoutAReferenceComputeNone) {
+    inputs_.options.objective_weights = {{"simpo", 1.0}, {"sft", 0.5}};
+    inputs_.options.beta = 2;
+    ASSERT_EQ(train(), ExitStatus::done);
+    EXPECT_TRUE(PairFile(inputs_.pair_file).reference_keys().empty());
+    barrier(world());
+    EXPECT_EQ(evaluate(directory_ / "run/model").overall.logps_accuracy.successes, 2u);
+}
+
+TEST_F(TrainStageTest, SupervisedTuningRaisesTheChosenAnswersAlone) {
+    inputs_.options.objective = "sft";
+    ASSERT_EQ(train(), ExitStatus::done);
+    if (!world().is_root())
+        return;
+    const auto lines = read_text_file(directory_ / "run/train/metrics.jsonl");
+    const auto first = nlohmann::json::parse(lines.substr(0, lines.find('\n')));
+    const auto last = nlohmann::json::parse(lines.substr(lines.rfind('\n', lines.size() - 2) + 1));
+    EXPECT_LT(last["loss"], first["loss"]);
+    EXPECT_LT(last["logps/chosen"], 0);
+    EXPECT_FALSE(last.contains("rewards/chosen"));
+    EXPECT_FALSE(last.contains("logps/rejected"));
+}
+
+TEST_F(TrainStageTest, KtoKeepsTheDivergencesReferenceBesideTheOther) {
+    inputs_.options.objective = "kto";
+    ASSERT_EQ(train(), ExitStatus::done);
+    EXPECT_EQ(PairFile(inputs_.pair_file).reference_keys().size(), 2u);
+    barrier(world());
+    EXPECT_EQ(evaluate(directory_ / "run/model").overall.reward_accuracy.successes, 2u);
+}
+
+TEST_F(TrainStageTest, ARewardModelIsTrainedSavedAndEvaluated) {
+    inputs_.options.objective = "reward";
+    ASSERT_EQ(train(), ExitStatus::done);
+    EXPECT_TRUE(PairFile(inputs_.pair_file).reference_keys().empty());
+    EXPECT_TRUE(is_reward_model(std::filesystem::path(directory_ / "run/model")));
+    EXPECT_THROW(load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU), InputError);
+
+    PreferenceInputs inputs;
+    inputs.pair_file = inputs_.pair_file;
+    inputs.policy.path = directory_ / "run/model";
+    inputs.device = "cpu";
+    inputs.selection.strategies = {"good"};
+    const RewardEvaluation evaluation = evaluate_reward_model(world(), inputs, Logger());
+    EXPECT_EQ(evaluation.overall.accuracy.n, 2u);
+    EXPECT_EQ(evaluation.overall.accuracy.successes, 2u);
+    EXPECT_LT(evaluation.overall.log_loss, 0.69);
+    EXPECT_EQ(nlohmann::json::parse(to_json(evaluation))["strategies"]["good"]["n"], 2);
+    if (!world().is_root())
+        return;
+    const auto lines = read_text_file(directory_ / "run/train/metrics.jsonl");
+    const auto last = nlohmann::json::parse(lines.substr(lines.rfind('\n', lines.size() - 2) + 1));
+    EXPECT_EQ(last["accuracy"], 1.0);
+    EXPECT_TRUE(last.contains("strategy/good/margin"));
+    EXPECT_FALSE(last.contains("logps/chosen"));
 }
 
 TEST_F(TrainStageTest, AFinishedRunIsLeftAlone) {
