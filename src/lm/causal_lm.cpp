@@ -1,6 +1,7 @@
 #include "lm/fused.hpp"
 #include "lm/inference_weight.hpp"
 #include "lm/rotary.hpp"
+#include "lm/training_kernels.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/lm/causal_lm.hpp>
@@ -180,7 +181,7 @@ at::Tensor& CausalLm::parameter(const std::string& name) {
 
 at::Tensor CausalLm::embed(const at::Tensor& tokens) const {
     if (!packed_embedding_)
-        return at::embedding(embedding_, tokens);
+        return training::embed(embedding_, tokens);
     if (parallel_.size() == 1)
         return packed_embedding_->gather(tokens);
     const auto first = static_cast<std::int64_t>(vocabulary_.begin);
@@ -212,9 +213,9 @@ CausalLm::Heads CausalLm::project(const Layer& layer, const at::Tensor& x) const
                                   1);
         result = {parts[0], parts[1], parts[2]};
     } else {
-        result = {heads(at::linear(x, layer.q, layer.q_bias)),
-                  heads(at::linear(x, layer.k, layer.k_bias)),
-                  heads(at::linear(x, layer.v, layer.v_bias))};
+        const auto parts = training::project(x, {layer.q, layer.k, layer.v},
+                                             {layer.q_bias, layer.k_bias, layer.v_bias});
+        result = {heads(parts[0]), heads(parts[1]), heads(parts[2])};
     }
     if (config_.query_key_norm) {
         const auto each = [&](const at::Tensor& part, const at::Tensor& weight) {
@@ -235,8 +236,10 @@ at::Tensor CausalLm::feed_forward(const Layer& layer, const at::Tensor& x) const
                    ? silu_multiply(arithmetic_, gate, up)
                    : at::gelu(gate, "tanh") * up;
     };
-    if (!layer.gate_up)
-        return at::linear(gated(at::linear(x, layer.gate), at::linear(x, layer.up)), layer.down);
+    if (!layer.gate_up) {
+        const auto parts = training::project(x, {layer.gate, layer.up}, {{}, {}});
+        return training::project(gated(parts[0], parts[1]), {layer.down}, {at::Tensor()})[0];
+    }
     const auto parts = layer.gate_up->apply(x).chunk(2, 1);
     return parallel_.sum(layer.packed_down->apply(gated(parts[0], parts[1])));
 }
@@ -259,8 +262,9 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
         const Heads heads = project(layer, normalise(x, layer.input_norm));
         const at::Tensor attended =
             attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value);
-        at::Tensor output = layer.packed_o ? parallel_.sum(layer.packed_o->apply(attended))
-                                           : at::linear(attended, layer.o);
+        at::Tensor output = layer.packed_o
+                                ? parallel_.sum(layer.packed_o->apply(attended))
+                                : training::project(attended, {layer.o}, {at::Tensor()})[0];
         x = x + (config_.output_norms ? normalise(output, layer.attention_output_norm) : output);
         output = feed_forward(layer, normalise(x, layer.mlp_norm));
         x = x + (config_.output_norms ? normalise(output, layer.mlp_output_norm) : output);
@@ -277,6 +281,12 @@ at::Tensor CausalLm::logits(const at::Tensor& hidden) const {
 
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,
                                     const at::Tensor& targets) {
+    if (!model.parameters().empty()) {
+        const auto& parameters = model.parameters();
+        const NamedParameter& head =
+            model.config().tie_word_embeddings ? parameters.front() : parameters.back();
+        return training::target_log_probabilities(hidden, head.tensor, targets.to(hidden.device()));
+    }
     constexpr std::int64_t chunk = 256;
     const at::Tensor columns = targets.to(hidden.device()).unsqueeze(1);
     std::vector<at::Tensor> parts;

@@ -1,3 +1,5 @@
+#include "lm/training_kernels.hpp"
+
 #include <popalign/lm/causal_lm.hpp>
 
 #include <ATen/ATen.h>
@@ -41,6 +43,8 @@ at::Tensor ForestAttention::mask(std::size_t index, std::int64_t window, const a
 
 at::Tensor ForestAttention::attend(AttentionLayer layer, const at::Tensor& query,
                                    const at::Tensor& key, const at::Tensor& value) {
+    if (training::fits(query))
+        return training::attend(forest_, layer.window, query, key, value);
     std::vector<at::Tensor> outputs;
     outputs.reserve(forest_.segments.size());
     for (std::size_t i = 0; i < forest_.segments.size(); ++i) {

@@ -1,6 +1,7 @@
 #include "lm/fused.hpp"
 
 #include "lm/row_kernels.hpp"
+#include "lm/training_kernels.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -28,7 +29,8 @@ bool fits_row_kernels(const at::Tensor& x) {
 at::Tensor rms_norm(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& weight,
                     double epsilon) {
     if (arithmetic == Arithmetic::libtorch)
-        return at::rms_norm(x, weight.sizes(), weight, epsilon);
+        return training::fits(x) ? training::rms_norm(x, weight, epsilon)
+                                 : at::rms_norm(x, weight.sizes(), weight, epsilon);
     const at::Tensor output = at::empty(x.sizes(), x.options());
     const auto size = x.size(1), stride = x.stride(0);
     for_each_row(x.size(0), size,
@@ -43,6 +45,8 @@ at::Tensor rms_norm(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor
 at::Tensor rotate(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& cosine,
                   const at::Tensor& sine) {
     if (arithmetic == Arithmetic::libtorch) {
+        if (training::fits(x))
+            return training::rotate(x, cosine, sine);
         const auto halves = x.chunk(2, -1);
         return at::cat(
             {halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
@@ -63,7 +67,8 @@ at::Tensor rotate(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& 
 
 at::Tensor silu_multiply(Arithmetic arithmetic, const at::Tensor& gate, const at::Tensor& up) {
     if (arithmetic == Arithmetic::libtorch)
-        return at::silu(gate) * up;
+        return training::fits(gate) && training::fits(up) ? training::silu_multiply(gate, up)
+                                                          : at::silu(gate) * up;
     const at::Tensor output = at::empty(gate.sizes(), gate.options());
     const auto size = gate.size(1);
     for_each_row(gate.size(0), size,

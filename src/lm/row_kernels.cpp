@@ -1,17 +1,11 @@
 #include "lm/row_kernels.hpp"
 
+#include "lm/vector_levels.hpp"
+
 #include <algorithm>
 #include <cmath>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define POPALIGN_VECTOR_LEVELS \
-    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else  // a sanitizer's runtime is not there yet when the clones are chosen
-#define POPALIGN_VECTOR_LEVELS
-#endif
-
-// This file alone is compiled with -ffast-math: sums may be reordered, nothing here is infinite.
+// Compiled with -ffast-math: sums may be reordered, nothing here is infinite.
 namespace popalign::kernel {
 
 POPALIGN_VECTOR_LEVELS

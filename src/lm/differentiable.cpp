@@ -1,0 +1,53 @@
+#include "lm/differentiable.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace popalign {
+namespace {
+
+class BackwardNode final : public torch::autograd::Node {
+  public:
+    explicit BackwardNode(Backward backward) : backward_(std::move(backward)) {}
+
+    torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+        TORCH_CHECK(backward_, "a backward pass over what was already let go");
+        return backward_(gradients);
+    }
+    void release_variables() override { backward_ = nullptr; }
+
+  private:
+    Backward backward_;
+};
+
+}  // namespace
+
+bool wants_gradient(at::TensorList inputs) {
+    return c10::GradMode::is_enabled() && std::ranges::any_of(inputs, [](const at::Tensor& input) {
+               return input.defined() && input.requires_grad();
+           });
+}
+
+void set_backward(at::TensorList outputs, at::TensorList inputs, Backward backward) {
+    if (!wants_gradient(inputs))
+        return;
+    auto node = c10::make_intrusive<BackwardNode>(std::move(backward));
+    torch::autograd::edge_list edges;
+    for (const at::Tensor& input : inputs)
+        edges.push_back(input.defined() ? torch::autograd::impl::gradient_edge(input)
+                                        : torch::autograd::Edge());
+    node->set_next_edges(std::move(edges));
+    for (const at::Tensor& output : outputs)
+        torch::autograd::set_history(output, node);
+}
+
+at::Tensor gradient_in_place(const at::Tensor& parameter) {
+    return parameter.is_leaf() && parameter.requires_grad() ? parameter.grad() : at::Tensor();
+}
+
+}  // namespace popalign

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+namespace popalign {
+
+using Tensors = std::vector<at::Tensor>;
+
+/// Gradients of the inputs from those of the outputs; undefined ones are zero, both ways.
+using Backward = std::function<Tensors(const Tensors& gradients)>;
+
+/// Whether what is computed from `inputs` now is to be differentiated.
+bool wants_gradient(at::TensorList inputs);
+
+/// Says that `outputs`, computed without libtorch's own derivatives, came from `inputs`. `backward`
+/// must not hold `outputs` themselves (a detached one will do); it is let go once it was called.
+void set_backward(at::TensorList outputs, at::TensorList inputs, Backward backward);
+
+/// Adds to the gradient of a leaf as it is made, so that no tensor of its size comes and goes:
+/// returns the `.grad` that is to be added to, or nothing if there is none.
+at::Tensor gradient_in_place(const at::Tensor& parameter);
+
+}  // namespace popalign

@@ -1,0 +1,192 @@
+#include "lm/matrix_product.hpp"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+namespace popalign::kernel {
+namespace {
+
+/// Rows of the left side and depth that stay in the second-level cache while panels pass by, and
+/// columns that are packed at once.
+constexpr std::int64_t row_block = 192, depth_block = 576, column_block = 2048;
+
+std::int64_t whole_panels(std::int64_t columns) {
+    return (columns + panel_width - 1) / panel_width * panel_width;
+}
+
+/// `to[j * to_stride + i] = from[i * from_stride + j]`, in tiles that fit the first-level cache.
+void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+               float* to, std::int64_t to_stride) {
+    constexpr std::int64_t tile = 16;
+    for (std::int64_t row = 0; row < rows; row += tile)
+        for (std::int64_t column = 0; column < columns; column += tile) {
+            const std::int64_t last_row = std::min(row + tile, rows);
+            const std::int64_t last_column = std::min(column + tile, columns);
+            for (std::int64_t i = row; i < last_row; ++i)
+                for (std::int64_t j = column; j < last_column; ++j)
+                    to[j * to_stride + i] = from[i * from_stride + j];
+        }
+}
+
+/// `panels` [columns / panel_width, depth, panel_width], with zeros beside the last columns.
+void pack_panels(const MatrixView& right, std::int64_t depth, std::int64_t columns, float* panels) {
+    for (std::int64_t column = 0; column < columns; column += panel_width) {
+        const std::int64_t width = std::min(panel_width, columns - column);
+        float* const to = panels + column * depth;
+        if (width < panel_width)
+            std::fill_n(to, depth * panel_width, 0.0F);
+        const MatrixView from = right.from(0, column);
+        if (from.column_stride == 1)
+            for (std::int64_t c = 0; c < depth; ++c)
+                std::copy_n(from.data + c * from.row_stride, width, to + c * panel_width);
+        else
+            transpose(from.data, from.column_stride, width, depth, to, panel_width);
+    }
+}
+
+/// One block of rows against panels; the last one may have fewer columns than the output has room.
+void multiply_rows(const PanelProduct& first, std::int64_t columns, std::int64_t panel_stride) {
+    static const MultiplyPanel multiply_panel = multiply_panels().front();
+    PanelProduct product = first;
+    for (std::int64_t column = 0; column < columns; column += panel_width) {
+        product.panel = first.panel + column / panel_width * panel_stride;
+        product.output = first.output + column;
+        const std::int64_t width = std::min(panel_width, columns - column);
+        if (width == panel_width) {
+            multiply_panel(product);
+            continue;
+        }
+        float beside[row_block * panel_width];
+        product.output = beside;
+        product.output_stride = panel_width;
+        product.mode = PanelOutput::replace;
+        multiply_panel(product);
+        for (std::int64_t i = 0; i < first.rows; ++i) {
+            float* const to = first.output + i * first.output_stride + column;
+            for (std::int64_t j = 0; j < width; ++j)
+                to[j] = beside[i * panel_width + j] + (first.mode == PanelOutput::add ? to[j] : 0);
+        }
+    }
+}
+
+/// The rows of a left side for the kernels, which want them contiguous.
+class LeftRows {
+  public:
+    MatrixView block(const MatrixView& left, std::int64_t rows, std::int64_t depth) {
+        if (left.column_stride == 1)
+            return left;
+        float* const to = buffer_.reserve(row_block * depth_block);
+        transpose(left.data, left.column_stride, depth, rows, to, depth);
+        return MatrixView::rows(to, depth);
+    }
+
+  private:
+    PanelBuffer buffer_;
+};
+
+PanelOutput mode_at(std::int64_t depth, PanelOutput mode) {
+    return depth == 0 ? mode : PanelOutput::add;
+}
+
+}  // namespace
+
+void PanelBuffer::Free::operator()(float* data) const noexcept {
+    std::free(data);
+}
+
+float* PanelBuffer::reserve(std::int64_t count) {
+    constexpr std::size_t alignment = 64;
+    if (count > size_) {
+        const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+        data_.reset(static_cast<float*>(
+            std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment)));
+        if (data_ == nullptr)
+            throw std::bad_alloc();
+        size_ = count;
+    }
+    return data_.get();
+}
+
+void Panels::pack(const MatrixView& right, std::int64_t depth, std::int64_t columns) {
+    depth_ = depth;
+    float* const panels = buffer_.reserve(depth * whole_panels(columns));
+    pack_panels(right, depth, columns, panels);
+    panels_ = panels;
+}
+
+void Panels::multiply(const MatrixView& left, std::int64_t rows, std::int64_t depth,
+                      std::int64_t columns, float* output, std::int64_t stride,
+                      PanelOutput mode) const {
+    LeftRows left_rows;
+    for (std::int64_t at = 0; at < depth; at += depth_block)
+        for (std::int64_t row = 0; row < rows; row += row_block) {
+            const std::int64_t count = std::min(row_block, rows - row);
+            const std::int64_t deep = std::min(depth_block, depth - at);
+            const MatrixView block = left_rows.block(left.from(row, at), count, deep);
+            multiply_rows({block.data, block.row_stride, count, deep, panels_ + at * panel_width,
+                           output + row * stride, stride, mode_at(at, mode)},
+                          whole_panels(columns), depth_ * panel_width);
+        }
+}
+
+void multiply(const MatrixProduct& product) {
+    PanelBuffer buffer;
+    LeftRows left_rows;
+    for (std::int64_t column = 0; column < product.columns; column += column_block) {
+        const std::int64_t columns = std::min(column_block, product.columns - column);
+        for (std::int64_t at = 0; at < product.depth; at += depth_block) {
+            const std::int64_t deep = std::min(depth_block, product.depth - at);
+            float* const panels = buffer.reserve(deep * whole_panels(columns));
+            pack_panels(product.right.from(at, column), deep, columns, panels);
+            for (std::int64_t row = 0; row < product.rows; row += row_block) {
+                const std::int64_t count = std::min(row_block, product.rows - row);
+                const MatrixView block = left_rows.block(product.left.from(row, at), count, deep);
+                multiply_rows({block.data, block.row_stride, count, deep, panels,
+                               product.output + row * product.output_stride + column,
+                               product.output_stride, mode_at(at, product.mode)},
+                              columns, deep * panel_width);
+            }
+        }
+    }
+}
+
+void multiply_in_parallel(const MatrixProduct& product) {
+    const std::int64_t threads = at::get_num_threads();
+    // Each part packs its own columns of the right side and, if transposed, rows of the left one.
+    const std::int64_t least_rows = 96, panels = whole_panels(product.columns) / panel_width;
+    const auto parts_of = [&](std::int64_t count, std::int64_t wanted) {
+        return std::clamp<std::int64_t>(count, 1, wanted);
+    };
+    const bool by_rows = product.left.column_stride != 1;
+    std::int64_t row_parts = 1, column_parts = 1;
+    if (by_rows) {
+        row_parts = parts_of(product.rows / least_rows, threads);
+        column_parts = parts_of(panels / 3, threads / row_parts);
+    } else {
+        column_parts = parts_of(panels / 3, threads);
+        row_parts = parts_of(product.rows / least_rows, threads / column_parts);
+    }
+    const auto part = [&](std::int64_t index) {
+        const std::int64_t row = index % row_parts, column = index / row_parts;
+        const std::int64_t first_row = product.rows * row / row_parts;
+        const std::int64_t first_column = panels * column / column_parts * panel_width;
+        const std::int64_t last_column =
+            std::min(panels * (column + 1) / column_parts * panel_width, product.columns);
+        MatrixProduct mine = product;
+        mine.rows = product.rows * (row + 1) / row_parts - first_row;
+        mine.columns = last_column - first_column;
+        mine.left = product.left.from(first_row, 0);
+        mine.right = product.right.from(0, first_column);
+        mine.output += first_row * product.output_stride + first_column;
+        multiply(mine);
+    };
+    at::parallel_for(0, row_parts * column_parts, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t index = begin; index < end; ++index)
+            part(index);
+    });
+}
+
+}  // namespace popalign::kernel

@@ -1,0 +1,332 @@
+#include "lm/training_kernels.hpp"
+
+#include "lm/differentiable.hpp"
+#include "lm/fused.hpp"
+#include "lm/matrix_product.hpp"
+#include "lm/row_kernels.hpp"
+#include "lm/training_row_kernels.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace popalign::training {
+namespace {
+
+using kernel::MatrixView;
+using kernel::PanelOutput;
+
+MatrixView view(const at::Tensor& matrix) {
+    return MatrixView::rows(matrix.data_ptr<float>(), matrix.size(1));
+}
+
+/// `output (+)= left * right`, all float32 on the CPU.
+void multiply(const MatrixView& left, const MatrixView& right, std::int64_t depth,
+              const at::Tensor& output, PanelOutput mode) {
+    kernel::multiply_in_parallel({output.size(0), output.size(1), depth, left, right,
+                                  output.data_ptr<float>(), output.size(1), mode});
+}
+
+/// `x` [rows, in] times the transpose of `weight` [out, in].
+at::Tensor times_transpose(const at::Tensor& x, const at::Tensor& weight) {
+    if (!fits(x) || !fits(weight))
+        return at::linear(x, weight);
+    const at::Tensor output = at::empty({x.size(0), weight.size(0)}, x.options());
+    multiply(view(x), view(weight).transposed(), x.size(1), output, PanelOutput::replace);
+    return output;
+}
+
+/// `sum += y * weight`; an undefined sum begins with it.
+void add_product(at::Tensor& sum, const at::Tensor& y, const at::Tensor& weight) {
+    if (!fits(y) || !fits(weight)) {
+        sum = sum.defined() ? sum.addmm_(y, weight) : at::mm(y, weight);
+        return;
+    }
+    const PanelOutput mode = sum.defined() ? PanelOutput::add : PanelOutput::replace;
+    if (!sum.defined())
+        sum = at::empty({y.size(0), weight.size(1)}, y.options());
+    multiply(view(y), view(weight), y.size(1), sum, mode);
+}
+
+/// Adds `y^T x` to the gradient of `weight` in place, or returns it.
+at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& y, const at::Tensor& x) {
+    at::Tensor gradient = gradient_in_place(weight);
+    const bool in_place = gradient.defined();
+    if (fits(y) && fits(x)) {
+        if (!in_place)
+            gradient = at::empty(weight.sizes(), y.options());
+        multiply(view(y).transposed(), view(x), x.size(0), gradient,
+                 in_place ? PanelOutput::add : PanelOutput::replace);
+    } else if (in_place && gradient.scalar_type() == y.scalar_type()) {
+        gradient.addmm_(y.t(), x);
+    } else if (in_place) {
+        gradient.add_(at::mm(y.t(), x));
+    } else {
+        gradient = at::mm(y.t(), x);
+    }
+    return in_place ? at::Tensor() : gradient;
+}
+
+at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& y) {
+    const at::Tensor mine = y.sum(0), gradient = gradient_in_place(bias);
+    if (!gradient.defined())
+        return mine;
+    gradient.add_(mine);
+    return {};
+}
+
+Tensors project_backward(const at::Tensor& x, const Tensors& weights, const Tensors& biases,
+                         const Tensors& gradients) {
+    Tensors inputs(1 + 2 * weights.size());
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        if (!gradients[i].defined())
+            continue;
+        const at::Tensor y = gradients[i].contiguous();
+        if (x.requires_grad())
+            add_product(inputs[0], y, weights[i]);
+        if (weights[i].requires_grad())
+            inputs[1 + i] = weight_gradient(weights[i], y, x);
+        if (biases[i].defined() && biases[i].requires_grad())
+            inputs[1 + weights.size() + i] = bias_gradient(biases[i], y);
+    }
+    return inputs;
+}
+
+std::size_t as_size(std::int64_t value) {
+    return static_cast<std::size_t>(value);
+}
+
+/// Calls `run(begin, end)` for parts of the rows on all threads.
+template <class Run>
+void on_rows(std::int64_t rows, std::int64_t size, const Run& run) {
+    constexpr std::int64_t elements = 16384;
+    at::parallel_for(0, rows, std::max<std::int64_t>(1, elements / size), run);
+}
+
+at::Tensor rms_norm_backward(const at::Tensor& x, const at::Tensor& weight, double epsilon,
+                             const at::Tensor& y, at::Tensor& weight_gradient) {
+    // Fixed parts, each with a sum of its own: the result does not depend on the threads.
+    constexpr std::int64_t part = 256;
+    const std::int64_t rows = x.size(0), size = x.size(1), parts = (rows + part - 1) / part;
+    const at::Tensor gradient = at::empty(x.sizes(), x.options());
+    const at::Tensor sums = at::zeros({parts, size}, x.options());
+    const float *const from = x.data_ptr<float>(), *const w = weight.data_ptr<float>();
+    const float* const above = y.data_ptr<float>();
+    float *const to = gradient.data_ptr<float>(), *const sum = sums.data_ptr<float>();
+    at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin * part; row < std::min(end * part, rows); ++row)
+            kernel::rms_norm_gradient(from + row * size, w, above + row * size, as_size(size),
+                                      static_cast<float>(epsilon), to + row * size,
+                                      sum + row / part * size);
+    });
+    weight_gradient = sums.sum(0);
+    return gradient;
+}
+
+}  // namespace
+
+bool fits(const at::Tensor& x) {
+    return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+}
+
+std::vector<at::Tensor> project(const at::Tensor& x, at::TensorList weights,
+                                at::TensorList biases) {
+    Tensors outputs;
+    {
+        const c10::NoGradGuard no_gradients;
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            outputs.push_back(times_transpose(x, weights[i]));
+            if (biases[i].defined())
+                outputs.back().add_(biases[i]);
+        }
+    }
+    Tensors inputs{x};
+    inputs.insert(inputs.end(), weights.begin(), weights.end());
+    inputs.insert(inputs.end(), biases.begin(), biases.end());
+    set_backward(outputs, inputs, [x, w = weights.vec(), b = biases.vec()](const Tensors& above) {
+        return project_backward(x, w, b, above);
+    });
+    return outputs;
+}
+
+at::Tensor embed(const at::Tensor& weight, const at::Tensor& tokens) {
+    if (!weight.is_cpu())  // adding rows in any order would make the result depend on chance
+        return at::embedding(weight, tokens);
+    at::Tensor output;
+    {
+        const c10::NoGradGuard no_gradients;
+        output = weight.index_select(0, tokens);
+    }
+    set_backward({output}, {weight}, [weight, tokens](const Tensors& above) -> Tensors {
+        const at::Tensor gradient = gradient_in_place(weight);
+        if (!gradient.defined())
+            return {at::zeros_like(weight).index_add_(0, tokens, above[0])};
+        gradient.index_add_(0, tokens, above[0].to(gradient.scalar_type()));
+        return {at::Tensor()};
+    });
+    return output;
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+    at::Tensor output;
+    {
+        const c10::NoGradGuard no_gradients;
+        output = popalign::rms_norm(Arithmetic::row_kernels, x, weight, epsilon);
+    }
+    set_backward({output}, {x, weight}, [x, weight, epsilon](const Tensors& above) -> Tensors {
+        at::Tensor of_weight;
+        const at::Tensor of_x =
+            rms_norm_backward(x, weight, epsilon, above[0].contiguous(), of_weight);
+        const at::Tensor in_place = gradient_in_place(weight);
+        if (in_place.defined())
+            in_place.add_(of_weight);
+        return {of_x, in_place.defined() || !weight.requires_grad() ? at::Tensor() : of_weight};
+    });
+    return output;
+}
+
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+    at::Tensor output;
+    {
+        const c10::NoGradGuard no_gradients;
+        output = popalign::rotate(Arithmetic::row_kernels, x, cosine, sine);
+    }
+    set_backward({output}, {x}, [cosine, sine](const Tensors& above) -> Tensors {
+        return {
+            popalign::rotate(Arithmetic::row_kernels, above[0].contiguous(), cosine, sine.neg())};
+    });
+    return output;
+}
+
+at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
+    at::Tensor output;
+    {
+        const c10::NoGradGuard no_gradients;
+        output = popalign::silu_multiply(Arithmetic::row_kernels, gate, up);
+    }
+    set_backward({output}, {gate, up}, [gate, up](const Tensors& above) -> Tensors {
+        const at::Tensor y = above[0].contiguous();
+        const at::Tensor of_gate = at::empty(gate.sizes(), gate.options());
+        const at::Tensor of_up = at::empty(up.sizes(), up.options());
+        const std::int64_t size = gate.size(1);
+        on_rows(gate.size(0), size, [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t at = begin * size;
+            kernel::silu_multiply_gradient(gate.data_ptr<float>() + at, up.data_ptr<float>() + at,
+                                           y.data_ptr<float>() + at, as_size((end - begin) * size),
+                                           of_gate.data_ptr<float>() + at,
+                                           of_up.data_ptr<float>() + at);
+        });
+        return {of_gate, of_up};
+    });
+    return output;
+}
+
+namespace {
+
+/// Rows whose logits exist at once: 64 MiB of them.
+std::int64_t rows_at_once(std::int64_t vocabulary) {
+    return std::clamp<std::int64_t>((std::int64_t{16} << 20) / vocabulary, 64, 512);
+}
+
+at::ScalarType precise(const at::Tensor& x) {
+    return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+/// Logsumexp of each row of `logits`.
+at::Tensor row_logsumexp(const at::Tensor& logits) {
+    if (!fits(logits))
+        return logits.logsumexp(1);
+    const std::int64_t rows = logits.size(0), size = logits.size(1);
+    const at::Tensor result = at::empty({rows}, logits.options());
+    at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<float> sums(as_size(size) / kernel::block + 1);
+        for (std::int64_t row = begin; row < end; ++row) {
+            const float* const x = logits.data_ptr<float>() + row * size;
+            const float largest = kernel::maximum(x, as_size(size));
+            std::fill(sums.begin(), sums.end(), 0.0F);
+            kernel::exponential_sums(x, as_size(size), largest, 1.0F, sums.data());
+            double sum = 0;
+            for (const float part : sums)
+                sum += part;
+            result.data_ptr<float>()[row] = largest + static_cast<float>(std::log(sum));
+        }
+    });
+    return result;
+}
+
+/// `logits` become the gradient of `sum of factor * log P(target)`.
+void to_logit_gradient(at::Tensor& logits, const at::Tensor& logsumexp, const at::Tensor& targets,
+                       const at::Tensor& factors) {
+    const at::Tensor columns = targets.unsqueeze(1), scale = factors.unsqueeze(1);
+    if (fits(logits)) {
+        const std::int64_t size = logits.size(1);
+        on_rows(logits.size(0), size, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t row = begin; row < end; ++row)
+                kernel::scaled_exponentials(logits.data_ptr<float>() + row * size, as_size(size),
+                                            logsumexp.data_ptr<float>()[row],
+                                            -factors.data_ptr<float>()[row]);
+        });
+    } else {
+        logits.sub_(logsumexp.unsqueeze(1)).exp_().mul_(-scale);
+    }
+    logits.scatter_add_(1, columns, scale);
+}
+
+Tensors target_backward(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& targets,
+                        const at::Tensor& logsumexp, const at::Tensor& above) {
+    const at::Tensor of_hidden = at::empty(hidden.sizes(), hidden.options());
+    at::Tensor of_head = gradient_in_place(head);
+    const bool in_place = of_head.defined();
+    const std::int64_t step = rows_at_once(head.size(0));
+    for (std::int64_t at = 0; at < hidden.size(0); at += step) {
+        const std::int64_t rows = std::min(step, hidden.size(0) - at);
+        const at::Tensor x = hidden.narrow(0, at, rows);
+        at::Tensor logits = times_transpose(x, head).to(precise(hidden));
+        to_logit_gradient(logits, logsumexp.narrow(0, at, rows), targets.narrow(0, at, rows),
+                          above.narrow(0, at, rows).contiguous());
+        logits = logits.to(hidden.scalar_type());
+        at::Tensor part;
+        add_product(part, logits, head);
+        of_hidden.narrow(0, at, rows).copy_(part);
+        if (!head.requires_grad())
+            continue;
+        const at::Tensor gradient = weight_gradient(head, logits, x);
+        if (gradient.defined())
+            of_head = of_head.defined() ? of_head.add_(gradient) : gradient;
+    }
+    return {of_hidden, in_place ? at::Tensor() : of_head};
+}
+
+}  // namespace
+
+at::Tensor target_log_probabilities(const at::Tensor& hidden, const at::Tensor& head,
+                                    const at::Tensor& targets) {
+    const auto options = hidden.options().dtype(precise(hidden)).requires_grad(false);
+    at::Tensor logps = at::empty({hidden.size(0)}, options);
+    const at::Tensor logsumexp = at::empty({hidden.size(0)}, options);
+    const at::Tensor rows_of_hidden = hidden.contiguous();
+    {
+        const c10::NoGradGuard no_gradients;
+        const std::int64_t step = rows_at_once(head.size(0));
+        for (std::int64_t at = 0; at < hidden.size(0); at += step) {
+            const std::int64_t rows = std::min(step, hidden.size(0) - at);
+            const at::Tensor logits =
+                times_transpose(rows_of_hidden.narrow(0, at, rows), head).to(precise(hidden));
+            const at::Tensor sums = row_logsumexp(logits);
+            logsumexp.narrow(0, at, rows).copy_(sums);
+            logps.narrow(0, at, rows)
+                .copy_(logits.gather(1, targets.narrow(0, at, rows).unsqueeze(1)).squeeze(1) -
+                       sums);
+        }
+    }
+    set_backward({logps}, {rows_of_hidden, head},
+                 [rows_of_hidden, head, targets, logsumexp](const Tensors& above) {
+                     return target_backward(rows_of_hidden, head, targets, logsumexp, above[0]);
+                 });
+    return logps;
+}
+
+}  // namespace popalign::training

@@ -1,0 +1,131 @@
+#include "lm/matrix_product.hpp"
+#include "unit/lm/tiny_model.hpp"
+
+#include <popalign/lm/causal_lm.hpp>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace popalign {
+namespace {
+
+using kernel::MatrixView;
+using kernel::PanelOutput;
+
+double difference(const at::Tensor& a, const at::Tensor& b) {
+    const at::Tensor expected = b.to(at::kDouble);
+    return ((a.to(at::kDouble) - expected).norm() / expected.norm().clamp_min(1e-30))
+        .item<double>();
+}
+
+TEST(MatrixProduct, MultipliesEitherSideTransposedInEveryShape) {
+    at::manual_seed(1);
+    for (const std::int64_t rows : {1, 13, 200})
+        for (const std::int64_t columns : {1, 31, 64, 97})
+            for (const std::int64_t depth : {1, 40, 600}) {
+                const at::Tensor left = at::randn({rows, depth}),
+                                 right = at::randn({depth, columns});
+                const at::Tensor left_t = left.t().contiguous(), right_t = right.t().contiguous();
+                const at::Tensor before = at::randn({rows, columns});
+                const at::Tensor expected = at::mm(left.to(at::kDouble), right.to(at::kDouble));
+                const MatrixView lefts[] = {
+                    MatrixView::rows(left.data_ptr<float>(), depth),
+                    MatrixView::rows(left_t.data_ptr<float>(), rows).transposed()};
+                const MatrixView rights[] = {
+                    MatrixView::rows(right.data_ptr<float>(), columns),
+                    MatrixView::rows(right_t.data_ptr<float>(), depth).transposed()};
+                for (const MatrixView& l : lefts)
+                    for (const MatrixView& r : rights) {
+                        at::Tensor output = before.clone();
+                        kernel::multiply_in_parallel({rows, columns, depth, l, r,
+                                                      output.data_ptr<float>(), columns,
+                                                      PanelOutput::add});
+                        EXPECT_LE(difference(output - before, expected), 1e-5)
+                            << rows << " x " << depth << " x " << columns;
+                        kernel::multiply({rows, columns, depth, l, r, output.data_ptr<float>(),
+                                          columns, PanelOutput::replace});
+                        EXPECT_LE(difference(output, expected), 1e-5);
+                    }
+            }
+}
+
+TEST(MatrixProduct, ThreadsDoNotChangeIt) {
+    const at::Tensor left = at::randn({300, 700}), right = at::randn({700, 200});
+    const auto product = [&](int threads, bool transposed) {
+        at::set_num_threads(threads);
+        at::Tensor output = at::empty({300, 200});
+        const at::Tensor by_columns = left.t().contiguous();
+        const MatrixView view =
+            transposed ? MatrixView::rows(by_columns.data_ptr<float>(), 300).transposed()
+                       : MatrixView::rows(left.data_ptr<float>(), 700);
+        kernel::multiply_in_parallel({300, 200, 700, view,
+                                      MatrixView::rows(right.data_ptr<float>(), 200),
+                                      output.data_ptr<float>(), 200, PanelOutput::replace});
+        return output;
+    };
+    const at::Tensor alone = product(1, false);
+    for (const int threads : {2, 3, 7})
+        for (const bool transposed : {false, true})
+            EXPECT_TRUE(at::equal(product(threads, transposed), alone));
+    at::set_num_threads(1);
+}
+
+/// A prompt with two answers of which one has a continuation, and a sequence alone.
+SegmentForest forest() {
+    SegmentForest forest;
+    const std::size_t root = forest.add(test::random_tokens(70, 1));
+    const std::size_t answer = forest.add(test::random_tokens(5, 2), root);
+    forest.add(test::random_tokens(66, 3));
+    forest.add(test::random_tokens(9, 4), root);
+    forest.add(test::random_tokens(3, 5), answer);
+    return forest;
+}
+
+struct Pass {
+    at::Tensor logps;
+    std::map<std::string, at::Tensor> gradients;
+};
+
+Pass run(CausalLm& model, const SegmentForest& segments) {
+    for (NamedParameter& parameter : model.parameters())
+        parameter.tensor.requires_grad_(true);
+    ForestAttention attention(segments);
+    const at::Tensor tokens = at::tensor(at::ArrayRef<std::int64_t>(segments.tokens));
+    const at::Tensor logps =
+        target_log_probabilities(model, model.hidden_states(tokens, attention), tokens.roll(1));
+    const at::Tensor factors =
+        at::linspace(-1, 1, logps.numel(), at::TensorOptions().dtype(logps.scalar_type()));
+    (logps * factors).sum().backward();
+    Pass pass{logps.detach(), {}};
+    for (NamedParameter& parameter : model.parameters())
+        pass.gradients[parameter.name] = parameter.tensor.grad().clone();
+    return pass;
+}
+
+/// The kernels against libtorch in float64, whose own derivatives other tests check.
+TEST(TrainingKernels, GradientsEqualThoseOfFloat64) {
+    const SegmentForest segments = forest();
+    for (const char* architecture : test::architectures) {
+        CausalLm precise = test::make_tiny_model(architecture, 1, at::kDouble);
+        CausalLm fast = test::make_tiny_model(architecture, 1, at::kFloat);
+        const Pass expected = run(precise, segments), found = run(fast, segments);
+        EXPECT_LE(difference(found.logps, expected.logps), 1e-5) << architecture;
+        for (const auto& [name, gradient] : expected.gradients)
+            EXPECT_LE(difference(found.gradients.at(name), gradient), 1e-4)
+                << architecture << " " << name;
+    }
+}
+
+TEST(TrainingKernels, GradientsAreAddedToThoseThatAreThere) {
+    const SegmentForest segments = forest();
+    CausalLm model = test::make_tiny_model("qwen2", 2, at::kFloat);
+    const Pass once = run(model, segments), twice = run(model, segments);
+    for (const auto& [name, gradient] : once.gradients)
+        EXPECT_LE(difference(twice.gradients.at(name), 2 * gradient), 1e-5) << name;
+}
+
+}  // namespace
+}  // namespace popalign
