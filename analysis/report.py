@@ -8,7 +8,9 @@ import json
 import os
 import pathlib
 import sys
+import types
 
+import evaluation_report
 import figures
 from run_directory import read_run
 
@@ -59,6 +61,10 @@ def section(title, *parts):
 
 def note(text):
     return f"<p class=note>{escape(text)}</p>"
+
+
+# What other modules build their sections with.
+HTML = types.SimpleNamespace(number=number, interval=interval, table=table, picture=picture, section=section, note=note)
 
 
 def cards(run):
@@ -229,7 +235,8 @@ def summary_line(run):
 
 def page(run):
     parts = [cards(run), contrast_section(run), pairs_section(run), training_section(run), preference_section(run),
-             win_rate_section(run), examples_section(run), limits_section(run), provenance_section(run)]
+             win_rate_section(run), evaluation_report.judges_section(run, HTML),
+             evaluation_report.benchmarks_section(run, HTML), examples_section(run), limits_section(run), provenance_section(run)]
     return (f"<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
             f'content="width=device-width, initial-scale=1"><title>PopAlign: {escape(run.directory.name)}</title>'
             f"<style>{STYLE}</style></head><body><main><header><h1>PopAlign run <em>{escape(run.directory.name)}</em>"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
+BENCHMARKS = ("alpaca-eval", "arena-hard", "mt-bench", "hh-rlhf")
 KNOWN_FLAGS = {"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal"}
 
 
@@ -161,6 +162,12 @@ def read_preference(path):
         return None
 
 
+def read_benchmarks(directory):
+    """The results by benchmark; those that are absent or no JSON are left out."""
+    results = {name: read_json(directory / f"{name}.json") for name in BENCHMARKS}
+    return {name: result for name, result in results.items() if result}
+
+
 @dataclass
 class Run:
     directory: pathlib.Path
@@ -171,6 +178,7 @@ class Run:
     before: dict | None
     after: dict | None
     win_rate: dict | None
+    benchmarks: dict
     stages: list | None
 
 
@@ -188,4 +196,4 @@ def read_run(directory, examples_per_strategy=2):
                read_jsonl(directory / "train/metrics.jsonl"),
                read_preference(evaluation / "preference_before.json"),
                read_preference(evaluation / "preference_after.json"),
-               read_json(evaluation / "win_rate.json"), read_jsonl(directory / "stages.jsonl"))
+               read_json(evaluation / "win_rate.json"), read_benchmarks(evaluation), read_jsonl(directory / "stages.jsonl"))

@@ -11,7 +11,7 @@ source "$(dirname "$0")/library.sh"
 packages=(g++ cmake ninja-build ccache pkg-config git ca-certificates python3 python3-venv
     openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libboost-serialization-dev libyaml-cpp-dev
     libcli11-dev libfmt-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libssl-dev
-    libcurl4-openssl-dev)
+    libcurl4-openssl-dev zlib1g-dev)
 reports=(numpy==2.4.6 h5py==3.16.0 matplotlib==3.11.2 scipy==1.17.1 pyarrow==26.0.1)
 thin_torch=(torch==2.15.0 nvidia-cuda-runtime==13.2.86 nvidia-cuda-cupti==13.2.86)
 whole=(torch==2.15.0 transformers==5.23.* tokenizers==0.23.* trl==1.16.* gguf==0.19.* "${reports[@]}")

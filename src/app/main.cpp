@@ -1,6 +1,7 @@
 #include "app/command.hpp"
 #include "app/config.hpp"
 #include "app/doctor_command.hpp"
+#include "app/evaluate_commands.hpp"
 
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/run.hpp>
@@ -28,8 +29,11 @@ std::vector<Command> add_commands(CLI::App& app) {
                                   make_train_command(app)};
     CLI::App* evaluate = app.add_subcommand("evaluate", "measure a model");
     evaluate->require_subcommand(1);
-    commands.push_back(make_evaluate_preference_command(*evaluate));
-    commands.push_back(make_evaluate_win_rate_command(*evaluate));
+    for (auto* make : {make_evaluate_preference_command, make_evaluate_win_rate_command,
+                       make_evaluate_alpaca_eval_command, make_evaluate_arena_hard_command,
+                       make_evaluate_mt_bench_command, make_evaluate_hh_rlhf_command,
+                       make_evaluate_judge_command})
+        commands.push_back(make(*evaluate));
     CLI::App* bench = app.add_subcommand("bench", "speed, and the limit measured beside it");
     bench->require_subcommand(1);
     commands.push_back(make_bench_generate_command(*bench));

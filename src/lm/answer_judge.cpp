@@ -1,39 +1,78 @@
 #include "lm/judge_kinds.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/model_source.hpp>
+#include <popalign/base/hash.hpp>
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 namespace popalign {
+namespace {
 
-ModelIdentity identify_judge(const std::string& name, const ModelOptions& model) {
-    if (!model.responses.empty())
+const ModelOptions& model_of(const JudgeSpec& judge) {
+    if (!judge.model->responses.empty())
         throw UsageError(fmt::format(
-            "models.{}: a file of ready answers cannot judge; name a path or a url", name));
-    return make_model_source(name, model)->identify();
+            "models.{}: a file of ready answers cannot judge; name a path or a url", judge.name));
+    return *judge.model;
 }
 
-std::unique_ptr<AnswerJudge> open_judge(const std::string& name, const ModelOptions& model,
-                                        JudgeTemplate judge_template,
-                                        const JudgeRunOptions& options) {
-    model.validate(name);
+}  // namespace
+
+Question judge_question(const JudgeTemplate& judge_template, const Showing& showing,
+                        std::uint64_t seed) {
+    const bool letters = judge_template.verdict == "letters";
+    return {judge_messages(judge_template, showing),
+            judge_template.assistant_prefix,
+            letters ? 1 : judge_template.max_new_tokens,
+            RandomStream(seed, showing.instruction + '\0' + showing.first + '\0' + showing.second,
+                         "judge"),
+            "",
+            showing.instruction,
+            "verdict"};
+}
+
+ModelIdentity identify_judge(const JudgeSpec& judge) {
+    if (judge.model)
+        return make_model_source(judge.name, model_of(judge))->identify();
+    open_baseline_judge(judge.name, 0);  // throws for another name
+    ModelIdentity identity;
+    identity.path = judge.name;
+    identity.sha256 = sha256_hex(judge.name);
+    return identity;
+}
+
+JudgeUsage measure_showings(const JudgeSpec& judge, std::span<const Showing* const> showings) {
+    JudgeUsage usage;
+    if (!judge.model)
+        return usage;
+    const auto source = make_model_source(judge.name, model_of(judge));
+    const EndpointOptions& endpoint = judge.model->endpoint;
+    for (const Showing* showing : showings) {
+        Question question = judge_question(judge.judge_template, *showing, 0);
+        if (!endpoint.url.empty() && endpoint.prefill == "none")
+            question.assistant_prefix.clear();
+        usage.prompt_tokens += source->measure(question);
+        usage.answer_tokens += static_cast<std::uint64_t>(question.max_new_tokens);
+    }
+    usage.cost = price(endpoint, usage);
+    return usage;
+}
+
+double price(const EndpointOptions& endpoint, const JudgeUsage& usage) {
+    return (static_cast<double>(usage.prompt_tokens) * endpoint.prompt_price +
+            static_cast<double>(usage.answer_tokens) * endpoint.completion_price) /
+           1e6;
+}
+
+std::unique_ptr<AnswerJudge> open_judge(const JudgeSpec& judge, const JudgeRunOptions& options) {
+    if (!judge.model)
+        return open_baseline_judge(judge.name, options.seed);
+    const ModelOptions& model = model_of(judge);
+    model.validate(judge.name);
+    if (judge.judge_template.verdict != "letters")
+        return open_words_judge(judge, options);
     return model.endpoint.url.empty()
-               ? open_local_judge(model, std::move(judge_template), options)
-               : open_endpoint_judge(model.endpoint, std::move(judge_template), options);
-}
-
-Verdict verdict_of(AnswerOrder order, double ahead) {
-    const double chosen_ahead = order == AnswerOrder::chosen_first ? ahead : -ahead;
-    Verdict verdict;
-    verdict.order = order;
-    verdict.probability = 1 / (1 + std::exp(-chosen_ahead));
-    verdict.label = chosen_ahead > 0   ? VerdictLabel::chosen
-                    : chosen_ahead < 0 ? VerdictLabel::rejected
-                                       : VerdictLabel::tie;
-    return verdict;
+               ? open_local_judge(model, judge.judge_template, options)
+               : open_endpoint_judge(model.endpoint, judge.judge_template, options);
 }
 
 }  // namespace popalign

@@ -50,20 +50,12 @@ std::optional<double> odds_of_tokens(const std::vector<ChatToken>& tokens, const
     return std::nullopt;
 }
 
-/// By words: exactly one of the labels occurs.
-std::optional<double> odds_of_text(std::string_view text, const std::string& first,
-                                   const std::string& second) {
-    bool has_first = false, has_second = false;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find_first_of(" \n\t", at), text.size());
-        const std::string word = core(text.substr(at, end - at));
-        has_first |= word == first;
-        has_second |= word == second;
-        at = end + 1;
-    }
-    if (has_first == has_second)
+/// By what it says, where its probabilities are not known.
+std::optional<double> odds_of_words(const std::string& text, const JudgeTemplate& judge_template) {
+    const Outcome outcome = judgement_of_words(judge_template, text).outcome;
+    if (outcome != Outcome::first && outcome != Outcome::second)
         return std::nullopt;
-    return has_first ? named_alone : -named_alone;
+    return outcome == Outcome::first ? named_alone : -named_alone;
 }
 
 class EndpointJudge : public AnswerJudge {
@@ -74,25 +66,29 @@ class EndpointJudge : public AnswerJudge {
           template_(std::move(judge_template)),
           client_(endpoint, logger, logger.ranks()) {}
 
-    void judge(std::span<const Comparison> comparisons,
-               const std::function<void(std::size_t, Verdict)>& done) override {
+    JudgeUsage judge(std::span<const Showing> showings,
+                     const std::function<void(std::size_t, Judgement)>& done,
+                     const std::function<bool()>& keep_going) override {
         std::vector<ChatRequest> requests;
-        for (const auto& [instruction, chosen, rejected] : comparisons) {
-            requests.push_back(request(instruction, chosen, rejected));
-            requests.push_back(request(instruction, rejected, chosen));
-        }
-        client_.chat(requests, {.temperature = 0}, [&](std::size_t index, ChatAnswer answer) {
-            const auto order =
-                index % 2 == 0 ? AnswerOrder::chosen_first : AnswerOrder::rejected_first;
-            done(index / 2, read_verdict(answer, template_.labels, order));
-        });
+        for (const Showing& showing : showings)
+            requests.push_back(request(showing));
+        JudgeUsage usage;
+        client_.chat(
+            requests, {.temperature = 0},
+            [&](std::size_t index, const ChatAnswer& answer) {
+                usage.prompt_tokens += answer.prompt_tokens;
+                usage.answer_tokens += answer.completion_tokens;
+                done(index, read_judgement(answer, template_));
+            },
+            keep_going);
+        usage.cost = price(endpoint_, usage);
+        return usage;
     }
 
   private:
-    ChatRequest request(const std::string& instruction, const std::string& first,
-                        const std::string& second) const {
+    ChatRequest request(const Showing& showing) const {
         ChatRequest request;
-        request.messages = judge_messages(template_, instruction, first, second);
+        request.messages = judge_messages(template_, showing);
         if (endpoint_.prefill != "none")
             request.assistant_prefix = template_.assistant_prefix;
         request.max_tokens = verdict_tokens;
@@ -107,17 +103,21 @@ class EndpointJudge : public AnswerJudge {
 
 }  // namespace
 
-Verdict read_verdict(const ChatAnswer& answer, const JudgeTemplate::Labels& labels,
-                     AnswerOrder order) {
-    const std::string first = core(labels.first), second = core(labels.second);
+Judgement read_judgement(const ChatAnswer& answer, const JudgeTemplate& judge_template) {
+    const std::string first = core(judge_template.labels[0].text),
+                      second = core(judge_template.labels[1].text);
     auto ahead = odds_of_tokens(answer.tokens, first, second);
     if (!ahead)
-        ahead = odds_of_text(answer.text, first, second);
-    Verdict verdict = verdict_of(order, ahead.value_or(0));
-    verdict.parsed = ahead.has_value();
-    verdict.raw = nlohmann::json{{"text", answer.text}, {"log_odds_first", ahead.value_or(0)}}.dump(
-        -1, ' ', false, nlohmann::json::error_handler_t::replace);
-    return verdict;
+        ahead = odds_of_words(answer.text, judge_template);
+    Judgement judgement = judgement_of(ahead.value_or(0));
+    if (!ahead)
+        judgement.outcome = answer.refused
+                                ? Outcome::abstained
+                                : judgement_of_words(judge_template, answer.text).outcome;
+    judgement.raw =
+        nlohmann::json{{"text", answer.text}, {"log_odds_first", ahead.value_or(0)}}.dump(
+            -1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return judgement;
 }
 
 std::unique_ptr<AnswerJudge> open_endpoint_judge(const EndpointOptions& endpoint,

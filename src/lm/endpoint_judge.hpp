@@ -5,9 +5,8 @@
 
 namespace popalign {
 
-/// What a server's verdict says, by the probabilities of the labels where it gives them, else by
-/// the one label that its words name; `parsed` is false where neither tells.
-Verdict read_verdict(const ChatAnswer& answer, const JudgeTemplate::Labels& labels,
-                     AnswerOrder order);
+/// What a server's answer says under a template of letters, by the letters' probabilities where it
+/// gives them, else by its words; unparsed where neither tells.
+Judgement read_judgement(const ChatAnswer& answer, const JudgeTemplate& judge_template);
 
 }  // namespace popalign

@@ -1,19 +1,30 @@
 #pragma once
 
 #include <popalign/lm/answer_judge.hpp>
+#include <popalign/lm/model_source.hpp>
 
 #include <memory>
+#include <string>
 
 namespace popalign {
 
+/// By the probabilities of the labels as the next token.
 std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
                                               JudgeTemplate judge_template,
                                               const JudgeRunOptions& options);
 std::unique_ptr<AnswerJudge> open_endpoint_judge(const EndpointOptions& endpoint,
                                                  JudgeTemplate judge_template,
                                                  const JudgeRunOptions& options);
+/// By what it writes, wherever it is.
+std::unique_ptr<AnswerJudge> open_words_judge(const JudgeSpec& judge,
+                                              const JudgeRunOptions& options);
+/// `longest` or `random`.
+std::unique_ptr<AnswerJudge> open_baseline_judge(const std::string& name, std::uint64_t seed);
 
-/// The verdict of log-odds `ahead` [nat] that the answer shown first is better.
-Verdict verdict_of(AnswerOrder order, double ahead);
+/// What a model is asked of a showing.
+Question judge_question(const JudgeTemplate& judge_template, const Showing& showing,
+                        std::uint64_t seed);
+
+double price(const EndpointOptions& endpoint, const JudgeUsage& usage);
 
 }  // namespace popalign

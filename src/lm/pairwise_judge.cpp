@@ -25,7 +25,7 @@ class LocalJudge : public AnswerJudge {
           batch_tokens_(batch_tokens) {
         const auto& tokenizer = front_end_.tokenizer;
         const auto opening = tokenizer.encode(template_.assistant_prefix);
-        for (const std::string& label : {template_.labels.first, template_.labels.second}) {
+        for (const auto& [label, winner, games] : template_.labels) {
             auto whole = tokenizer.encode(template_.assistant_prefix + label);
             const bool extends = whole.size() == opening.size() + 1 &&
                                  std::equal(opening.begin(), opening.end(), whole.begin());
@@ -38,35 +38,44 @@ class LocalJudge : public AnswerJudge {
         }
     }
 
-    void judge(std::span<const Comparison> comparisons,
-               const std::function<void(std::size_t, Verdict)>& done) override {
-        std::vector<std::vector<TokenId>> prompts;
-        for (const auto& [instruction, chosen, rejected] : comparisons) {
-            prompts.push_back(prompt(instruction, chosen, rejected));
-            prompts.push_back(prompt(instruction, rejected, chosen));
+    JudgeUsage judge(std::span<const Showing> showings,
+                     const std::function<void(std::size_t, Judgement)>& done,
+                     const std::function<bool()>& keep_going) override {
+        // A forward pass cannot be left: the question is asked between parts.
+        constexpr std::size_t part = 32;
+        JudgeUsage usage;
+        for (std::size_t at = 0; at < showings.size() && (!keep_going || keep_going());
+             at += part) {
+            const auto now = showings.subspan(at, std::min(part, showings.size() - at));
+            std::vector<std::vector<TokenId>> prompts;
+            for (const Showing& showing : now) {
+                prompts.push_back(prompt(showing));
+                usage.prompt_tokens += prompts.back().size();
+            }
+            model_.score_next_token(prompts, labels_, batch_tokens_,
+                                    [&](std::size_t index, const std::vector<float>& logprobs) {
+                                        done(at + index, judgement(logprobs));
+                                    });
         }
-        const auto on_scored = [&](std::size_t index, const std::vector<float>& logprobs) {
-            const auto first = static_cast<double>(logprobs[0]);
-            const auto second = static_cast<double>(logprobs[1]);
-            Verdict verdict =
-                verdict_of(index % 2 == 0 ? AnswerOrder::chosen_first : AnswerOrder::rejected_first,
-                           first - second);
-            verdict.raw = nlohmann::json{{"logprob",
-                                          {{template_.labels.first, first},
-                                           {template_.labels.second, second}}}}
-                              .dump();
-            done(index / 2, std::move(verdict));
-        };
-        model_.score_next_token(prompts, labels_, batch_tokens_, on_scored);
+        return usage;
     }
 
   private:
-    std::vector<TokenId> prompt(const std::string& instruction, const std::string& first,
-                                const std::string& second) const {
-        return encode_pieces(
-            front_end_.tokenizer,
-            front_end_.chat->render_prompt(judge_messages(template_, instruction, first, second),
-                                           template_.assistant_prefix));
+    Judgement judgement(const std::vector<float>& logprobs) const {
+        const auto first = static_cast<double>(logprobs[0]);
+        const auto second = static_cast<double>(logprobs[1]);
+        Judgement judgement = judgement_of(first - second);
+        judgement.raw = nlohmann::json{{"logprob",
+                                        {{template_.labels[0].text, first},
+                                         {template_.labels[1].text, second}}}}
+                            .dump();
+        return judgement;
+    }
+
+    std::vector<TokenId> prompt(const Showing& showing) const {
+        return encode_pieces(front_end_.tokenizer,
+                             front_end_.chat->render_prompt(judge_messages(template_, showing),
+                                                            template_.assistant_prefix));
     }
 
     GroupModel model_;

@@ -21,5 +21,6 @@ popalign_module(
           tokenizer_from_model.cpp
           tokenizer_members.cpp
           unicode.cpp
+          verdict_text.cpp
   PUBLIC popalign::base popalign::store
   PRIVATE PkgConfig::pcre2 PkgConfig::utf8proc nlohmann_json::nlohmann_json fmt::fmt)

@@ -1,13 +1,12 @@
 #include <popalign/base/statistics.hpp>
 #include <popalign/record/verdict_summary.hpp>
 
+#include <array>
 #include <cmath>
-#include <optional>
 
 namespace popalign {
 namespace {
 
-/// 1 where the chosen answer is likelier the better one, 0 where not, a half for ties.
 double credit(double probability) {
     // Two orders of identical answers give p and 1 - p, whose mean may miss a half by a rounding.
     constexpr double tolerance = 1e-9;
@@ -16,26 +15,60 @@ double credit(double probability) {
     return probability > 0.5 ? 1.0 : 0.0;
 }
 
+bool abstained(const Verdict& verdict) {
+    return verdict.parsed && std::isnan(verdict.probability);
+}
+
+bool valid(const Verdict& verdict) {
+    return verdict.parsed && !abstained(verdict);
+}
+
+using ByOrder = std::array<std::optional<double>, 2>;
+
+ByOrder probabilities(std::span<const Verdict> verdicts) {
+    ByOrder result;
+    for (const Verdict& verdict : verdicts)
+        if (valid(verdict))
+            result[static_cast<std::size_t>(verdict.order)] = verdict.probability;
+    return result;
+}
+
 }  // namespace
+
+std::span<const Verdict> leading_pair(std::span<const Verdict> verdicts) {
+    std::size_t end = 0;
+    while (end < verdicts.size() && verdicts[end].pair == verdicts.front().pair)
+        ++end;
+    return verdicts.first(end);
+}
+
+std::optional<double> pair_credit(std::span<const Verdict> verdicts) {
+    const auto [first, second] = probabilities(verdicts);
+    if (!first || !second)
+        return std::nullopt;
+    return credit((*first + *second) / 2);
+}
 
 VerdictSummary summarise_verdicts(std::span<const Verdict> verdicts) {
     VerdictSummary summary;
     double credits = 0, consistent = 0, by_order[2] = {0, 0};
-    for (std::size_t begin = 0, end = 0; begin < verdicts.size(); begin = end) {
-        std::optional<double> probability[2];
-        for (end = begin; end < verdicts.size() && verdicts[end].pair == verdicts[begin].pair;
-             ++end)
-            if (verdicts[end].parsed)
-                probability[static_cast<int>(verdicts[end].order)] = verdicts[end].probability;
+    while (!verdicts.empty()) {
+        const auto pair = leading_pair(verdicts);
+        verdicts = verdicts.subspan(pair.size());
         ++summary.n;
-        if (!probability[0] || !probability[1])
+        for (const Verdict& verdict : pair) {
+            summary.unparsed += verdict.parsed ? 0 : 1;
+            summary.abstained += abstained(verdict) ? 1 : 0;
+        }
+        const auto both = pair_credit(pair);
+        if (!both)
             continue;
+        const auto probability = probabilities(pair);
         ++summary.n_valid;
-        const double pair_credit = credit((*probability[0] + *probability[1]) / 2);
-        credits += pair_credit;
-        summary.ties += pair_credit == 0.5 ? 1 : 0;
+        credits += *both;
+        summary.ties += *both == 0.5 ? 1 : 0;
         consistent += credit(*probability[0]) == credit(*probability[1]) ? 1 : 0;
-        for (int order : {0, 1})
+        for (std::size_t order : {0U, 1U})
             by_order[order] += credit(*probability[order]);
     }
     if (summary.n_valid == 0)

@@ -30,19 +30,27 @@ void attempt(std::size_t number, const std::function<void(std::size_t, const std
 
 }  // namespace
 
-JsonRows::JsonRows(const std::filesystem::path& path) : file_(path) {
-    text_ = {reinterpret_cast<const char*>(file_.bytes().data()), file_.bytes().size()};
+JsonRows::JsonRows(const std::filesystem::path& path) : file_(std::in_place, path) {
+    open({reinterpret_cast<const char*>(file_->bytes().data()), file_->bytes().size()},
+         path.native());
+}
+
+JsonRows::JsonRows(std::string_view text, const std::string& file) {
+    open(text, file);
+}
+
+void JsonRows::open(std::string_view text, const std::string& file) {
+    text_ = text;
     if (text_.starts_with("\x1F\x8B"))
-        throw InputError(path.native(), "compressed with gzip; decompress it first");
+        throw InputError(file, "compressed with gzip; decompress it first");
     if (text_.starts_with("PAR1"))
-        throw InputError(path.native(),
-                         "a Parquet file; make it JSON Lines with analysis/parquet.py");
+        throw InputError(file, "a Parquet file; make it JSON Lines with analysis/parquet.py");
     const auto first = text_.find_first_not_of(blank);
     if (first == std::string_view::npos)
-        throw InputError(path.native(), "the file is empty; give at least one row");
+        throw InputError(file, "the file is empty; give at least one row");
     list_ = text_[first] == '[';
     if (list_)
-        split_list(path.native());
+        split_list(file);
 }
 
 /// Finds where the entries are without reading them, so that each rank reads its own.
@@ -124,6 +132,14 @@ void JsonRows::visit(Range share, std::size_t lines_before,
         if (text.find_first_not_of(blank) != std::string_view::npos)
             attempt(line, bad, [&] { visit(line, nlohmann::json::parse(text)); });
     }
+}
+
+void visit_json_rows(std::string_view text, const std::string& file,
+                     const std::function<void(const nlohmann::json&)>& visit) {
+    const JsonRows rows(text, file);
+    rows.visit(
+        rows.all(), 0, [&](std::size_t, const nlohmann::json& row) { visit(row); },
+        [&](std::size_t number, const std::string& why) { throw InputError(file, number, why); });
 }
 
 }  // namespace popalign

@@ -77,7 +77,13 @@ def write_run(directory):
     extra = {"n": 32, "n_valid": 32, "ties": 1, "position_consistency": 0.7}
     (directory / "contrast_accuracy.json").write_text(json.dumps({
         "judge": "teacher", "template": "contrast", "all": share(0.72, 0.05) | extra,
-        "strategies": {name: share(value, 0.13) | extra for name, value in accuracies.items()}}))
+        "strategies": {name: share(value, 0.13) | extra for name, value in accuracies.items()},
+        "judges": [{"judge": judge, "template": "contrast", "all": share(0.72 - shift, 0.05) | extra | {
+            "equal_length_accuracy": 0.7, "dropped_verdicts": {"abstained": 1, "unparsed": 2}},
+            "strategies": {name: share(max(0, value - shift), 0.13) | extra for name, value in accuracies.items()}}
+            for judge, shift in (("teacher", 0), ("longest", 0.2), ("random", 0.3))],
+        "agreement": [{"judges": [a, b], "share": 0.6, "kappa": kappa, "n": 96}
+                      for a, b, kappa in ((0, 1, 0.31), (0, 2, 0.02), (1, 2, -0.04))]}))
     (directory / "train").mkdir()
     with (directory / "train/metrics.jsonl").open("w") as file:
         for step in range(1, 19):
@@ -97,7 +103,28 @@ def write_run(directory):
     (directory / "evaluate/win_rate.json").write_text(json.dumps({
         "win_rate": 0.5312, "lower": 0.31, "upper": 0.74, "n": 16, "ties": 0, "position_consistency": 0.75,
         "model": "runs/quickstart/model", "baseline": "student", "judge": "teacher"}))
+    write_benchmarks(directory / "evaluate")
     (directory / "stages.jsonl").write_text('{"stage": "Synthesis", "seconds": 311, "ranks": 2, "threads": 1}\n')
+
+
+def write_benchmarks(directory):
+    def rating(value):
+        return {"score": value, "lower": value - 0.8, "upper": value + 0.7, "n_valid": 20}
+
+    def rate(value):
+        return {"win_rate": value, "lower": value - 0.04, "upper": value + 0.04, "n_valid": 200}
+    common = {"judge": "teacher", "n": 160, "dropped": {"abstained": 0, "unparsed": 3}}
+    results = {
+        "alpaca-eval": {"win_rate": 15.7, "lower": 13.5, "upper": 17.9, "length_controlled_winrate": 25.2,
+                        "lc_lower": 21.8, "lc_upper": 28.4, "n_valid": 805, "baseline": "gpt4_1106_preview"},
+        "arena-hard": {"score": 22.8, "lower": 20.6, "upper": 25.4, "style_controlled_score": 27.0,
+                       "style_controlled_lower": 23.0, "style_controlled_upper": 31.0, "n_valid": 500},
+        "mt-bench": rating(6.6) | {"categories": {
+            name: rating(5 + 0.4 * i) for i, name in enumerate((
+                "writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"))}},
+        "hh-rlhf": rate(0.55) | {"categories": {"harmless-base": rate(0.52), "helpful-base": rate(0.61)}}}
+    for name, result in results.items():
+        (directory / f"{name}.json").write_text(json.dumps(common | result))
 
 
 def report(root, directory):
@@ -112,8 +139,9 @@ def main(root, directory):
     page, printed = report(root, directory)
     assert "class=missing" not in page, "a whole run has nothing missing"
     assert "<script" not in page and "<b>words" not in page, "text of models and users is escaped"
-    assert "&lt;script&gt;alert(0)" in page and page.count("data:image/svg+xml") == 3
-    for text in ("62.0 [49.0, 75.0]", "75.5", "53.1 [31.0, 74.0]", "0.6931", "teacher", "abc1234", "Synthesis"):
+    assert "&lt;script&gt;alert(0)" in page and page.count("data:image/svg+xml") == 7
+    for text in ("62.0 [49.0, 75.0]", "75.5", "53.1 [31.0, 74.0]", "0.6931", "teacher", "abc1234", "Synthesis",
+                 "Benchmarks", "gpt4_1106_preview", "verdicts lost"):
         assert text in page, f"{text} is not in the report"
     assert "0.0 [0.0, 10.0], after 60.0 [50.0, 70.0]" in printed, printed
     # A mean of the pair file, computed here by another way: every pair of `prefix` is row 6 i.

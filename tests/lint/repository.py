@@ -82,11 +82,13 @@ def check_strategy(path, strategy):
 
 
 def check_judge(path, judge):
-    if set(judge) != {"name", "source", "system", "user", "assistant_prefix", "labels"}:
-        yield f"{path.name}: wants name, source, system, user, assistant_prefix and labels"
-    for field in ("{instruction}", "{first}", "{second}"):
-        if judge["user"].count(field) != 1:
-            yield f"{path.name}: `user` wants {field} once"
+    wanted, known = {"name", "source", "system", "user", "verdict"}, {"assistant_prefix", "labels", "max_new_tokens"}
+    if not wanted <= set(judge) <= wanted | known or judge["name"] != path.stem:
+        yield f"{path.name}: wants name (the file's), {', '.join(sorted(wanted - {'name'}))}"
+        return
+    for field in ("{instruction}", "{first}") + (() if judge["verdict"] == "rating" else ("{second}",)):
+        if judge["user"].count(field) == 0:
+            yield f"{path.name}: `user` wants {field}"
 
 
 def main(root):

@@ -2,9 +2,9 @@
 
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
-#include <popalign/lm/generator.hpp>
 #include <popalign/lm/model_options.hpp>
 #include <popalign/lm/model_ranks.hpp>
+#include <popalign/lm/sampler.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -15,16 +15,18 @@
 namespace popalign {
 
 struct EvaluateOptions {
-    std::string baseline = "student", judge = "teacher", judge_template = "contrast";
-    std::int64_t max_new_tokens = 512, batch_size = 64, batch_tokens = 2048;
+    std::string baseline = "student", judge = "teacher", judge_template;
+    std::int64_t max_new_tokens = 512, batch_size = 64, batch_tokens = 2048, limit = 0;
     std::vector<std::string> stop;
     SamplingOptions sampling{.temperature = 0};
 
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("baseline", baseline, "which of `models` the aligned one is compared with");
-        v.field("judge", judge, "which of `models` judges");
-        v.field("judge_template", judge_template, "a built-in judge template, or a .yaml file");
+        v.field("judge", judge, "which of `models` judges, or longest or random");
+        v.field("judge_template", judge_template,
+                "a built-in judge template, or a .yaml file; empty: the benchmark's own");
+        v.field("limit", limit, "the first items of each category alone; 0: all");
         v.field("max_new_tokens", max_new_tokens, "longest answer");
         v.field("batch_size", batch_size, "sequences a rank decodes together");
         v.field("batch_tokens", batch_tokens, "rows of one forward pass of the judge");

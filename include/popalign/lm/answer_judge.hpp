@@ -5,30 +5,33 @@
 #include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/model_options.hpp>
 #include <popalign/lm/model_ranks.hpp>
-#include <popalign/record/verdict.hpp>
+#include <popalign/record/judgement.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 namespace popalign {
 
-/// An answer and another it is held against.
-struct Comparison {
-    std::string instruction, chosen, rejected;
+/// What a judge has used, by the server's count or the tokenizer's.
+struct JudgeUsage {
+    std::uint64_t prompt_tokens = 0, answer_tokens = 0;
+    double cost = 0;  ///< in the currency of the model's prices
 };
 
-/// Compares answers by the probabilities of the verdict labels. A judge prefers places as well as
-/// answers, so it is always asked in both orders.
+/// Says which of two answers is better, the one shown first or the other, or rates the first alone.
+/// A judge prefers places as well as answers, so whoever asks shows both orders.
 class AnswerJudge {
   public:
     virtual ~AnswerJudge() = default;
-    /// Calls `done(index of the comparison, verdict)` for each order; `pair` and `judge` of the
-    /// verdict are the caller's to fill in.
-    virtual void judge(std::span<const Comparison> comparisons,
-                       const std::function<void(std::size_t, Verdict)>& done) = 0;
+    /// Calls `done(index of the showing, judgement)` once for each, in no particular order; gives
+    /// up the unfinished ones when `keep_going` says no.
+    virtual JudgeUsage judge(std::span<const Showing> showings,
+                             const std::function<void(std::size_t, Judgement)>& done,
+                             const std::function<bool()>& keep_going = {}) = 0;
 };
 
 struct JudgeRunOptions {
@@ -36,16 +39,26 @@ struct JudgeRunOptions {
     std::string device = "auto";
     ModelRanks ranks = {};
     Logger logger;
+    std::uint64_t seed = 0;
 };
 
-/// What the judge is, without loading weights. `name` is its name in the config. Throws UsageError
-/// for a file of ready answers and for a model without a chat template.
-ModelIdentity identify_judge(const std::string& name, const ModelOptions& model);
+/// A judge by its name in the config: one of `models`, or the baselines `longest` and `random`.
+struct JudgeSpec {
+    std::string name;
+    std::optional<ModelOptions> model;  ///< nothing for the baselines
+    JudgeTemplate judge_template;
+};
+
+/// What the judge is, without loading weights. Throws UsageError for a file of ready answers and
+/// for a model without a chat template.
+ModelIdentity identify_judge(const JudgeSpec& judge);
+
+/// What it would take to ask all of this: the prompts' tokens, and at most the answers'. An
+/// estimate where no tokenizer is known.
+JudgeUsage measure_showings(const JudgeSpec& judge, std::span<const Showing* const> showings);
 
 /// Loads weights, or prepares to talk to a server. Throws UsageError if a label is not one token
 /// for a local model behind the template's beginning. Collective over the leaders of the node.
-std::unique_ptr<AnswerJudge> open_judge(const std::string& name, const ModelOptions& model,
-                                        JudgeTemplate judge_template,
-                                        const JudgeRunOptions& options);
+std::unique_ptr<AnswerJudge> open_judge(const JudgeSpec& judge, const JudgeRunOptions& options);
 
 }  // namespace popalign

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@ class JsonRows {
   public:
     /// Throws InputError, e.g. for a list that does not end.
     explicit JsonRows(const std::filesystem::path& path);
+    /// The same of a text, which must outlive this; `file` is what messages call it.
+    JsonRows(std::string_view text, const std::string& file);
 
     /// What ranks divide among themselves: bytes of JSON Lines (a row is whose it begins in),
     /// entries of a list.
@@ -43,13 +46,19 @@ class JsonRows {
         std::size_t line;
     };
 
+    void open(std::string_view text, const std::string& file);
     std::size_t line_begin(std::size_t from) const;
-    void split_list(const std::string& path);
+    void split_list(const std::string& file);
 
-    MappedFile file_;
+    std::optional<MappedFile> file_;
     std::string_view text_;
     bool list_ = false;
     std::vector<Entry> entries_;
 };
+
+/// Calls `visit(row)` for every row of a text. Throws InputError for the first one that is no JSON
+/// or that `visit` cannot take.
+void visit_json_rows(std::string_view text, const std::string& file,
+                     const std::function<void(const nlohmann::json&)>& visit);
 
 }  // namespace popalign

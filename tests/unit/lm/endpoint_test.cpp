@@ -145,24 +145,22 @@ TEST(EndpointMessages, ErrorTextIsOneShortLine) {
 }
 
 TEST(EndpointJudge, ReadsProbabilitiesThenWordsThenGivesUp) {
-    const JudgeTemplate::Labels labels{" A", " B"};
+    const JudgeTemplate letters = load_judge_template("contrast");
     ChatAnswer answer;
     answer.text = "B is better";
     answer.tokens = {{"The", {{"The", -0.1}}}, {" A", {{" A", -1}, {"B", -2}, {" B", -1.5}}}};
-    Verdict verdict = read_verdict(answer, labels, AnswerOrder::rejected_first);
-    EXPECT_TRUE(verdict.parsed);
-    EXPECT_EQ(verdict.label, VerdictLabel::rejected);
-    EXPECT_NEAR(verdict.probability, 1 / (1 + std::exp(0.5)), 1e-12);
+    Judgement judgement = read_judgement(answer, letters);
+    EXPECT_EQ(judgement.outcome, Outcome::first);
+    EXPECT_NEAR(judgement.probability, 1 / (1 + std::exp(-0.5)), 1e-12);
     answer.tokens = {{"A", {{"A", -0.01}, {"x", -6}}}};  // the other label is not listed
-    EXPECT_NEAR(read_verdict(answer, labels, AnswerOrder::chosen_first).probability,
-                1 / (1 + std::exp(-5.99)), 1e-12);
+    EXPECT_NEAR(read_judgement(answer, letters).probability, 1 / (1 + std::exp(-5.99)), 1e-12);
     answer.tokens.clear();
-    verdict = read_verdict(answer, labels, AnswerOrder::chosen_first);
-    EXPECT_EQ(verdict.label, VerdictLabel::rejected);
-    EXPECT_TRUE(verdict.parsed);
-    for (const char* text : {"", "neither", "A or B", "Apples"}) {
+    EXPECT_EQ(read_judgement(answer, letters).outcome, Outcome::second);
+    answer.text = "neither";
+    EXPECT_EQ(read_judgement(answer, letters).outcome, Outcome::abstained);
+    for (const char* text : {"", "A or B", "Apples"}) {
         answer.text = text;
-        EXPECT_FALSE(read_verdict(answer, labels, AnswerOrder::chosen_first).parsed) << text;
+        EXPECT_EQ(read_judgement(answer, letters).outcome, Outcome::unparsed) << text;
     }
 }
 

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace popalign {
+
+/// The text of a file, unpacked if its name ends in `.gz`. Throws InputError if it does not exist,
+/// is no gzip, ends too early, or unpacks to more than `limit` bytes.
+std::string read_text_or_gzip(const std::filesystem::path& path,
+                              std::uint64_t limit = std::uint64_t{4} << 30);
+
+}  // namespace popalign

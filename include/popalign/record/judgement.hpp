@@ -1,0 +1,61 @@
+#pragma once
+
+#include <popalign/record/verdict.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace popalign {
+
+/// What a judge is shown: an instruction with two answers, or, to be rated, with `first` alone. The
+/// other fields are empty where there is no known good answer and no second turn.
+struct Showing {
+    std::string instruction, first, second;
+    std::string reference = {};
+    std::string instruction_2 = {}, first_2 = {}, second_2 = {}, reference_2 = {};
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& instruction& first& second& reference& instruction_2& first_2& second_2&
+            reference_2;
+    }
+    bool operator==(const Showing&) const = default;
+};
+
+/// The same answers in the other order.
+Showing turned(Showing showing);
+
+enum class Outcome : std::uint8_t {
+    second = 0,
+    first = 1,
+    tie = 2,
+    abstained = 3,  ///< it would not choose
+    unparsed = 4    ///< what it said could not be read
+};
+
+struct Judgement {
+    Outcome outcome = Outcome::unparsed;
+    double probability = 0.5;  ///< that the answer shown first is the better one
+    std::int64_t games = 1;    ///< what the verdict counts for: Arena-Hard's A>>B three
+    double rating = 0;         ///< 1 to 10, where the template asks for one; else 0
+    std::string raw;           ///< what the judge said, or the log-probabilities it gave
+
+    bool valid() const noexcept {
+        return outcome != Outcome::abstained && outcome != Outcome::unparsed;
+    }
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& outcome& probability& games& rating& raw;
+    }
+    bool operator==(const Judgement&) const = default;
+};
+
+/// The judgement of log-odds [nat] that the answer shown first is better.
+Judgement judgement_of(double log_odds);
+
+/// What a judgement says of a pair whose chosen answer was shown first, or second. A verdict that
+/// would not choose is a tie without a probability (NaN). `pair` and `judge` are the caller's to
+/// fill in.
+Verdict verdict_of(const Judgement& judgement, AnswerOrder order);
+
+}  // namespace popalign

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <popalign/contrast/contrast_accuracy.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <vector>
+
+namespace popalign {
+
+/// Of all pairs of the file, read in parts.
+std::vector<PairFacts> pair_facts(const PairFile& file);
+
+/// contrast_accuracy.json: the figures of judge number `shown` (`strategies`, `all`), of every
+/// judge
+/// (`judges`) and between them (`agreement`).
+nlohmann::ordered_json to_json(const ContrastAccuracy& accuracy, std::size_t shown);
+
+}  // namespace popalign

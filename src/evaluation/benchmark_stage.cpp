@@ -1,0 +1,245 @@
+#include "evaluation/benchmark_answers.hpp"
+
+#include <popalign/base/file.hpp>
+#include <popalign/comm/objects.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/lm/judging.hpp>
+#include <popalign/store/pair_store.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <map>
+
+namespace popalign {
+namespace {
+
+const ModelOptions& named(const BenchmarkInputs& inputs, const std::string& name) {
+    const auto found = inputs.models.find(name);
+    if (found == inputs.models.end())
+        throw UsageError(fmt::format(
+            "evaluate names the model '{}', which `models` does not have; add it", name));
+    return found->second;
+}
+
+/// The baseline's answers are in the data already.
+bool has_baseline(const Benchmark& benchmark) {
+    return std::ranges::all_of(benchmark.items,
+                               [](const BenchmarkItem& item) { return item.baseline.has_value(); });
+}
+
+std::string template_of(const BenchmarkInputs& inputs) {
+    return inputs.evaluate.judge_template.empty() ? inputs.benchmark.judge_template
+                                                  : inputs.evaluate.judge_template;
+}
+
+JudgeSpec judge_spec(const BenchmarkInputs& inputs, const std::string& judge_template) {
+    const auto found = inputs.models.find(inputs.evaluate.judge);
+    return {inputs.evaluate.judge,
+            found == inputs.models.end() ? std::nullopt : std::optional(found->second),
+            load_judge_template(judge_template)};
+}
+
+/// Whatever can be found wrong before any work starts.
+void check(const BenchmarkInputs& inputs) {
+    inputs.evaluate.validate();
+    if (inputs.benchmark.items.empty())
+        throw UsageError(fmt::format("{}: nothing to ask", inputs.benchmark.name));
+    const JudgeSpec judge = judge_spec(inputs, template_of(inputs));
+    if (!judge.model)
+        identify_judge(judge);
+    const bool rates = inputs.benchmark.scoring == Scoring::rating;
+    if (rates != (judge.judge_template.verdict == "rating") || (rates && !judge.model))
+        throw UsageError(
+            fmt::format("{}: the judge '{}' with the template '{}' {}", inputs.benchmark.name,
+                        judge.name, judge.judge_template.name,
+                        rates ? "does not rate single answers" : "does not compare two answers"));
+    if (!rates && !has_baseline(inputs.benchmark))
+        named(inputs, inputs.evaluate.baseline);
+}
+
+/// What a model is called in results.
+std::string address(const ModelOptions& model) {
+    return !model.path.empty()        ? model.path
+           : !model.responses.empty() ? model.responses
+                                      : model.endpoint.url + " " + model.endpoint.model;
+}
+
+/// The same of a judge, which may be no model.
+std::string judge_address(const BenchmarkInputs& inputs) {
+    const auto found = inputs.models.find(inputs.evaluate.judge);
+    return found == inputs.models.end() ? inputs.evaluate.judge : address(found->second);
+}
+
+std::vector<JudgedItem> my_items(const Communicator& comm, const Benchmark& benchmark) {
+    const Range mine = partition(benchmark.items.size(), comm.rank(), comm.size());
+    std::vector<JudgedItem> items;
+    for (std::size_t i = mine.begin; i < mine.end; ++i)
+        items.push_back({benchmark.items[i], i, {}, {}, {}});
+    return items;
+}
+
+/// Fills in `answers` and `baselines`. Collective.
+void answer(const ModelRanks& ranks, const BenchmarkInputs& inputs,
+            std::vector<JudgedItem>& items) {
+    auto answers = answer_items(ranks, inputs, "model", inputs.model, items);
+    for (std::size_t i = 0; i < items.size(); ++i)
+        items[i].answers = std::move(answers[i]);
+    if (inputs.benchmark.scoring == Scoring::rating)
+        return;
+    if (has_baseline(inputs.benchmark)) {
+        for (JudgedItem& item : items)
+            item.baselines = {*item.item.baseline};
+        return;
+    }
+    const std::string& name = inputs.evaluate.baseline;
+    auto baselines = answer_items(ranks, inputs, name, named(inputs, name), items);
+    for (std::size_t i = 0; i < items.size(); ++i)
+        items[i].baselines = std::move(baselines[i]);
+}
+
+/// One thing to be judged, and which judgement of which item it becomes.
+struct Asked {
+    Showing showing;
+    std::size_t item, place;
+};
+
+/// By template. All ranks have the same templates, so that they ask together.
+std::map<std::string, std::vector<Asked>> asked_of(const BenchmarkInputs& inputs,
+                                                   const std::vector<JudgedItem>& items) {
+    std::map<std::string, std::vector<Asked>> asked;
+    const std::string base = template_of(inputs);
+    const bool rates = inputs.benchmark.scoring == Scoring::rating;
+    const auto rating_template = [&](const BenchmarkItem& item, std::size_t turn) {
+        return base + (item.references.empty() ? "" : "-reference") + (turn > 0 ? "-turn-2" : "");
+    };
+    for (const BenchmarkItem& item : inputs.benchmark.items)
+        for (std::size_t turn = 0; turn < (rates ? item.turns.size() : 1); ++turn)
+            asked[rates ? rating_template(item, turn) : base];
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        const auto& [item, position, answers, baselines, judgements] = items[i];
+        if (!rates) {
+            const Showing showing{instruction_of(item), answers[0], baselines[0]};
+            asked[base].push_back({showing, i, 0});
+            asked[base].push_back({turned(showing), i, 1});
+            continue;
+        }
+        for (std::size_t turn = 0; turn < item.turns.size(); ++turn) {
+            Showing showing{instruction_of(item), answers[0], ""};
+            if (!item.references.empty())
+                showing.reference = item.references[0];
+            if (turn > 0) {
+                showing.instruction_2 = item.turns[turn];
+                showing.first_2 = answers[turn];
+                if (!item.references.empty())
+                    showing.reference_2 = item.references[turn];
+            }
+            asked[rating_template(item, turn)].push_back({showing, i, turn});
+        }
+    }
+    return asked;
+}
+
+/// Fills in the judgements; false if the deadline left some. Collective.
+bool judge(const ModelRanks& ranks, const BenchmarkInputs& inputs, std::vector<JudgedItem>& items,
+           const Deadline* deadline) {
+    const Communicator& comm = ranks.leaders();
+    for (JudgedItem& item : items)
+        item.judgements.resize(inputs.benchmark.scoring == Scoring::rating ? item.item.turns.size()
+                                                                           : 2);
+    std::string model_sha256 = run_on_all(comm, [&] {
+        return comm.is_root() ? identify_judge(judge_spec(inputs, template_of(inputs))).sha256
+                              : std::string();
+    });
+    model_sha256 = broadcast_object(comm, model_sha256);
+    bool complete = true;
+    for (const auto& [name, asked] : asked_of(inputs, items)) {
+        const JudgeSpec spec = run_on_all(comm, [&] { return judge_spec(inputs, name); });
+        std::vector<Showing> showings;
+        for (const Asked& one : asked)
+            showings.push_back(one.showing);
+        const auto judgements = judge_showings(
+            spec, {model_sha256, judge_template_sha256(spec.judge_template)}, showings,
+            {{inputs.evaluate.batch_tokens, inputs.run.device, ranks, inputs.logger,
+              inputs.run.seed},
+             std::filesystem::path(inputs.run.directory) / "verdicts",
+             deadline});
+        for (std::size_t i = 0; i < asked.size(); ++i) {
+            complete &= judgements[i].has_value();
+            if (judgements[i])
+                items[asked[i].item].judgements[asked[i].place] = *judgements[i];
+        }
+    }
+    return all_reduce<std::uint64_t>(comm, complete ? 0 : 1, Reduction::sum) == 0;
+}
+
+void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& items) {
+    const Scoring scoring = inputs.benchmark.scoring;
+    const auto& control = inputs.benchmark.length_control;
+    const bool compares = scoring != Scoring::rating;
+    const std::string baseline = !compares ? ""
+                                 : has_baseline(inputs.benchmark)
+                                     ? "gpt4_1106_preview"
+                                     : address(named(inputs, inputs.evaluate.baseline));
+    nlohmann::ordered_json json = score_items(
+        scoring, items,
+        {address(inputs.model), baseline, control ? &*control : nullptr, inputs.run.seed});
+    json["benchmark"] = inputs.benchmark.name;
+    json["model"] = address(inputs.model);
+    if (compares)
+        json["baseline"] = baseline;
+    json["judge"] = judge_address(inputs);
+    json["template"] = template_of(inputs);
+    json["provenance"] = nlohmann::json::parse(inputs.provenance);
+    std::string rows;
+    for (const JudgedItem& item : items)
+        rows +=
+            item_row(scoring, item).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+            "\n";
+    std::filesystem::create_directories(inputs.output.parent_path());
+    auto items_path = inputs.output;
+    write_text_file(items_path.replace_extension(".jsonl"), rows);
+    write_text_file(inputs.output, json.dump(2) + "\n");
+    inputs.logger.info(fmt::format("{}: {}", inputs.benchmark.name, inputs.output.native()));
+}
+
+}  // namespace
+
+Benchmark held_out_benchmark(const std::filesystem::path& pairs) {
+    const PairFile file(pairs);
+    Benchmark benchmark{"win-rate", Scoring::win_rate, "contrast", {}};
+    for (const Instruction& instruction : file.instructions({0, file.instruction_count()}))
+        if (instruction.split == Split::held_out)
+            benchmark.items.push_back(
+                {instruction.id, instruction.source, instruction.context, {instruction.text}});
+    if (benchmark.items.empty())
+        throw UsageError(pairs.native() +
+                         ": no held-out instructions in it; set instructions.held_out");
+    return benchmark;
+}
+
+ExitStatus run_benchmark(const ModelRanks& ranks, const BenchmarkInputs& inputs,
+                         const Deadline* deadline) {
+    const Communicator& comm = ranks.leaders();
+    run_on_all(comm, [&] { check(inputs); });
+    if (inputs.benchmark.scoring == Scoring::alpaca_eval && !inputs.benchmark.length_control)
+        inputs.logger.warn(
+            "no difficulties and gamed rows beside the data: no length-controlled "
+            "win rate; data/fetch_benchmarks.py fetches them");
+    std::vector<JudgedItem> items = my_items(comm, inputs.benchmark);
+    answer(ranks, inputs, items);
+    if (!judge(ranks, inputs, items, deadline)) {
+        inputs.logger.warn("stopped at the deadline; run it again for the rest");
+        return ExitStatus::requeue;
+    }
+    std::vector<JudgedItem> all;
+    for (auto& part : all_gather_objects(comm, items))
+        all.insert(all.end(), part.begin(), part.end());
+    run_on_all(comm, [&] {
+        if (comm.is_root())
+            write_result(inputs, all);
+    });
+    return ExitStatus::done;
+}
+
+}  // namespace popalign

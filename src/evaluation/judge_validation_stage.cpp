@@ -1,0 +1,79 @@
+#include <popalign/base/file.hpp>
+#include <popalign/comm/objects.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/evaluation/judge_validation_stage.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace popalign {
+namespace {
+
+/// The pair's answer that a judgement names; order 1 shows the second one first.
+std::optional<Choice> choice_of(const Judgement& judgement, std::size_t order) {
+    if (!judgement.valid())
+        return std::nullopt;
+    if (judgement.outcome == Outcome::tie)
+        return Choice::tie;
+    return (judgement.outcome == Outcome::first) == (order == 0) ? Choice::first : Choice::second;
+}
+
+std::string row_of(std::size_t index, std::size_t order, const Judgement& judgement) {
+    const auto choice = choice_of(judgement, order);
+    return nlohmann::ordered_json{
+               {"index", index},
+               {"order", order},
+               {"winner", choice ? nlohmann::ordered_json(static_cast<int>(*choice))
+                                 : nlohmann::ordered_json(nullptr)},
+               {"probability_first",
+                order == 0 ? judgement.probability : 1 - judgement.probability},
+               {"raw", judgement.raw}}
+               .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+           "\n";
+}
+
+}  // namespace
+
+std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
+    const JudgeSpec& judge, const std::vector<LabelledPair>& pairs, const JudgingOptions& options,
+    const std::filesystem::path& rows) {
+    const Communicator& comm = options.run.ranks.leaders();
+    std::string model = run_on_all(
+        comm, [&] { return comm.is_root() ? identify_judge(judge).sha256 : std::string(); });
+    model = broadcast_object(comm, model);
+    const Range mine = partition(pairs.size(), comm.rank(), comm.size());
+    std::vector<Showing> showings;
+    for (std::size_t i = mine.begin; i < mine.end; ++i) {
+        showings.push_back({pairs[i].instruction, pairs[i].first, pairs[i].second});
+        showings.push_back(turned(showings.back()));
+    }
+    const auto judgements = judge_showings(
+        judge, {model, judge_template_sha256(judge.judge_template)}, showings, options);
+    std::uint64_t missing = 0;
+    std::vector<Judgement> made;
+    for (const auto& judgement : judgements) {
+        missing += judgement ? 0 : 1;
+        made.push_back(judgement.value_or(Judgement()));
+    }
+    if (all_reduce<std::uint64_t>(comm, missing, Reduction::sum) > 0)
+        return std::nullopt;
+    std::vector<OrderedChoices> choices;
+    std::string text;
+    for (const auto& part : all_gather_objects(comm, made))
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            const std::size_t order = i % 2;
+            if (order == 0)
+                choices.emplace_back();
+            choices.back()[order] = choice_of(part[i], order);
+            text += row_of(choices.size() - 1, order, part[i]);
+        }
+    run_on_all(comm, [&] {
+        if (!comm.is_root())
+            return;
+        std::filesystem::create_directories(rows.parent_path());
+        write_text_file(rows, text);
+    });
+    return choices;
+}
+
+}  // namespace popalign

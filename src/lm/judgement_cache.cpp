@@ -1,0 +1,114 @@
+#include "lm/judgement_cache.hpp"
+
+#include <popalign/base/hash.hpp>
+#include <popalign/base/random.hpp>
+#include <popalign/comm/objects.hpp>
+#include <popalign/comm/run.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace popalign {
+namespace {
+
+/// One judgement in a journal; `route` leads it to its rank, however many there are.
+struct Record {
+    std::uint64_t route = 0;
+    std::string key;
+    Judgement judgement;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& route& key& judgement;
+    }
+};
+
+std::uint64_t route_of(const Showing& showing) {
+    return stable_hash(showing.instruction);
+}
+
+int rank_of(std::uint64_t route, int ranks) {
+    return static_cast<int>(route % static_cast<std::uint64_t>(ranks));
+}
+
+std::vector<std::string> journals_in(const std::filesystem::path& folder) {
+    std::vector<std::string> paths;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+        if (entry.path().extension() == ".journal")
+            paths.push_back(entry.path().native());
+    std::ranges::sort(paths);
+    return paths;
+}
+
+}  // namespace
+
+int judging_rank(const Showing& showing, int ranks) {
+    return rank_of(route_of(showing), ranks);
+}
+
+std::string content_key(const JudgeKey& judge, const Showing& showing) {
+    std::string content;
+    for (const std::string* part :
+         {&judge.model_sha256, &judge.template_sha256, &showing.instruction, &showing.first,
+          &showing.second, &showing.reference, &showing.instruction_2, &showing.first_2,
+          &showing.second_2, &showing.reference_2})
+        content += fmt::format("{}:{}", part->size(), *part);
+    return sha256_hex(content);
+}
+
+JudgementCache::JudgementCache(const Communicator& comm, const std::filesystem::path& folder,
+                               const Logger& logger) {
+    if (folder.empty())
+        return;
+    read_journals(comm, folder, logger);
+    run_on_all(comm,
+               [&] { journal_.emplace(folder / fmt::format("rank-{:06}.journal", comm.rank())); });
+}
+
+void JudgementCache::read_journals(const Communicator& comm, const std::filesystem::path& folder,
+                                   const Logger& logger) {
+    // One rank looks at the folder: on a shared file system ranks may see different lists.
+    auto paths = run_on_all(comm, [&] {
+        if (!comm.is_root())
+            return std::vector<std::string>();
+        std::filesystem::create_directories(folder);
+        return journals_in(folder);
+    });
+    paths = broadcast_object(comm, paths);
+    std::vector<std::vector<Record>> outgoing(static_cast<std::size_t>(comm.size()));
+    run_on_all(comm, [&] {
+        for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < paths.size();
+             i += static_cast<std::size_t>(comm.size())) {
+            const auto summary = read_journal(paths[i], [&](std::span<const std::byte> payload) {
+                auto record = from_bytes<Record>(payload);
+                const auto to = static_cast<std::size_t>(rank_of(record.route, comm.size()));
+                outgoing[to].push_back(std::move(record));
+            });
+            if (summary.torn_bytes > 0)
+                logger.warn_local(fmt::format("{}: {} bytes of an unfinished record are left out",
+                                              paths[i], summary.torn_bytes));
+        }
+    });
+    for (auto& part : all_to_all_objects(comm, outgoing))
+        for (Record& record : part)
+            judgements_.emplace(std::move(record.key), std::move(record.judgement));
+}
+
+const Judgement* JudgementCache::find(const std::string& key) const {
+    const auto found = judgements_.find(key);
+    return found == judgements_.end() ? nullptr : &found->second;
+}
+
+void JudgementCache::add(const std::string& key, const Showing& showing, Judgement judgement) {
+    if (journal_)
+        journal_->append(to_bytes(Record{route_of(showing), key, judgement}));
+    judgements_.emplace(key, std::move(judgement));
+}
+
+void JudgementCache::sync() {
+    if (journal_)
+        journal_->sync();
+}
+
+}  // namespace popalign

@@ -1,0 +1,396 @@
+#include <popalign/lm/verdict_text.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace popalign {
+namespace {
+
+using Replacement = std::pair<std::string_view, std::string_view>;
+
+/// Spellings of the same sign, longest first where one begins another.
+constexpr std::array<Replacement, 38> spellings{
+    {{"&gt;", ">"}, {"&lt;", "<"}, {"&amp;", "&"}, {"［", "["},    {"］", "]"},    {"【", "["},
+     {"】", "]"},   {"〔", "["},   {"〕", "]"},    {"〖", "[["},   {"〗", "]]"},   {"⟦", "[["},
+     {"⟧", "]]"},   {"＞", ">"},   {"＜", "<"},    {"＝", "="},    {"≫", ">>"},    {"≪", "<<"},
+     {"：", ":"},   {"。", "."},   {"，", ","},    {"！", "!"},    {"（", "("},    {"）", ")"},
+     {"Ａ", "A"},   {"Ｂ", "B"},   {"Ｃ", "C"},    {"А", "A"},     {"В", "B"},     {"С", "C"},
+     {"“", "\""},   {"”", "\""},   {"’", "'"},     {"\u200B", ""}, {"\uFEFF", ""}, {"\u00A0", " "},
+     {"\\[", "["},  {"\\]", "]"}}};
+
+std::string unified(std::string_view text) {
+    std::string result;
+    for (std::size_t at = 0; at < text.size();) {
+        const auto found = std::ranges::find_if(spellings, [&](const Replacement& replacement) {
+            return text.substr(at).starts_with(replacement.first);
+        });
+        if (found == spellings.end()) {
+            result += text[at++];
+        } else {
+            result += found->second;
+            at += found->first.size();
+        }
+    }
+    return result;
+}
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    for (char& c : result)
+        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return result;
+}
+
+std::string_view stripped(std::string_view text, std::string_view of) {
+    const auto first = text.find_first_not_of(of);
+    if (first == std::string_view::npos)
+        return {};
+    return text.substr(first, text.find_last_not_of(of) - first + 1);
+}
+
+constexpr std::size_t longest_label = 64;  // [bytes] in brackets
+constexpr std::string_view decoration = " \t\r\n*_`#\"'~|-.!,:;";
+
+/// `B << A` as `A>>B`; anything else without white space.
+std::string canonical(std::string_view text) {
+    std::string packed;
+    for (char c : text)
+        if (std::isspace(static_cast<unsigned char>(c)) == 0)
+            packed += c;
+    const auto open = packed.find_first_of("<>=");
+    const auto close = packed.find_last_of("<>=");
+    if (open == std::string::npos || open == 0 || close + 1 == packed.size())
+        return packed;
+    std::string left = packed.substr(0, open), relation = packed.substr(open, close - open + 1),
+                right = packed.substr(close + 1);
+    if (relation.find_first_not_of('<') == std::string::npos) {
+        std::swap(left, right);
+        std::ranges::fill(relation, '>');
+    } else if (relation == "=" && right < left) {
+        std::swap(left, right);
+    }
+    return left + relation + right;
+}
+
+class Labels {
+  public:
+    explicit Labels(std::span<const std::string> labels) {
+        std::set<std::string> folded;
+        for (const std::string& label : labels)
+            folded.insert(lower(label));
+        fold_ = folded.size() == labels.size();
+        for (const std::string& label : labels)
+            keys_.push_back(key(label));
+    }
+    std::optional<std::size_t> find(std::string_view text) const {
+        const auto found = std::ranges::find(keys_, key(text));
+        if (found == keys_.end())
+            return std::nullopt;
+        return static_cast<std::size_t>(found - keys_.begin());
+    }
+
+  private:
+    std::string key(std::string_view text) const {
+        const std::string plain = canonical(text);
+        return fold_ ? canonical(lower(plain)) : plain;
+    }
+    bool fold_ = true;
+    std::vector<std::string> keys_;
+};
+
+std::vector<std::string_view> lines_of(std::string_view text) {
+    std::vector<std::string_view> lines;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        lines.push_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return lines;
+}
+
+/// Whether the words say no, or leave it open.
+bool denies(std::string_view text) {
+    static constexpr std::array<std::string_view, 21> words{
+        "not",    "no",  "never", "neither", "nor",     "cannot", "without",
+        "unless", "if",  "than",  "instead", "either",  "unable", "nicht",
+        "kein",   "pas", "ni",    "non",     "unclear", "whether"};
+    const std::string folded = lower(text);
+    if (folded.find("n't") != std::string::npos || folded.find('?') != std::string::npos ||
+        folded.find("不") != std::string::npos || folded.find("ない") != std::string::npos)
+        return true;
+    std::string word;
+    for (const char c : folded + " ") {
+        if (std::isalpha(static_cast<unsigned char>(c)) != 0) {
+            word += c;
+            continue;
+        }
+        if (std::ranges::find(words, word) != words.end())
+            return true;
+        word.clear();
+    }
+    return false;
+}
+
+/// What one way of looking found: nothing, one label, or what makes the text unusable.
+struct Finding {
+    std::set<std::size_t> labels;
+    bool denied = false;
+
+    bool empty() const { return labels.empty() && !denied; }
+    ParsedVerdict verdict() const {
+        if (denied || labels.size() != 1)
+            return {};
+        return {TextVerdict::label, *labels.begin()};
+    }
+};
+
+/// Labels between `open` and `close`; those that follow a denial in their line make it unusable.
+Finding in_brackets(std::string_view text, const Labels& labels, std::string_view open,
+                    std::string_view close) {
+    constexpr std::size_t words_before = 24;  // [bytes] that may deny what follows
+    Finding finding;
+    for (const std::string_view line : lines_of(text))
+        for (auto at = line.find(open); at != std::string_view::npos;
+             at = line.find(open, at + 1)) {
+            const auto begin = at + open.size();
+            const auto end = line.find(close, begin);
+            if (end == std::string_view::npos)
+                break;
+            if (end - begin > longest_label)
+                continue;
+            const auto inside = stripped(line.substr(begin, end - begin), decoration);
+            if (const auto label = labels.find(inside)) {
+                finding.labels.insert(*label);
+                const auto from = at > words_before ? at - words_before : 0;
+                finding.denied |= denies(line.substr(from, at - from));
+            }
+        }
+    return finding;
+}
+
+constexpr std::array<std::string_view, 38> announcements{"my final verdict is",
+                                                         "the final verdict is",
+                                                         "final verdict is",
+                                                         "my final verdict",
+                                                         "final verdict",
+                                                         "my verdict is",
+                                                         "the verdict is",
+                                                         "verdict is",
+                                                         "verdict",
+                                                         "final answer is",
+                                                         "final answer",
+                                                         "the answer is",
+                                                         "answer",
+                                                         "my choice is",
+                                                         "choice",
+                                                         "final decision",
+                                                         "decision",
+                                                         "winner is",
+                                                         "winner",
+                                                         "final judgment",
+                                                         "final judgement",
+                                                         "judgment",
+                                                         "judgement",
+                                                         "conclusion",
+                                                         "final rating",
+                                                         "rating",
+                                                         "score",
+                                                         "urteil",
+                                                         "endurteil",
+                                                         "veredicto final",
+                                                         "veredicto",
+                                                         "verdict final",
+                                                         "verdetto finale",
+                                                         "最终判断",
+                                                         "最终裁决",
+                                                         "结论",
+                                                         "最終判定"};
+constexpr std::array<std::string_view, 7> nouns{"assistant ", "response ",  "answer ", "model ",
+                                                "option ",    "candidate ", "output "};
+constexpr std::array<std::string_view, 5> endings{" is better", " is the better one", " wins",
+                                                  " is the winner", " is the best"};
+
+/// The line without the word that announces a verdict, and whether there was one.
+std::pair<std::string_view, bool> announced(std::string_view line,
+                                            std::string_view around = " \t\r\n*_`#\"'~|-.!,:;=$") {
+    line = stripped(line, around);
+    const std::string folded = lower(line);
+    for (const std::string_view words : announcements) {
+        if (!folded.starts_with(words) || folded.size() == words.size())
+            continue;
+        const std::string_view rest = line.substr(words.size());
+        if (std::isalpha(static_cast<unsigned char>(rest.front())) != 0)
+            continue;  // the beginning of a longer word
+        return {stripped(rest, around), true};
+    }
+    return {line, false};
+}
+
+/// Lines that are a label and nothing else but decoration, or a word that announces it.
+Finding in_lines(std::string_view text, const Labels& labels) {
+    Finding finding;
+    for (const std::string_view line : lines_of(text)) {
+        auto [rest, is_announced] = announced(line);
+        std::vector<std::string_view> forms{rest, stripped(rest, "()[]{}$ *")};
+        for (const std::string_view ending : endings)
+            if (lower(rest).ends_with(ending))
+                forms.push_back(rest.substr(0, rest.size() - ending.size()));
+        for (std::size_t i = 0, n = forms.size(); i < n; ++i)
+            for (const std::string_view noun : nouns)
+                if (lower(forms[i]).starts_with(noun))
+                    forms.push_back(stripped(forms[i].substr(noun.size()), decoration));
+        for (const std::string_view form : forms)
+            if (const auto label = labels.find(form))
+                finding.labels.insert(*label);
+    }
+    return finding;
+}
+
+bool is_sign(char c) {
+    return c == '<' || c == '>' || c == '=';
+}
+
+/// The line with no white space around signs: `A > B` becomes one word.
+std::string packed_relations(std::string_view line) {
+    std::string packed;
+    bool space = false;
+    for (const char c : line) {
+        if (c == ' ' || c == '\t') {
+            space = true;
+            continue;
+        }
+        if (space && !packed.empty() && !is_sign(c) && !is_sign(packed.back()))
+            packed += ' ';
+        space = false;
+        packed += c;
+    }
+    return packed;
+}
+
+/// Relations such as A>B in running text.
+Finding as_relation(std::string_view text, const Labels& labels) {
+    Finding finding;
+    const auto is_word = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || is_sign(c);
+    };
+    for (const std::string_view line : lines_of(text)) {
+        const std::string packed = packed_relations(line);
+        for (std::size_t begin = 0; begin < packed.size();) {
+            if (!is_word(packed[begin])) {
+                ++begin;
+                continue;
+            }
+            std::size_t end = begin;
+            while (end < packed.size() && is_word(packed[end]))
+                ++end;
+            const std::string_view word = std::string_view(packed).substr(begin, end - begin);
+            begin = end;
+            if (word.find_first_of("<>=") == std::string_view::npos)
+                continue;
+            if (const auto label = labels.find(word)) {
+                finding.labels.insert(*label);
+                finding.denied |= denies(line);
+            }
+        }
+    }
+    return finding;
+}
+
+bool abstains(std::string_view text) {
+    static constexpr std::array<std::string_view, 12> words{"neither",
+                                                            "none",
+                                                            "n/a",
+                                                            "abstain",
+                                                            "i abstain",
+                                                            "cannot decide",
+                                                            "i cannot decide",
+                                                            "unable to decide",
+                                                            "no verdict",
+                                                            "no winner",
+                                                            "neither is better",
+                                                            "undecided"};
+    std::size_t lines = 0;
+    bool found = false;
+    for (const std::string_view line : lines_of(text)) {
+        const auto rest = stripped(announced(line).first, "[]() *_`\"'.!");
+        lines += rest.empty() ? 0 : 1;
+        found |= std::ranges::find(words, lower(rest)) != words.end();
+    }
+    return found && lines == 1;
+}
+
+constexpr std::string_view around_ratings = " \t\r\n*_`#\"':;.";
+
+std::optional<double> rating_of(std::string_view text) {
+    text = announced(stripped(text, around_ratings), around_ratings).first;
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc())
+        return std::nullopt;
+    const auto rest = stripped({end, text.data() + text.size()}, " \t");
+    const bool whole = rest.empty() || rest == "/10" || rest == "/ 10" || rest == "out of 10";
+    if (!whole || !(value >= 1 && value <= 10))
+        return std::nullopt;
+    return value;
+}
+
+/// What stands between doubled brackets.
+std::set<double> ratings_in_brackets(std::string_view text) {
+    std::set<double> ratings;
+    for (auto at = text.find("[["); at != std::string_view::npos; at = text.find("[[", at + 1)) {
+        const auto end = text.find("]]", at + 2);
+        if (end == std::string_view::npos)
+            break;
+        if (end - at > longest_label)
+            continue;
+        if (const auto rating = rating_of(text.substr(at + 2, end - at - 2)))
+            ratings.insert(*rating);
+    }
+    return ratings;
+}
+
+/// Lines that a rating was announced in, or that are one in brackets.
+std::set<double> ratings_in_lines(std::string_view text) {
+    std::set<double> ratings;
+    for (const std::string_view line : lines_of(text)) {
+        auto [rest, is_announced] = announced(stripped(line, around_ratings), around_ratings);
+        const bool in_brackets = rest.starts_with('[') && rest.ends_with(']');
+        if (in_brackets)
+            rest = stripped(rest, "[]");
+        if (is_announced || in_brackets)
+            if (const auto rating = rating_of(rest))
+                ratings.insert(*rating);
+    }
+    return ratings;
+}
+
+}  // namespace
+
+ParsedVerdict parse_verdict(std::string_view raw, std::span<const std::string> labels) {
+    const std::string text = unified(raw);
+    const Labels known(labels);
+    for (const auto& [open, close] : {Replacement{"[[", "]]"}, Replacement{"[", "]"}})
+        if (const Finding finding = in_brackets(text, known, open, close); !finding.empty())
+            return finding.verdict();
+    if (const Finding finding = in_lines(text, known); !finding.empty())
+        return finding.verdict();
+    if (const Finding finding = as_relation(text, known); !finding.empty())
+        return finding.verdict();
+    return {abstains(text) ? TextVerdict::abstained : TextVerdict::unparsed, 0};
+}
+
+std::optional<double> parse_rating(std::string_view raw) {
+    const std::string text = unified(raw);
+    std::set<double> ratings = ratings_in_brackets(text);
+    if (ratings.empty())
+        ratings = ratings_in_lines(text);
+    return ratings.size() == 1 ? std::optional(*ratings.begin()) : std::nullopt;
+}
+
+}  // namespace popalign

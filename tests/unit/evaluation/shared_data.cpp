@@ -1,0 +1,12 @@
+#include "shared_data.hpp"
+
+#include <cstdlib>
+
+namespace popalign {
+
+std::filesystem::path shared_data() {
+    const char* root = std::getenv("POPALIGN_SOURCE_DIR");
+    return std::filesystem::path(root != nullptr ? root : ".") / "../shared/data";
+}
+
+}  // namespace popalign
