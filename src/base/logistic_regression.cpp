@@ -140,7 +140,7 @@ class Solver {
     }
 
     /// The exact minimum among coefficients with the zeros and signs of b + step, by Cholesky's
-    /// factors; nothing if it has other signs or the features repeat each other.
+    /// factors; nothing if it has other signs.
     std::optional<std::vector<double>> eliminated(std::span<const double> b,
                                                   const std::vector<double>& step) const {
         std::vector<std::size_t> active;
@@ -156,8 +156,7 @@ class Solver {
             if (std::ranges::find(active, j) == active.end())
                 for (std::size_t a = 0; a < active.size(); ++a)
                     right[a] -= hessian_[active[a] * d_ + j] * step[j];
-        if (!solve(active, right))
-            return std::nullopt;
+        solve(active, right);
         for (std::size_t a = 0; a < active.size(); ++a) {
             const std::size_t j = active[a];
             if (problem_.l1 > 0 && (b[j] + right[a]) * (b[j] + step[j]) <= 0)
@@ -167,9 +166,10 @@ class Solver {
         return result;
     }
 
-    /// Replaces `right` by the solution of its part of the Hessian; false if that has no inverse.
-    bool solve(std::span<const std::size_t> active, std::vector<double>& right) const {
-        constexpr double smallest_pivot = 1e-13;  // in shares of the diagonal
+    /// Replaces `right` by the solution of its part of the Hessian; features that only repeat those
+    /// before them get 0.
+    void solve(std::span<const std::size_t> active, std::vector<double>& right) const {
+        constexpr double smallest_pivot = 1e-12;  // in shares of the diagonal
         const std::size_t n = active.size();
         std::vector<double> factor(n * n, 0.0);
         for (std::size_t i = 0; i < n; ++i)
@@ -178,24 +178,25 @@ class Solver {
                 double sum = entry;
                 for (std::size_t k = 0; k < j; ++k)
                     sum -= factor[i * n + k] * factor[j * n + k];
-                if (i != j)
+                if (i == j)
+                    factor[i * n + i] = sum > smallest_pivot * entry ? std::sqrt(sum) : 0;
+                else if (factor[j * n + j] > 0)
                     factor[i * n + j] = sum / factor[j * n + j];
-                else if (sum > smallest_pivot * entry)
-                    factor[i * n + i] = std::sqrt(sum);
-                else
-                    return false;
             }
+        const auto divide = [&](std::size_t i) {
+            const double pivot = factor[i * n + i];
+            right[i] = pivot > 0 ? right[i] / pivot : 0;
+        };
         for (std::size_t i = 0; i < n; ++i) {
             for (std::size_t k = 0; k < i; ++k)
                 right[i] -= factor[i * n + k] * right[k];
-            right[i] /= factor[i * n + i];
+            divide(i);
         }
         for (std::size_t i = n; i-- > 0;) {
             for (std::size_t k = i + 1; k < n; ++k)
                 right[i] -= factor[k * n + i] * right[k];
-            right[i] /= factor[i * n + i];
+            divide(i);
         }
-        return true;
     }
 
     /// One step; false if rounding leaves nothing to gain.

@@ -41,7 +41,10 @@ void add_hh_rlhf(const fs::path& path, const std::string& category,
     const ExchangeFormat& format = find_exchange_format("hh-rlhf");
     std::size_t number = 0;
     read_rows(path, [&](const nlohmann::json& row) {
-        const Instruction instruction = format.read(row).instruction;
+        // What was asked is the same in both, but for a few rows; the chosen dialogue has it.
+        const auto& dialogue = row.at("chosen");
+        const Instruction instruction =
+            format.read({{"chosen", dialogue}, {"rejected", dialogue}}).instruction;
         items.push_back({fmt::format("{}-{}", category, ++number),
                          category,
                          instruction.context,

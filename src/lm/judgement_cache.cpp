@@ -80,11 +80,16 @@ void JudgementCache::read_journals(const Communicator& comm, const std::filesyst
     run_on_all(comm, [&] {
         for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < paths.size();
              i += static_cast<std::size_t>(comm.size())) {
-            const auto summary = read_journal(paths[i], [&](std::span<const std::byte> payload) {
-                auto record = from_bytes<Record>(payload);
+            const auto summary = read_journal(paths[i], [&](const JournalRecord& found) {
+                auto record = from_bytes<Record>(found.payload);
                 const auto to = static_cast<std::size_t>(rank_of(record.route, comm.size()));
                 outgoing[to].push_back(std::move(record));
             });
+            for (const DamagedBytes& damaged : summary.damaged)
+                logger.warn_local(
+                    fmt::format("{}: {} bytes at {} are damaged: what was judged there "
+                                "is judged again",
+                                paths[i], damaged.count, damaged.offset));
             if (summary.torn_bytes > 0)
                 logger.warn_local(fmt::format("{}: {} bytes of an unfinished record are left out",
                                               paths[i], summary.torn_bytes));

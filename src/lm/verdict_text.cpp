@@ -1,9 +1,9 @@
 #include <popalign/lm/verdict_text.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <charconv>
+#include <iterator>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,14 +15,14 @@ namespace {
 using Replacement = std::pair<std::string_view, std::string_view>;
 
 /// Spellings of the same sign, longest first where one begins another.
-constexpr std::array<Replacement, 38> spellings{
-    {{"&gt;", ">"}, {"&lt;", "<"}, {"&amp;", "&"}, {"［", "["},    {"］", "]"},    {"【", "["},
-     {"】", "]"},   {"〔", "["},   {"〕", "]"},    {"〖", "[["},   {"〗", "]]"},   {"⟦", "[["},
-     {"⟧", "]]"},   {"＞", ">"},   {"＜", "<"},    {"＝", "="},    {"≫", ">>"},    {"≪", "<<"},
-     {"：", ":"},   {"。", "."},   {"，", ","},    {"！", "!"},    {"（", "("},    {"）", ")"},
-     {"Ａ", "A"},   {"Ｂ", "B"},   {"Ｃ", "C"},    {"А", "A"},     {"В", "B"},     {"С", "C"},
-     {"“", "\""},   {"”", "\""},   {"’", "'"},     {"\u200B", ""}, {"\uFEFF", ""}, {"\u00A0", " "},
-     {"\\[", "["},  {"\\]", "]"}}};
+constexpr Replacement spellings[] = {
+    {"&gt;", ">"}, {"&lt;", "<"}, {"&amp;", "&"}, {"［", "["},    {"］", "]"},    {"【", "["},
+    {"】", "]"},   {"〔", "["},   {"〕", "]"},    {"〖", "[["},   {"〗", "]]"},   {"⟦", "[["},
+    {"⟧", "]]"},   {"＞", ">"},   {"＜", "<"},    {"＝", "="},    {"≫", ">>"},    {"≪", "<<"},
+    {"：", ":"},   {"。", "."},   {"，", ","},    {"！", "!"},    {"（", "("},    {"）", ")"},
+    {"Ａ", "A"},   {"Ｂ", "B"},   {"Ｃ", "C"},    {"А", "A"},     {"В", "B"},     {"С", "C"},
+    {"“", "\""},   {"”", "\""},   {"’", "'"},     {"\u200B", ""}, {"\uFEFF", ""}, {"\u00A0", " "},
+    {"\\[", "["},  {"\\]", "]"}};
 
 std::string unified(std::string_view text) {
     std::string result;
@@ -30,7 +30,7 @@ std::string unified(std::string_view text) {
         const auto found = std::ranges::find_if(spellings, [&](const Replacement& replacement) {
             return text.substr(at).starts_with(replacement.first);
         });
-        if (found == spellings.end()) {
+        if (found == std::end(spellings)) {
             result += text[at++];
         } else {
             result += found->second;
@@ -116,10 +116,10 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 /// Whether the words say no, or leave it open.
 bool denies(std::string_view text) {
-    static constexpr std::array<std::string_view, 21> words{
-        "not",    "no",  "never", "neither", "nor",     "cannot", "without",
-        "unless", "if",  "than",  "instead", "either",  "unable", "nicht",
-        "kein",   "pas", "ni",    "non",     "unclear", "whether"};
+    static constexpr std::string_view words[] = {
+        "not",     "no",     "never", "neither", "none",    "nor",     "cannot",
+        "without", "unless", "if",    "than",    "instead", "either",  "unable",
+        "nicht",   "kein",   "pas",   "ni",      "non",     "unclear", "whether"};
     const std::string folded = lower(text);
     if (folded.find("n't") != std::string::npos || folded.find('?') != std::string::npos ||
         folded.find("不") != std::string::npos || folded.find("ない") != std::string::npos)
@@ -130,7 +130,7 @@ bool denies(std::string_view text) {
             word += c;
             continue;
         }
-        if (std::ranges::find(words, word) != words.end())
+        if (std::ranges::find(words, word) != std::end(words))
             return true;
         word.clear();
     }
@@ -174,47 +174,48 @@ Finding in_brackets(std::string_view text, const Labels& labels, std::string_vie
     return finding;
 }
 
-constexpr std::array<std::string_view, 38> announcements{"my final verdict is",
-                                                         "the final verdict is",
-                                                         "final verdict is",
-                                                         "my final verdict",
-                                                         "final verdict",
-                                                         "my verdict is",
-                                                         "the verdict is",
-                                                         "verdict is",
-                                                         "verdict",
-                                                         "final answer is",
-                                                         "final answer",
-                                                         "the answer is",
-                                                         "answer",
-                                                         "my choice is",
-                                                         "choice",
-                                                         "final decision",
-                                                         "decision",
-                                                         "winner is",
-                                                         "winner",
-                                                         "final judgment",
-                                                         "final judgement",
-                                                         "judgment",
-                                                         "judgement",
-                                                         "conclusion",
-                                                         "final rating",
-                                                         "rating",
-                                                         "score",
-                                                         "urteil",
-                                                         "endurteil",
-                                                         "veredicto final",
-                                                         "veredicto",
-                                                         "verdict final",
-                                                         "verdetto finale",
-                                                         "最终判断",
-                                                         "最终裁决",
-                                                         "结论",
-                                                         "最終判定"};
-constexpr std::array<std::string_view, 7> nouns{"assistant ", "response ",  "answer ", "model ",
-                                                "option ",    "candidate ", "output "};
-constexpr std::array<std::string_view, 5> endings{" is better", " is the better one", " wins",
-                                                  " is the winner", " is the best"};
+constexpr std::string_view announcements[] = {"my final verdict is",
+                                              "the final verdict is",
+                                              "final verdict is",
+                                              "my final verdict",
+                                              "final verdict",
+                                              "my verdict is",
+                                              "the verdict is",
+                                              "verdict is",
+                                              "verdict",
+                                              "final answer is",
+                                              "final answer",
+                                              "the answer is",
+                                              "answer",
+                                              "my choice is",
+                                              "choice",
+                                              "final decision",
+                                              "decision",
+                                              "the winner is",
+                                              "winner is",
+                                              "winner",
+                                              "final judgment",
+                                              "final judgement",
+                                              "judgment",
+                                              "judgement",
+                                              "conclusion",
+                                              "final rating",
+                                              "rating",
+                                              "score",
+                                              "urteil",
+                                              "endurteil",
+                                              "veredicto final",
+                                              "veredicto",
+                                              "verdict final",
+                                              "verdetto finale",
+                                              "最终判断",
+                                              "最终裁决",
+                                              "结论",
+                                              "最終判定"};
+constexpr std::string_view nouns[] = {"assistant ", "response ",  "answer ", "model ",
+                                      "option ",    "candidate ", "output "};
+constexpr std::string_view endings[] = {" is better", " is the better one", " wins",
+                                        " is the winner", " is the best"};
 
 /// The line without the word that announces a verdict, and whether there was one.
 std::pair<std::string_view, bool> announced(std::string_view line,
@@ -303,24 +304,24 @@ Finding as_relation(std::string_view text, const Labels& labels) {
 }
 
 bool abstains(std::string_view text) {
-    static constexpr std::array<std::string_view, 12> words{"neither",
-                                                            "none",
-                                                            "n/a",
-                                                            "abstain",
-                                                            "i abstain",
-                                                            "cannot decide",
-                                                            "i cannot decide",
-                                                            "unable to decide",
-                                                            "no verdict",
-                                                            "no winner",
-                                                            "neither is better",
-                                                            "undecided"};
+    static constexpr std::string_view words[] = {"neither",
+                                                 "none",
+                                                 "n/a",
+                                                 "abstain",
+                                                 "i abstain",
+                                                 "cannot decide",
+                                                 "i cannot decide",
+                                                 "unable to decide",
+                                                 "no verdict",
+                                                 "no winner",
+                                                 "neither is better",
+                                                 "undecided"};
     std::size_t lines = 0;
     bool found = false;
     for (const std::string_view line : lines_of(text)) {
         const auto rest = stripped(announced(line).first, "[]() *_`\"'.!");
         lines += rest.empty() ? 0 : 1;
-        found |= std::ranges::find(words, lower(rest)) != words.end();
+        found |= std::ranges::find(words, lower(rest)) != std::end(words);
     }
     return found && lines == 1;
 }
