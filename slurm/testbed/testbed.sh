@@ -153,8 +153,8 @@ stop() {
     local name pid
     trap - ERR EXIT
     if alive slurmctld; then
-        scancel --quiet --full --signal=KILL --user="$(id -un)" 2>/dev/null || true
-        scancel --quiet --user="$(id -un)" 2>/dev/null || true
+        timeout 10 scancel --quiet --full --signal=KILL --user="$(id -un)" 2>/dev/null || true
+        timeout 10 scancel --quiet --user="$(id -un)" 2>/dev/null || true
     fi
     for name in slurmctld slurmd-n1 slurmd-n2 munged; do
         if alive "$name"; then

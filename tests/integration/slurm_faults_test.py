@@ -18,9 +18,9 @@ NODE_LIMIT = 60  # [s] until a lost node has ended the step
 def make_config(path, directory, model):
     """Long enough to be interrupted, the same result whatever happens."""
     return write_config(
-        path, directory, model, instructions={"limit": 40, "held_out": 8},
+        path, directory, model, instructions={"limit": 56, "held_out": 8},
         synthesis={"max_new_tokens": 96, "max_input_tokens": 8192, "batch_size": 4, "deterministic": True},
-        judge={"batch_tokens": 2048}, evaluate={"max_new_tokens": 64},
+        judge={"batch_tokens": 64}, evaluate={"max_new_tokens": 64},
         train={"epochs": 4, "global_batch_size": 8, "max_length": 768, "max_prompt_length": 512, "checkpoint_steps": 4})
 
 

@@ -41,7 +41,7 @@ class Testbed:
 
     def control(self, command, *arguments):
         done = subprocess.run(["bash", SCRIPT, command, self.slurm, *arguments], env=self.variables, text=True,
-                              capture_output=True, timeout=120)
+                              capture_output=True, timeout=300)
         if done.returncode:
             sys.exit(f"testbed {command}: {done.stdout}{done.stderr}")
 
@@ -54,8 +54,13 @@ class Testbed:
         return done.stdout if check else done
 
     def job(self, number):
-        """The controller's record of a job."""
-        return dict(re.findall(r"(\S+?)=(\S*)", self.run("scontrol", "show", "job", number)))
+        """The controller's record of a job; asked again where a busy controller does not answer."""
+        for _ in range(5):
+            answer = self.run("scontrol", "show", "job", number, check=False)
+            if answer.returncode == 0:
+                return dict(re.findall(r"(\S+?)=(\S*)", answer.stdout))
+            time.sleep(1)
+        sys.exit(f"scontrol show job {number}: exit status {answer.returncode}\n{answer.stderr}")
 
     def until(self, what, condition, limit=300):
         end = time.monotonic() + limit
