@@ -36,19 +36,23 @@ double mt_bench_temperature(const std::string& category) {
     return category == "stem" || category == "humanities" ? 0.1 : 0;
 }
 
-void add_hh_rlhf(const fs::path& path, const std::string& category,
-                 std::vector<BenchmarkItem>& items) {
+void add_hh_rlhf(const fs::path& path, const std::string& category, Benchmark& benchmark) {
     const ExchangeFormat& format = find_exchange_format("hh-rlhf");
     std::size_t number = 0;
     read_rows(path, [&](const nlohmann::json& row) {
+        ++number;
         // What was asked is the same in both, but for a few rows; the chosen dialogue has it.
         const auto& dialogue = row.at("chosen");
-        const Instruction instruction =
-            format.read({{"chosen", dialogue}, {"rejected", dialogue}}).instruction;
-        items.push_back({fmt::format("{}-{}", category, ++number),
-                         category,
-                         instruction.context,
-                         {instruction.text}});
+        try {
+            const Instruction instruction =
+                format.read({{"chosen", dialogue}, {"rejected", dialogue}}).instruction;
+            benchmark.items.push_back({fmt::format("{}-{}", category, number),
+                                       category,
+                                       instruction.context,
+                                       {instruction.text}});
+        } catch (const UsageError&) {  // a few do not end with a question and its answer
+            ++benchmark.left_out;
+        }
     });
 }
 
@@ -110,7 +114,7 @@ Benchmark load_mt_bench(const fs::path& folder) {
 Benchmark load_hh_rlhf(const fs::path& folder) {
     Benchmark benchmark{"hh-rlhf", Scoring::win_rate, "hh", {}};
     for (const std::string category : {"harmless-base", "helpful-base"})
-        add_hh_rlhf(require(folder, category + "-test.jsonl"), category, benchmark.items);
+        add_hh_rlhf(require(folder, category + "-test.jsonl"), category, benchmark);
     return benchmark;
 }
 

@@ -184,6 +184,7 @@ void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& 
     nlohmann::ordered_json json = score_items(
         scoring, items,
         {address(inputs.model), baseline, control ? &*control : nullptr, inputs.run.seed});
+    json["left_out"] = inputs.benchmark.left_out;
     json["benchmark"] = inputs.benchmark.name;
     json["model"] = address(inputs.model);
     if (compares)

@@ -108,7 +108,10 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     std::vector<std::string_view> lines;
     for (std::size_t begin = 0; begin <= text.size();) {
         const std::size_t end = std::min(text.find('\n', begin), text.size());
-        lines.push_back(text.substr(begin, end - begin));
+        std::string_view line = text.substr(begin, end - begin);
+        while (line.starts_with("> "))  // markdown's quotes
+            line.remove_prefix(2);
+        lines.push_back(line);
         begin = end + 1;
     }
     return lines;

@@ -50,7 +50,7 @@ Instruction read_question(const nlohmann::json& row, const std::filesystem::path
                           std::size_t line) {
     Instruction instruction;
     if (const auto* text = member(row, {"instruction", "prompt", "text"});
-        text != nullptr && text->is_string()) {
+        text != nullptr && !text->is_array()) {
         instruction.text = text->get<std::string>();
         return instruction;
     }

@@ -40,6 +40,7 @@ struct Benchmark {
     Scoring scoring = Scoring::win_rate;
     std::string judge_template;  ///< its own, unless the config names another
     std::vector<BenchmarkItem> items;
+    std::uint64_t left_out = 0;                            ///< rows of the data that ask nothing
     std::optional<LengthControlData> length_control = {};  ///< AlpacaEval's, if the folder has it
 };
 

