@@ -103,16 +103,17 @@ def llmbar_head(folder, count):
     return path
 
 
-def main(program, models):
+def main(program, models, *options):
     model = harness.require_models(models)
     if not DATA.exists():
         print(f"skipped: {DATA} is absent")
         return harness.SKIP
-    for part in (stored_answers, pairs, small_model):
+    # A small model that judges in words writes on and on: minutes.
+    for part in (small_model,) if "--small-model" in options else (stored_answers, pairs):
         with tempfile.TemporaryDirectory() as folder:
             part(program, pathlib.Path(folder), model)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(pathlib.Path(sys.argv[1]), *sys.argv[2:]))
