@@ -2,6 +2,7 @@
 
 #include <popalign/base/error.hpp>
 
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -13,6 +14,14 @@ constexpr hsize_t alignment = 4096, aligned_from = 8192;
 struct Recorder {
     bool on = false;
     std::vector<std::uint64_t> addresses;
+    /// `errno` of the first write that failed. HDF5 never hears of it: a file that it cannot close
+    /// ends the program when MPI ends.
+    int failure = 0;
+
+    void note(herr_t status) {
+        if (status < 0 && failure == 0)
+            failure = errno == 0 ? EIO : errno;
+    }
 };
 
 /// An open file as HDF5 sees it: its own POSIX driver behind a door that can keep data out.
@@ -86,13 +95,15 @@ herr_t write_file(H5FD_t* file, H5FD_mem_t type, hid_t, haddr_t address, size_t 
                   const void* buffer) {
     // Long attributes too are data to HDF5.
     Recorder& recorder = *self(file)->recorder;
-    if (type != H5FD_MEM_DRAW || !recorder.on)
-        return H5FDwrite(self(file)->posix, type, H5P_DEFAULT, address, size, buffer);
-    recorder.addresses.push_back(address);
+    if (type == H5FD_MEM_DRAW && recorder.on)
+        recorder.addresses.push_back(address);
+    else
+        recorder.note(H5FDwrite(self(file)->posix, type, H5P_DEFAULT, address, size, buffer));
     return 0;
 }
 herr_t truncate_file(H5FD_t* file, hid_t, hbool_t closing) {
-    return H5FDtruncate(self(file)->posix, H5P_DEFAULT, closing);
+    self(file)->recorder->note(H5FDtruncate(self(file)->posix, H5P_DEFAULT, closing));
+    return 0;
 }
 
 H5FD_class_t driver_class() {
@@ -161,14 +172,17 @@ hid_t LayoutFile::get() const noexcept {
 }
 
 std::vector<std::uint64_t> LayoutFile::record(const std::function<void()>& lay_out) {
-    state_->recorder = {true, {}};
+    state_->recorder.on = true;
     lay_out();
     state_->recorder.on = false;
-    return std::move(state_->recorder.addresses);
+    return std::exchange(state_->recorder.addresses, {});
 }
 
 void LayoutFile::close() {
     check_status(H5Fclose(state_->file.take()), "H5Fclose", state_->path.native());
+    errno = state_->recorder.failure;
+    if (errno != 0)
+        throw_system_error("write", state_->path.native());
 }
 
 }  // namespace popalign::hdf5

@@ -37,7 +37,7 @@ def full_disk(program, work, model):
     """A small file system of our own, if we may mount one."""
     disk = work / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk],
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", disk],
                       capture_output=True).returncode != 0:
         print("not tried: no small file system may be mounted here (a full disk)")
         return
