@@ -24,6 +24,7 @@ struct WorkLedger::State {
     std::optional<SharedMemory> empty;  // [phase, shard]
     std::vector<std::uint64_t> serial;  // the counters of a communicator without MPI
     MPI_Win window = MPI_WIN_NULL;
+    bool spans_nodes = true;
 
     State(const Communicator& c, const Communicator& node, std::size_t phase_count)
         : comm(c), phases(phase_count) {
@@ -36,9 +37,15 @@ struct WorkLedger::State {
         std::uint64_t* counters = nullptr;
         const auto bytes =
             static_cast<MPI_Aint>(node.is_root() ? phases * sizeof(std::uint64_t) : 0);
-        check_mpi(MPI_Win_allocate(bytes, sizeof(std::uint64_t), MPI_INFO_NULL, native_handle(comm),
-                                   &counters, &window),
-                  "MPI_Win_allocate");
+        const auto allocate = [&](const Communicator& ranks) {
+            return MPI_Win_allocate(bytes, sizeof(std::uint64_t), MPI_INFO_NULL,
+                                    native_handle(ranks), &counters, &window);
+        };
+        // Not every MPI library is set up for one-sided communication over its network.
+        if (allocate(comm) != MPI_SUCCESS) {
+            spans_nodes = false;
+            check_mpi(allocate(node), "MPI_Win_allocate");
+        }
         check_mpi(MPI_Win_set_errhandler(window, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler");
         check_mpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, window), "MPI_Win_lock_all");
         if (node.is_root())
@@ -63,10 +70,14 @@ struct WorkLedger::State {
         }
     }
 
+    bool reaches(int shard) const { return spans_nodes || shard == own; }
+
     std::uint64_t add(int shard, std::size_t phase, std::uint64_t value) {
         if (window == MPI_WIN_NULL)
             return std::exchange(serial.at(phase), serial[phase] + value);
-        const int home = homes[static_cast<std::size_t>(shard)];
+        if (!reaches(shard))
+            return stopped;
+        const int home = spans_nodes ? homes[static_cast<std::size_t>(shard)] : 0;
         std::uint64_t before = 0;
         check_mpi(MPI_Fetch_and_op(&value, &before, MPI_UINT64_T, home,
                                    static_cast<MPI_Aint>(phase), MPI_SUM, window),
@@ -90,6 +101,10 @@ int WorkLedger::own_shard() const noexcept {
 }
 int WorkLedger::workers(int shard) const noexcept {
     return state_->workers[static_cast<std::size_t>(shard)];
+}
+
+bool WorkLedger::spans_nodes() const noexcept {
+    return state_->spans_nodes;
 }
 
 Range WorkLedger::share(int shard, std::size_t count) const noexcept {

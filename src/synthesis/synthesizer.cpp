@@ -82,6 +82,10 @@ Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& se
       users_(find_users(setup.plan)) {}
 
 void Synthesizer::run() {
+    if (!work_ledger_.spans_nodes())
+        inputs_.logger.warn(
+            "this MPI offers nothing one-sided between nodes, so each node makes its own share "
+            "alone; see slurm/README.md");
     std::optional<Error> failure;
     const auto attempt = [&](auto&& work) {
         try {

@@ -27,6 +27,9 @@ class WorkLedger {
     int own_shard() const noexcept;
     /// Ranks that share the shard.
     int workers(int shard) const noexcept;
+    /// False where the MPI library offers nothing one-sided between nodes: other shards then look
+    /// empty, and each node works through its own.
+    bool spans_nodes() const noexcept;
     /// Of `count` items, those that are the shard's: in proportion to its ranks.
     Range share(int shard, std::size_t count) const noexcept;
 
