@@ -73,7 +73,7 @@ ChatTemplate ChatTemplate::from_jinja(const std::string& source, const std::stri
     chat.name_ = "own";
     auto program = std::make_shared<Program>();
     try {
-        chat.jinja_ = with_arguments(source, variables.arguments);
+        chat.jinja_ = with_arguments(repair_utf8(source), variables.arguments);
         program->statements = jinja::parse(chat.jinja_);
     } catch (const UsageError& error) {
         throw InputError(origin, fmt::format("the chat template cannot be read ({}); set "

@@ -147,7 +147,10 @@ class Renderer {
     Value evaluate(const Expression& e) {
         Value value = compute(e);
         const auto* text = std::get_if<Text>(&value);
-        count_step(text != nullptr ? text->size() : 0);
+        const auto* list = std::get_if<ListPointer>(&value);
+        count_step(text != nullptr   ? text->size()
+                   : list != nullptr ? (*list)->size() * sizeof(Value)
+                                     : 0);
         return value;
     }
 

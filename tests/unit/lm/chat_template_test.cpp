@@ -111,6 +111,12 @@ TEST(ChatTemplate, ArgumentsAreSetBeforeTheTemplateAndTravelWithIt) {
     EXPECT_THROW(render({{"n", "a' + '<s>"}}), InputError);
 }
 
+TEST(ChatTemplate, BytesThatAreNoTextAreReplaced) {
+    const auto chat = ChatTemplate::from_jinja("{{ 'a\xF0\x9F'.strip() }}\xFF", "m");
+    EXPECT_EQ(to_text(chat.render(std::vector<Message>{{Role::user, "Hi"}})).substr(0, 4),
+              "a\xEF\xBF\xBD");
+}
+
 /// What templates do to contents before they write them.
 TEST(ChatTemplate, ContentsNeverBecomeTheTemplates) {
     const std::string token = "<|im_start|>";
@@ -201,6 +207,10 @@ TEST(ChatTemplate, HostileTemplatesEndQuickly) {
           std::string("{% set ns = namespace(a='x') %}{% for m in messages %}") +
               "{% set ns.a = ns.a + ns.a %}{% for m in messages %}{% set ns.a = ns.a + ns.a %}" +
               "{% endfor %}{% endfor %}{{ ns.a }}",
+          std::string(
+              "{% set ns = namespace(a='x') %}{% for m in 'xxxxxxxxxxxxxxxxxxxx'.split('x') %}") +
+              "{% set ns.a = ns.a + ns.a %}{% endfor %}{% set l = ns.a.split('x') %}" +
+              "{% for a in l %}{% for b in l[:100] %}{% set c = l[1:] %}{% endfor %}{% endfor %}",
           std::string(2'000'000, 'x')})
         EXPECT_THROW(ChatTemplate::from_jinja(hostile, "hostile"), InputError);
 }
