@@ -2,8 +2,10 @@
 #include <popalign/comm/schedule_simulation.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <queue>
 #include <utility>
 
@@ -12,30 +14,40 @@ namespace {
 
 constexpr double busy_until = 0.98;
 
-struct Interval {
-    double begin, end;
-};
+template <class T>
+using Soonest = std::priority_queue<T, std::vector<T>, std::greater<>>;
 
-/// Runs the units in `slots` slots from `start` on; `done(index, time)` for each. Returns the end.
-template <class Done>
-double run_units(std::span<const double> work, const SimulatedMachine& machine, double start,
-                 Done&& done) {
-    using Active = std::pair<double, std::size_t>;  // steps at which it ends, unit
-    std::priority_queue<Active, std::vector<Active>, std::greater<>> active;
-    double steps = 0, time = start;
-    for (std::size_t next = 0; next < work.size() || !active.empty();) {
-        while (next < work.size() && active.size() < std::max<std::size_t>(machine.slots, 1)) {
-            active.emplace(steps + work[next], next);
-            ++next;
-        }
-        const auto [end, unit] = active.top();
-        time += (end - steps) * (machine.step_overhead + static_cast<double>(active.size()));
-        steps = end;
-        active.pop();
-        done(unit, time);
+/// A worker's units: those that have a slot come nearer to their ends together.
+class Slots {
+  public:
+    explicit Slots(const SimulatedMachine& machine)
+        : slots_(std::max<std::size_t>(machine.slots, 1)), step_overhead_(machine.step_overhead) {}
+
+    std::size_t under_way() const { return active_.size() + waiting_.size(); }
+    void add(std::size_t unit, double work) { waiting_.emplace_back(unit, work); }
+
+    /// How long it takes until one of them ends.
+    double until_next() {
+        for (; !waiting_.empty() && active_.size() < slots_; waiting_.pop_front())
+            active_.emplace(steps_ + waiting_.front().second, waiting_.front().first);
+        return (active_.top().first - steps_) *
+               (step_overhead_ + static_cast<double>(active_.size()));
     }
-    return time;
-}
+    /// Goes there; which unit it is.
+    std::size_t end_next() {
+        const auto [steps, unit] = active_.top();
+        active_.pop();
+        steps_ = steps;
+        return unit;
+    }
+
+  private:
+    std::size_t slots_;
+    double step_overhead_;
+    Soonest<std::pair<double, std::size_t>> active_;      // steps at which it ends, unit
+    std::deque<std::pair<std::size_t, double>> waiting_;  // unit, work
+    double steps_ = 0;
+};
 
 double entry(const std::vector<double>& values, int shard, double otherwise) {
     const auto at = static_cast<std::size_t>(shard);
@@ -64,100 +76,120 @@ class Simulation {
     }
 
     SimulatedRun distribute() {
-        std::vector<WorkSearch> searches;
-        using Event = std::pair<double, int>;
-        std::priority_queue<Event, std::vector<Event>, std::greater<>> events;
-        for (int worker = 0; worker < machine_.workers; ++worker) {
-            const int shard = shard_of(worker);
-            searches.emplace_back(shard, empty_[static_cast<std::size_t>(shard)], worker,
-                                  [this](int of) { return schedule(of); });
-            events.emplace(start_of(machine_, shard), worker);
+        for (int number = 0; number < machine_.workers; ++number) {
+            const int shard = number / machine_.workers_per_shard;
+            workers_.push_back({shard, Slots(machine_),
+                                WorkSearch(shard, empty_[static_cast<std::size_t>(shard)],
+                                           static_cast<std::uint64_t>(number),
+                                           [this](int of) { return schedule(of); })});
         }
-        while (!events.empty()) {
-            const auto [time, worker] = events.top();
-            events.pop();
-            if (time < failure_of(machine_, shard_of(worker)))
-                if (const auto next =
-                        step(worker, time, searches[static_cast<std::size_t>(worker)]))
-                    events.emplace(*next, worker);
-        }
-        return summarize();
+        return run();
     }
 
     SimulatedRun partition_statically() {
-        for (int worker = 0; worker < machine_.workers; ++worker) {
-            const Range mine = partition(units_.size(), worker, machine_.workers);
-            std::vector<WorkUnit> chunk;
+        for (int number = 0; number < machine_.workers; ++number) {
+            workers_.push_back({number / machine_.workers_per_shard, Slots(machine_), {}});
+            const Range mine = partition(units_.size(), number, machine_.workers);
             for (std::size_t i = mine.begin; i < mine.end; ++i)
-                chunk.push_back(units_[i].unit);
-            work(worker, start_of(machine_, shard_of(worker)), chunk);
+                give(workers_.back(), units_[i].unit);
         }
-        return summarize();
+        return run();
     }
 
   private:
-    int shard_of(int worker) const { return worker / machine_.workers_per_shard; }
-    int workers_of(int shard) const {
-        return std::min(machine_.workers_per_shard,
-                        machine_.workers - shard * machine_.workers_per_shard);
-    }
+    struct Worker {
+        int shard;
+        Slots slots;
+        std::optional<WorkSearch> search;  // while there may be more
+        bool is_there = false;
+        double busy_until = 0;
+    };
 
     std::shared_ptr<const WorkSchedule> schedule(int shard) {
         auto& made = schedules_[static_cast<std::size_t>(shard)];
         if (made == nullptr) {
+            const int first = shard * machine_.workers_per_shard;
+            const int count = std::min(machine_.workers_per_shard, machine_.workers - first);
             std::vector<WorkUnit> units;
-            const Range share = partition(units_.size(), shard, shards_);
-            for (std::size_t i = share.begin; i < share.end; ++i)
+            for (std::size_t i = partition(units_.size(), first, machine_.workers).begin;
+                 i < partition(units_.size(), first + count - 1, machine_.workers).end; ++i)
                 units.push_back(units_[i].unit);
-            made = std::make_shared<const WorkSchedule>(std::move(units), workers_of(shard),
-                                                        machine_.most_units);
+            made =
+                std::make_shared<const WorkSchedule>(std::move(units), count, machine_.most_units);
         }
         return made;
     }
 
-    /// One draw and, if it gives a chunk, its work; when the worker comes back.
-    std::optional<double> step(int worker, double time, WorkSearch& search) {
-        const auto shard = search.next();
-        if (!shard)
-            return std::nullopt;
-        ++run_.draws;
-        const bool own = *shard == shard_of(worker);
-        time += own ? machine_.own_draw : machine_.remote_draw;
-        const auto chunk = search.take(*shard, counters_[static_cast<std::size_t>(*shard)]++);
-        if (chunk.empty())
-            return time;
-        run_.stolen_chunks += own ? 0 : 1;
-        return work(worker, time, chunk);
+    void give(Worker& worker, const WorkUnit& unit) {
+        ++run_.handed_out[unit.id];
+        worker.slots.add(unit.id, units_[unit.id].work);
     }
 
-    double work(int worker, double time, std::span<const WorkUnit> chunk) {
-        std::vector<double> works;
-        for (const WorkUnit& unit : chunk) {
-            ++run_.handed_out[unit.id];
-            works.push_back(units_[unit.id].work);
+    /// Draws as the synthesizer does; how long that takes.
+    double refill(Worker& worker) {
+        double time = 0;
+        while (worker.search &&
+               worker.slots.under_way() <
+                   worker.search->holding(machine_.slots, machine_.step_overhead)) {
+            const auto shard = worker.search->next();
+            if (!shard) {
+                worker.search.reset();
+                break;
+            }
+            ++run_.draws;
+            const bool own = *shard == worker.shard;
+            time += own ? machine_.own_draw : machine_.remote_draw;
+            const auto chunk =
+                worker.search->take(*shard, counters_[static_cast<std::size_t>(*shard)]++);
+            run_.stolen_chunks += own || chunk.empty() ? 0 : 1;
+            for (const WorkUnit& unit : chunk)
+                give(worker, unit);
         }
-        const double failure = failure_of(machine_, shard_of(worker));
-        const double end = run_units(works, machine_, time, [&](std::size_t index, double when) {
-            run_.finished[chunk[index].id] |= when <= failure ? 1 : 0;
-        });
-        busy_.push_back({time, std::min(end, failure)});
-        return end;
+        return time;
     }
 
-    SimulatedRun summarize() {
-        for (const Interval& interval : busy_)
-            run_.end = std::max(run_.end, interval.end);
+    /// What happens at `time`: the worker begins, or its next unit ends. When something is next.
+    std::optional<double> advance(Worker& worker, double time) {
+        const double failure = failure_of(machine_, worker.shard);
+        if (time >= failure) {
+            worker.busy_until = worker.is_there ? failure : 0;
+            return std::nullopt;
+        }
+        if (std::exchange(worker.is_there, true))
+            run_.finished[worker.slots.end_next()] = 1;
+        time += refill(worker);
+        worker.busy_until = time;
+        if (worker.slots.under_way() == 0)
+            return std::nullopt;
+        return time + worker.slots.until_next();
+    }
+
+    SimulatedRun run() {
+        Soonest<std::pair<double, std::size_t>> events;
+        for (std::size_t i = 0; i < workers_.size(); ++i)
+            events.emplace(start_of(machine_, workers_[i].shard), i);
+        while (!events.empty()) {
+            const auto [time, number] = events.top();
+            events.pop();
+            if (const auto next = advance(workers_[number], time))
+                events.emplace(*next, number);
+        }
+        summarize();
+        return std::move(run_);
+    }
+
+    void summarize() {
+        for (const Worker& worker : workers_)
+            run_.end = std::max(run_.end, worker.busy_until);
         const double until = busy_until * run_.end;
         double busy = 0, there = 0;
-        for (const Interval& interval : busy_)
-            busy += std::max(0.0, std::min(interval.end, until) - interval.begin);
-        for (int worker = 0; worker < machine_.workers; ++worker) {
-            const int shard = shard_of(worker);
-            there += std::max(
-                0.0, std::min(failure_of(machine_, shard), until) - start_of(machine_, shard));
+        for (const Worker& worker : workers_) {
+            const double start = start_of(machine_, worker.shard);
+            const double last = std::min(failure_of(machine_, worker.shard), until);
+            busy += std::max(0.0, std::min(worker.busy_until, until) - start);
+            there += std::max(0.0, last - start);
         }
         run_.busy_share = there > 0 ? busy / there : 0;
-        return std::move(run_);
     }
 
     std::span<const SimulatedUnit> units_;
@@ -166,7 +198,7 @@ class Simulation {
     std::vector<std::uint64_t> counters_;
     std::vector<std::shared_ptr<const WorkSchedule>> schedules_;
     std::vector<std::vector<std::uint8_t>> empty_;  // what the workers of a shard know
-    std::vector<Interval> busy_;
+    std::deque<Worker> workers_;
     SimulatedRun run_;
 };
 

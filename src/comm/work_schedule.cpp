@@ -9,6 +9,10 @@
 namespace popalign {
 namespace {
 
+constexpr double chunks_of_a_share = 8, holdings_of_a_share = 16;
+/// Steps of this many times what they cost beside their units are four fifths useful.
+constexpr double efficient_step = 4;
+
 double total_of(std::span<const WorkUnit> units) {
     double total = 0;
     for (const WorkUnit& unit : units)
@@ -32,7 +36,7 @@ std::map<std::uint32_t, double> means(const std::vector<WorkUnit>& units) {
 }  // namespace
 
 WorkSchedule::WorkSchedule(std::vector<WorkUnit> units, int workers, std::size_t most_units)
-    : units_(std::move(units)) {
+    : units_(std::move(units)), workers_(workers) {
     const auto mean = means(units_);
     std::ranges::sort(units_, [&](const WorkUnit& a, const WorkUnit& b) {
         return std::tuple(-mean.at(a.group), a.group, -a.expected, a.id) <
@@ -40,7 +44,7 @@ WorkSchedule::WorkSchedule(std::vector<WorkUnit> units, int workers, std::size_t
     });
     double left = total_of(units_);
     for (std::size_t at = 0; at < units_.size(); ends_.push_back(at)) {
-        const double share = left / (2.0 * workers);
+        const double share = left / (chunks_of_a_share * workers);
         double taken = 0;
         const std::size_t most = std::min(units_.size(), at + std::max<std::size_t>(most_units, 1));
         do
@@ -55,6 +59,11 @@ std::span<const WorkUnit> WorkSchedule::chunk(std::uint64_t ticket) const noexce
         return {};
     const std::size_t begin = ticket == 0 ? 0 : ends_[ticket - 1];
     return std::span(units_).subspan(begin, ends_[ticket] - begin);
+}
+
+double WorkSchedule::left(std::uint64_t ticket) const noexcept {
+    return ticket < ends_.size() ? static_cast<double>(units_.size() - ends_[ticket]) / workers_
+                                 : 0;
 }
 
 WorkSearch::WorkSearch(int own_shard, std::span<std::uint8_t> empty, std::uint64_t seed,
@@ -89,8 +98,17 @@ std::span<const WorkUnit> WorkSearch::take(int shard, std::uint64_t ticket) {
         std::atomic_ref(empty_[static_cast<std::size_t>(shard)])
             .store(1, std::memory_order_relaxed);
         schedules_.erase(shard);
+    } else {
+        left_ = schedule->left(ticket);
     }
     return chunk;
+}
+
+std::size_t WorkSearch::holding(std::size_t slots, double step_overhead) const noexcept {
+    const double wanted = left_ / holdings_of_a_share + efficient_step * step_overhead;
+    return wanted >= static_cast<double>(slots)
+               ? slots
+               : std::max<std::size_t>(1, static_cast<std::size_t>(wanted));
 }
 
 }  // namespace popalign

@@ -75,13 +75,22 @@ class FileAnswerer : public Answerer {
 
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
-                         const std::function<bool()>& keep_going) override {
-        for (std::size_t i = 0; i < questions.size() && (!keep_going || keep_going()); ++i) {
-            Answer answer;
-            answer.text = table_.require(questions[i]);
-            answer.logprob = std::numeric_limits<double>::quiet_NaN();
-            done(i, std::move(answer));
-        }
+                         const std::function<bool()>& keep_going,
+                         const More<Question>& more) override {
+        constexpr std::size_t at_once = 1024;
+        std::vector<Question> next(questions.begin(), questions.end());
+        std::size_t number = 0;
+        do {
+            for (const Question& question : next) {
+                if (keep_going && !keep_going())
+                    return 0;
+                Answer answer;
+                answer.text = table_.require(question);
+                answer.logprob = std::numeric_limits<double>::quiet_NaN();
+                done(number++, std::move(answer));
+            }
+            next = more ? more({0, at_once}) : std::vector<Question>();
+        } while (!next.empty());
         return 0;
     }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <deque>
 #include <limits>
 #include <queue>
 #include <random>
@@ -39,25 +40,27 @@ class Session {
         : options_(options),
           logger_(logger),
           key_(key),
-          requests_(requests),
           sampling_(sampling),
           done_(done),
           usage_(usage),
           in_flight_limit_(static_cast<std::size_t>(
               std::max<std::int64_t>(options.requests_in_flight / shares, 1))),
-          attempts_(requests.size(), 0),
           requests_a_minute_(static_cast<double>(options.requests_per_minute) / shares),
           tokens_a_minute_(static_cast<double>(options.tokens_per_minute) / shares),
           transfers_(chat_url(options.url), key, options.timeout, in_flight_limit_) {
-        for (std::size_t i = 0; i < requests.size(); ++i)
-            waiting_.push({TimePoint::min(), i});
+        add({requests.begin(), requests.end()});
     }
 
-    void run(const std::function<bool()>& keep_going) {
+    void run(const std::function<bool()>& keep_going, const More<ChatRequest>& more) {
         std::optional<TimePoint> stopped;
-        while (!waiting_.empty() || transfers_.in_flight() > 0) {
+        for (;;) {
             if (!stopped && keep_going && !keep_going())
                 stopped = now();
+            const std::size_t under_way = waiting_.size() + transfers_.in_flight();
+            if (more && !stopped && under_way < in_flight_limit_)
+                add(more({under_way, in_flight_limit_}));
+            if (waiting_.empty() && transfers_.in_flight() == 0)
+                break;
             if (stopped && (transfers_.in_flight() == 0 || now() > *stopped + grace_after_stop))
                 return;
             Seconds wait = longest_poll;
@@ -81,6 +84,14 @@ class Session {
     };
 
     static TimePoint now() { return PacingClock::now(); }
+
+    void add(std::vector<ChatRequest> requests) {
+        for (ChatRequest& request : requests) {
+            waiting_.push({TimePoint::min(), requests_.size()});
+            requests_.push_back(std::move(request));
+            attempts_.push_back(0);
+        }
+    }
 
     double budgeted_tokens(std::size_t index) const {
         return static_cast<double>(estimate_prompt_tokens(requests_[index])) +
@@ -202,7 +213,7 @@ class Session {
     const EndpointOptions& options_;
     const Logger& logger_;
     const std::string& key_;
-    std::span<const ChatRequest> requests_;
+    std::deque<ChatRequest> requests_;
     const SamplingOptions& sampling_;
     const std::function<void(std::size_t, ChatAnswer)>& done_;
     EndpointUsage& usage_;
@@ -268,8 +279,9 @@ EndpointClient::EndpointClient(EndpointOptions options, Logger logger, int share
 
 void EndpointClient::chat(std::span<const ChatRequest> requests, const SamplingOptions& sampling,
                           const std::function<void(std::size_t, ChatAnswer)>& done,
-                          const std::function<bool()>& keep_going) {
-    Session(options_, logger_, shares_, key_, requests, sampling, done, usage_).run(keep_going);
+                          const std::function<bool()>& keep_going, const More<ChatRequest>& more) {
+    Session(options_, logger_, shares_, key_, requests, sampling, done, usage_)
+        .run(keep_going, more);
 }
 
 }  // namespace popalign

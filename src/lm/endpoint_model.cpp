@@ -40,12 +40,19 @@ class EndpointAnswerer : public Answerer {
 
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
-                         const std::function<bool()>& keep_going) override {
-        std::vector<ChatRequest> requests;
-        for (const Question& question : questions)
-            requests.push_back(chat_request(question, stop_));
+                         const std::function<bool()>& keep_going,
+                         const More<Question>& more) override {
+        const auto to_requests = [&](std::span<const Question> some) {
+            std::vector<ChatRequest> requests;
+            for (const Question& question : some)
+                requests.push_back(chat_request(question, stop_));
+            return requests;
+        };
+        More<ChatRequest> request_more;
+        if (more)
+            request_more = [&](const Occupancy& occupancy) { return to_requests(more(occupancy)); };
         client_.chat(
-            requests, sampling_,
+            to_requests(questions), sampling_,
             [&](std::size_t index, ChatAnswer answer) {
                 done(index, {std::move(answer.text),
                              {},
@@ -55,7 +62,7 @@ class EndpointAnswerer : public Answerer {
                              answer.prompt_tokens,
                              answer.completion_tokens});
             },
-            keep_going);
+            keep_going, request_more);
         return 0;
     }
 

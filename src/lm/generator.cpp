@@ -1,8 +1,11 @@
 #include "lm/key_value_cache.hpp"
 #include "lm/prefix_forest.hpp"
+#include "lm/request_queue.hpp"
+#include "lm/step_cost.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
+#include <popalign/comm/objects.hpp>
 #include <popalign/lm/generator.hpp>
 
 #include <ATen/ATen.h>
@@ -11,17 +14,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <map>
+#include <cstdint>
+#include <utility>
 
 namespace popalign {
 namespace {
 
 constexpr std::int64_t extent_step = 64;
-
-std::int64_t extent_of(const GenerationRequest& request) {
-    return cache_extent(static_cast<std::int64_t>(request.prompt.size()) + request.max_new_tokens);
-}
 
 /// A sequence that is being decoded; its last drawn token is not in the cache yet.
 struct Active {
@@ -52,54 +53,103 @@ class Stopwatch {
     Clock::time_point start_ = Clock::now();
 };
 
-/// Decodes the requests that share one cache.
+/// What ranks that do as the first one does must know of a request.
+struct Shape {
+    std::vector<TokenId> prompt;
+    std::int64_t max_new_tokens = 0;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& prompt& max_new_tokens;
+    }
+};
+
+/// What a run of the generator asks and tells outside.
+struct Calls {
+    const Done& done;
+    const std::function<bool()>& keep_going;
+    const More<GenerationRequest>& more;
+};
+
+/// One run of the generator: what it was given, has under way and learned.
+struct GeneratorRun {
+    const Generator& generator;
+    Calls calls;
+    RequestQueue queue;
+    Communicator group = generator.model().parallel().group();  // ranks that hold the model
+    StepCost step_cost = {};
+    GenerationStatistics statistics = {};
+
+    /// Whether to go on; asks for more requests if there is room.
+    bool goes_on(std::size_t under_way, std::size_t slots, bool has_room) {
+        std::vector<GenerationRequest> added;
+        std::array<std::uint64_t, 2> orders{1, 0};  // go on, requests that come
+        if (group.is_root()) {
+            orders[0] = !calls.keep_going || calls.keep_going() ? 1 : 0;
+            if (orders[0] != 0 && has_room && calls.more)
+                added = calls.more({under_way + queue.waiting(), slots, step_cost.overhead()});
+            generator.check(added);
+            orders[1] = added.size();
+        }
+        broadcast(group, std::span<std::uint64_t>(orders));
+        if (orders[1] > 0)
+            queue.add(share(std::move(added)));
+        return orders[0] != 0;
+    }
+
+  private:
+    std::vector<GenerationRequest> share(std::vector<GenerationRequest> added) const {
+        if (group.size() == 1)
+            return added;
+        std::vector<Shape> shapes;
+        for (const GenerationRequest& request : added)
+            shapes.push_back({request.prompt, request.max_new_tokens});
+        shapes = broadcast_object(group, shapes);
+        if (!group.is_root())
+            for (Shape& shape : shapes)
+                added.push_back(
+                    {std::move(shape.prompt), shape.max_new_tokens, RandomStream(0, "", "")});
+        return added;
+    }
+};
+
+/// Decodes the requests of a run that fit in a cache of `extent` positions.
 class Decoder {
   public:
-    Decoder(const CausalLm& model, std::span<const TokenId> stop_tokens,
-            const GeneratorOptions& options, std::span<const GenerationRequest> requests,
-            const Done& done, GenerationStatistics& statistics, std::int64_t slots,
-            std::int64_t extent)
-        : model_(model),
-          group_(model.parallel().group()),
-          stop_tokens_(stop_tokens),
-          options_(options),
-          requests_(requests),
-          done_(done),
-          statistics_(statistics),
+    Decoder(GeneratorRun& run, std::int64_t slots, std::int64_t extent)
+        : run_(run),
+          model_(run.generator.model()),
+          options_(run.generator.options()),
+          statistics_(run.statistics),
           slots_(slots),
           extent_(extent),
-          cache_(model, slots, extent) {}
+          cache_(model_, slots, extent) {}
 
-    void run(std::vector<std::size_t> pending, const std::function<bool()>& keep_going) {
-        std::reverse(pending.begin(), pending.end());
-        while (!pending.empty() || !active_.empty()) {
-            if (!goes_on(keep_going))
-                return;
+    /// Until nothing is under way and nothing that waits fits; false if all is to end.
+    bool decode_all() {
+        for (;;) {
+            // Prompts join in groups: a pass over a few rows wastes most of a large GEMM.
             const auto free = slots_ - static_cast<std::int64_t>(active_.size());
-            // Prompts join in groups: a forward pass over a few rows wastes most of a large GEMM.
-            if (!pending.empty() && (active_.empty() || free * 4 >= slots_))
-                admit(pending, free);
+            const bool has_room = active_.empty() || free * 4 >= slots_;
+            if (!run_.goes_on(active_.size(), static_cast<std::size_t>(slots_), has_room))
+                return false;
+            std::vector<std::size_t> joining;
+            if (has_room)
+                joining = run_.queue.take(extent_, static_cast<std::size_t>(free));
+            if (!joining.empty())
+                admit(joining);
+            else if (active_.empty())
+                return true;
             if (!active_.empty())
                 step();
         }
     }
 
   private:
-    bool goes_on(const std::function<bool()>& keep_going) const {
-        std::uint8_t on = !group_.is_root() || !keep_going || keep_going() ? 1 : 0;
-        broadcast(group_, std::span(&on, 1));
-        return on != 0;
-    }
-
-    void admit(std::vector<std::size_t>& pending, std::int64_t free) {
-        std::vector<std::size_t> chosen;
-        while (!pending.empty() && static_cast<std::int64_t>(chosen.size()) < free) {
-            chosen.push_back(pending.back());
-            pending.pop_back();
-        }
+    void admit(const std::vector<std::size_t>& chosen) {
         std::vector<std::span<const TokenId>> prompts;
         for (std::size_t request : chosen)
-            prompts.emplace_back(requests_[request].prompt);
+            prompts.emplace_back(run_.queue[request].prompt);
         const auto order = prefix_order(prompts);
         // Alone, a prompt's arithmetic depends on nothing but the prompt.
         const std::size_t most = options_.deterministic ? 1 : prompts.size();
@@ -154,6 +204,8 @@ class Decoder {
     }
 
     void step() {
+        const auto sequences = static_cast<double>(active_.size());
+        const auto start = std::chrono::steady_clock::now();
         std::vector<std::int64_t> tokens, lengths;
         for (const Active& sequence : active_) {
             tokens.push_back(sequence.result.tokens.back());
@@ -171,6 +223,8 @@ class Decoder {
         for (Active& sequence : active_)
             ++sequence.length;
         draw(logits, 0);
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        run_.step_cost.add(sequences, seconds.count());
     }
 
     at::Tensor decode(const std::vector<std::int64_t>& tokens, Attention& attention) {
@@ -184,9 +238,9 @@ class Decoder {
     void draw(const at::Tensor& raw, std::size_t begin) {
         const Stopwatch watch(statistics_.sampling_seconds);
         std::vector<Decision> decisions(active_.size() - begin);
-        if (group_.is_root())
+        if (run_.group.is_root())
             decide(raw.to(at::kCPU, at::kFloat).contiguous(), begin, decisions);
-        broadcast(group_, std::as_writable_bytes(std::span(decisions)));
+        broadcast(run_.group, std::as_writable_bytes(std::span(decisions)));
         for (std::size_t row = 0; row < decisions.size(); ++row)
             take(active_[begin + row].result, decisions[row]);
         statistics_.generated_tokens += decisions.size();
@@ -206,7 +260,7 @@ class Decoder {
         for (std::size_t row = 0; row < decisions.size(); ++row) {
             Decision& decision = decisions[row];
             const TokenId token = decision.drawn.token;
-            decision.stop_token = std::ranges::find(stop_tokens_, token) != stop_tokens_.end();
+            decision.stop_token = std::ranges::find(stop_tokens(), token) != stop_tokens().end();
             decision.ends = decision.stop_token;
             if (!decision.ends && options_.ends) {
                 auto& tokens = active_[begin + row].result.tokens;
@@ -218,14 +272,14 @@ class Decoder {
     }
 
     DrawnToken draw_row(std::span<const float> logits, const Active& sequence) const {
-        const GenerationRequest& request = requests_[sequence.request];
+        const GenerationRequest& request = run_.queue[sequence.request];
         const auto& generated = sequence.result.tokens;
         const bool short_yet =
             static_cast<std::int64_t>(generated.size()) < options_.min_new_tokens;
         return draw_token(logits, options_.sampling, request.stream.uniform(generated.size()),
                           {.prompt = request.prompt,
                            .generated = generated,
-                           .forbidden = short_yet ? stop_tokens_ : std::span<const TokenId>()});
+                           .forbidden = short_yet ? stop_tokens() : std::span<const TokenId>()});
     }
 
     static void take(GeneratedTokens& result, const Decision& decision) {
@@ -241,7 +295,7 @@ class Decoder {
     bool finished(const Active& sequence) const {
         return sequence.result.finish_reason == FinishReason::stop ||
                static_cast<std::int64_t>(sequence.result.tokens.size()) >=
-                   requests_[sequence.request].max_new_tokens;
+                   run_.queue[sequence.request].max_new_tokens;
     }
 
     /// Gives finished sequences away; the last slots move into the gaps.
@@ -249,7 +303,8 @@ class Decoder {
         for (std::size_t i = active_.size(); i-- > 0;) {
             if (!finished(active_[i]))
                 continue;
-            done_(active_[i].request, std::move(active_[i].result));
+            run_.calls.done(active_[i].request, std::move(active_[i].result));
+            run_.queue.finish(active_[i].request);
             if (i + 1 != active_.size()) {
                 cache_.copy_slot(static_cast<std::int64_t>(active_.size()) - 1,
                                  static_cast<std::int64_t>(i));
@@ -259,12 +314,11 @@ class Decoder {
         }
     }
 
+    std::span<const TokenId> stop_tokens() const { return run_.generator.stop_tokens(); }
+
+    GeneratorRun& run_;
     const CausalLm& model_;
-    Communicator group_;  // of the ranks that hold the model
-    std::span<const TokenId> stop_tokens_;
     const GeneratorOptions& options_;
-    std::span<const GenerationRequest> requests_;
-    const Done& done_;
     GenerationStatistics& statistics_;
     std::int64_t slots_, extent_;
     KeyValueCache cache_;
@@ -291,11 +345,12 @@ Generator::Generator(const CausalLm& model, std::vector<TokenId> stop_tokens,
     options_.batch_size = std::max<std::int64_t>(options_.batch_size, 2);
 }
 
-std::int64_t Generator::slots_of(std::int64_t extent, std::size_t sequences) const {
+std::int64_t Generator::slots(std::int64_t extent, std::size_t sequences) const {
     const std::uint64_t each =
         cache_bytes_per_token(model_.config(), model_.dtype()) * static_cast<std::uint64_t>(extent);
-    const std::uint64_t fit =
-        options_.cache_bytes == 0 ? sequences + 2 : options_.cache_bytes / each;
+    const std::uint64_t fit = options_.cache_bytes == 0
+                                  ? static_cast<std::uint64_t>(options_.batch_size)
+                                  : options_.cache_bytes / each;
     const auto least = options_.deterministic ? static_cast<std::uint64_t>(options_.batch_size) : 1;
     if (fit < least)
         throw Error(fmt::format(
@@ -323,24 +378,29 @@ void Generator::check(std::span<const GenerationRequest> requests) const {
 }
 
 GenerationStatistics Generator::generate(std::span<const GenerationRequest> requests,
-                                         const Done& done,
-                                         const std::function<bool()>& keep_going) const {
+                                         const Done& done, const std::function<bool()>& keep_going,
+                                         const More<GenerationRequest>& more) const {
     const c10::AutoGradMode no_gradients(false);
     check(requests);
-    // Cache extents: of each request alone in deterministic mode, of the longest otherwise.
-    std::map<std::int64_t, std::vector<std::size_t>> by_extent;
-    std::int64_t longest = 0;
-    for (const auto& request : requests)
-        longest = std::max(longest, extent_of(request));
-    for (std::size_t i = 0; i < requests.size(); ++i)
-        by_extent[options_.deterministic ? extent_of(requests[i]) : longest].push_back(i);
-    GenerationStatistics statistics;
-    for (auto& [extent, members] : by_extent) {
-        const std::int64_t slots = slots_of(extent, members.size());
-        Decoder(model_, stop_tokens_, options_, requests, done, statistics, slots, extent)
-            .run(std::move(members), keep_going);
+    const bool apart = options_.deterministic;
+    GeneratorRun run{
+        *this,
+        {done, keep_going, more},
+        RequestQueue(apart ? RequestQueue::Extents::apart : RequestQueue::Extents::shared)};
+    run.queue.add({requests.begin(), requests.end()});
+    std::int64_t extent = 0;
+    while (run.queue.waiting() > 0 ||
+           (run.goes_on(0, static_cast<std::size_t>(options_.batch_size), true) &&
+            run.queue.waiting() > 0)) {
+        // Shared extents only grow, so that what comes later seldom waits for a larger cache.
+        const std::int64_t needed = run.queue.next_extent();
+        extent = apart ? needed : std::max(extent, needed);
+        const std::size_t sequences =
+            more ? static_cast<std::size_t>(options_.batch_size) : run.queue.fitting(extent);
+        if (!Decoder(run, slots(extent, sequences), extent).decode_all())
+            break;
     }
-    return statistics;
+    return run.statistics;
 }
 
 }  // namespace popalign

@@ -25,12 +25,12 @@ struct Order {
     std::vector<TokenId> tokens;        ///< stop tokens, or candidates
     std::int64_t batch_size = 0, prefill_tokens = 0, token_budget = 0;
     std::uint64_t cache_bytes = 0;
-    int deterministic = 0;
+    int deterministic = 0, streams = 0;
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         archive& task& path& device& dtype& prompts& lengths& tokens& batch_size& prefill_tokens&
-            token_budget& cache_bytes& deterministic;
+            token_budget& cache_bytes& deterministic& streams;
     }
 };
 
@@ -58,7 +58,12 @@ void generate_slice(const CausalLm& model, const Order& order) {
     options.deterministic = order.deterministic != 0;
     options.cache_bytes = order.cache_bytes;
     options.prefill_tokens = order.prefill_tokens;
-    Generator(model, order.tokens, options).generate(requests, [](std::size_t, GeneratedTokens) {});
+    More<GenerationRequest> more;  // what comes, comes from the leader
+    if (order.streams != 0)
+        more = [](const Occupancy&) { return std::vector<GenerationRequest>(); };
+    Generator(model, order.tokens, options)
+        .generate(
+            requests, [](std::size_t, GeneratedTokens) {}, {}, more);
 }
 
 /// Keeps the first exception of callbacks that run while the followers are at work: they would
@@ -144,10 +149,10 @@ GroupModel::GroupModel(const ModelRanks& ranks, const std::string& path, at::Sca
 GenerationStatistics GroupModel::generate(
     std::span<const GenerationRequest> requests, const std::vector<TokenId>& stop_tokens,
     const GeneratorOptions& options, const std::function<void(std::size_t, GeneratedTokens)>& done,
-    const std::function<bool()>& keep_going) const {
+    const std::function<bool()>& keep_going, const More<GenerationRequest>& more) const {
     const Generator generator(*model_, stop_tokens, options);
     if (ranks_.group().size() == 1)
-        return generator.generate(requests, done, keep_going);
+        return generator.generate(requests, done, keep_going, more);
     generator.check(requests);
     Order order;
     order.task = static_cast<int>(Task::generate);
@@ -160,8 +165,19 @@ GenerationStatistics GroupModel::generate(
     order.prefill_tokens = options.prefill_tokens;
     order.cache_bytes = options.cache_bytes;
     order.deterministic = options.deterministic ? 1 : 0;
+    order.streams = more ? 1 : 0;
     give(ranks_, order);
     Postponed failure;
+    More<GenerationRequest> ask_more;
+    if (more)
+        ask_more = [&](const Occupancy& occupancy) {
+            std::vector<GenerationRequest> added;
+            failure.attempt([&] {
+                added = more(occupancy);
+                generator.check(added);
+            });
+            return failure.failed() ? std::vector<GenerationRequest>() : added;
+        };
     GenerationStatistics statistics;
     run_together(ranks_, [&] {
         statistics = generator.generate(
@@ -169,7 +185,7 @@ GenerationStatistics GroupModel::generate(
             [&](std::size_t index, GeneratedTokens result) {
                 failure.attempt([&] { done(index, std::move(result)); });
             },
-            [&] { return !failure.failed() && (!keep_going || keep_going()); });
+            [&] { return !failure.failed() && (!keep_going || keep_going()); }, ask_more);
     });
     failure.rethrow();
     return statistics;

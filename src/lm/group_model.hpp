@@ -26,7 +26,8 @@ class GroupModel {
                                   const std::vector<TokenId>& stop_tokens,
                                   const GeneratorOptions& options,
                                   const std::function<void(std::size_t, GeneratedTokens)>& done,
-                                  const std::function<bool()>& keep_going) const;
+                                  const std::function<bool()>& keep_going,
+                                  const More<GenerationRequest>& more) const;
     /// As the function of this name.
     void score_next_token(std::span<const std::vector<TokenId>> prompts,
                           std::span<const TokenId> candidates, std::int64_t token_budget,

@@ -38,18 +38,28 @@ class LocalAnswerer : public Answerer {
 
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
-                         const std::function<bool()>& keep_going) override {
-        std::vector<GenerationRequest> requests;
-        for (const Question& question : questions)
-            requests.push_back(
-                {encode(front_end_, question), question.max_new_tokens, question.stream});
+                         const std::function<bool()>& keep_going,
+                         const More<Question>& more) override {
+        std::vector<std::size_t> prompt_tokens;  // by question
+        const auto encode_all = [&](std::span<const Question> some) {
+            std::vector<GenerationRequest> requests;
+            for (const Question& question : some) {
+                requests.push_back(
+                    {encode(front_end_, question), question.max_new_tokens, question.stream});
+                prompt_tokens.push_back(requests.back().prompt.size());
+            }
+            return requests;
+        };
         const auto on_done = [&](std::size_t index, GeneratedTokens result) {
             done(index, {stop_.cut(front_end_.tokenizer.decode(result.tokens)),
                          std::move(result.tokens), result.logprob, result.finish_reason, false,
-                         requests[index].prompt.size(), result.token_logprobs.size()});
+                         prompt_tokens[index], result.token_logprobs.size()});
         };
-        const auto statistics =
-            model_.generate(requests, front_end_.stop_tokens, options_, on_done, keep_going);
+        More<GenerationRequest> encode_more;
+        if (more)
+            encode_more = [&](const Occupancy& occupancy) { return encode_all(more(occupancy)); };
+        const auto statistics = model_.generate(encode_all(questions), front_end_.stop_tokens,
+                                                options_, on_done, keep_going, encode_more);
         return statistics.computed_tokens + statistics.generated_tokens;
     }
 

@@ -65,22 +65,23 @@ Budget::Budget(const Communicator& comm, const SynthesisInputs& inputs, const Sy
     });
 }
 
-bool Budget::reserve(const std::string& model, const Question& question) {
+std::optional<double> Budget::reserve(const std::string& model, const Question& question) {
     const ModelOptions& options = inputs_.models.at(model);
     if (inputs_.synthesis.max_budget.cost <= 0 || options.endpoint.url.empty())
-        return true;
+        return 0.0;
     const auto prompt =
         most_tokens_per_estimated * setup_.models.at(model).source->measure(question);
     const double most =
         token_cost(options, prompt, static_cast<std::uint64_t>(question.max_new_tokens));
     if (spent_ + reserved_ + most > share_)
-        return false;
+        return std::nullopt;
     reserved_ += most;
-    return true;
+    return most;
 }
 
-void Budget::settle(const std::string& model, std::uint64_t prompt_tokens,
+void Budget::settle(const std::string& model, double reserved, std::uint64_t prompt_tokens,
                     std::uint64_t answer_tokens) {
+    reserved_ -= reserved;
     spent_ += token_cost(inputs_.models.at(model), prompt_tokens, answer_tokens);
 }
 

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
 
 namespace popalign {
 
@@ -24,12 +26,12 @@ class Budget {
     Budget(const Communicator& comm, const SynthesisInputs& inputs, const SynthesisSetup& setup,
            const ResponseLedger& ledger, const std::filesystem::path& directory);
 
-    /// Reserves the most that the question can cost; false if that may pass the budget.
-    bool reserve(const std::string& model, const Question& question);
-    /// What was reserved is now spent or free again.
-    void settle(const std::string& model, std::uint64_t prompt_tokens, std::uint64_t answer_tokens);
-    /// After a batch: no question is under way.
-    void release() { reserved_ = 0; }
+    /// Reserves the most that the question can cost, and says how much; nothing if that may pass
+    /// the budget.
+    std::optional<double> reserve(const std::string& model, const Question& question);
+    /// What was reserved for an answer is now spent or free again.
+    void settle(const std::string& model, double reserved, std::uint64_t prompt_tokens,
+                std::uint64_t answer_tokens);
     /// Whether the hours are not over; writes them down where it is time to.
     bool hours_left();
     /// Writes the hours down. The root's is what counts.

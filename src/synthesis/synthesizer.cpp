@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -14,8 +15,6 @@ namespace popalign {
 namespace {
 
 constexpr std::size_t responses_per_sync = 64;
-/// A chunk's last sequences decode in a batch that is no longer full: few chunks, little of that.
-constexpr std::int64_t batches_per_chunk = 8;
 
 /// The pairs that need each generation, once for each time they do.
 std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
@@ -39,30 +38,46 @@ class Synthesizer::Phase {
               return std::make_shared<const WorkSchedule>(
                   owner.units_.missing(owner.work_ledger_, shard, model, owner.ledger_),
                   owner.work_ledger_.workers(shard),
-                  static_cast<std::size_t>(owner.inputs_.synthesis.batch_size * batches_per_chunk));
+                  static_cast<std::size_t>(owner.inputs_.synthesis.batch_size));
           })) {}
 
-    /// Adds the next chunk's first turns to `ready`; whether there was a chunk.
-    bool draw(std::vector<Item>& ready) {
-        const auto chunk = !owner_.may_go_on() ? std::vector<WorkUnit>()
-                                               : next_chunk(owner_.work_ledger_, number_, search_);
-        for (const WorkUnit& unit : chunk) {
-            const std::uint64_t instruction = owner_.units_.instruction(unit);
-            for (const std::size_t g : owner_.units_.generations(unit)) {
-                const auto previous = owner_.setup_.plan.generations[g].previous;
-                if (owner_.ledger_.needs(instruction, g) &&
-                    !owner_.ledger_.is_made(instruction, g) &&
-                    (!previous || owner_.ledger_.is_made(instruction, *previous)))
-                    ready.push_back({instruction, g});
-            }
+    std::size_t ready() const { return ready_.size(); }
+    /// Draws until a worker with that many slots has enough under way, or nothing is left.
+    void draw(const Occupancy& occupancy) {
+        while (has_more_ && owner_.may_go_on() &&
+               occupancy.under_way + ready_.size() <
+                   search_.holding(occupancy.slots, occupancy.step_overhead)) {
+            const auto chunk = next_chunk(owner_.work_ledger_, number_, search_);
+            has_more_ = !chunk.empty();
+            for (const WorkUnit& unit : chunk)
+                add_first_turns(unit);
         }
-        return !chunk.empty();
     }
+    /// Of what can be made now; there must be some.
+    Item next() {
+        const Item item = ready_.front();
+        ready_.pop_front();
+        return item;
+    }
+    void add(const Item& item) { ready_.push_back(item); }
 
   private:
+    void add_first_turns(const WorkUnit& unit) {
+        const ResponseLedger& ledger = owner_.ledger_;
+        const std::uint64_t instruction = owner_.units_.instruction(unit);
+        for (const std::size_t g : owner_.units_.generations(unit)) {
+            const auto previous = owner_.setup_.plan.generations[g].previous;
+            if (ledger.needs(instruction, g) && !ledger.is_made(instruction, g) &&
+                (!previous || ledger.is_made(instruction, *previous)))
+                add({instruction, g});
+        }
+    }
+
     Synthesizer& owner_;
     std::size_t number_;
     WorkSearch search_;
+    bool has_more_ = true;  // behind what was drawn
+    std::deque<Item> ready_;
 };
 
 Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup,
@@ -100,17 +115,16 @@ void Synthesizer::run() {
     const auto models = setup_.plan.models();
     for (std::size_t number = 0; number < models.size(); ++number) {
         Phase phase(*this, number, models[number]);
-        std::vector<Item> ready;
         if (!failure)
-            attempt([&] { phase.draw(ready); });
+            attempt([&] { phase.draw({0, 1}); });
         // A model is loaded where there is work for it; a rank that failed still helps to load it.
-        if (all_reduce<std::uint8_t>(ranks_.node_leaders(), ready.empty() ? 0 : 1,
+        if (all_reduce<std::uint8_t>(ranks_.node_leaders(), phase.ready() > 0 ? 1 : 0,
                                      Reduction::maximum) == 0)
             continue;
         attempt([&] {
             const auto answerer = open(models[number]);
             if (!failure)
-                answer_all(models[number], *answerer, phase, std::move(ready));
+                answer_all(models[number], *answerer, phase);
         });
     }
     agree_on_failure(ranks_.leaders(), failure);
@@ -136,25 +150,55 @@ bool Synthesizer::may_go_on() {
     return budget_.hours_left() && !deadline_.reached();
 }
 
-void Synthesizer::answer_all(const std::string& model, Answerer& answerer, Phase& phase,
-                             std::vector<Item> ready) {
-    const auto batch = static_cast<std::size_t>(inputs_.synthesis.batch_size);
-    ModelWork& work = work_[model];
+void Synthesizer::answer_all(const std::string& model, Answerer& answerer, Phase& phase) {
     const auto start = std::chrono::steady_clock::now();
-    // Each pass makes a chunk's answers to one more turn, or tries once more, as far as the budget
-    // goes.
-    while (may_go_on()) {
-        while (ready.size() < batch && phase.draw(ready)) {
+    asked_.clear();
+    const auto done = [&](std::size_t number, Answer answer) {
+        const Asked asked = std::move(asked_[number]);
+        const auto [instruction, generation] = asked.item;
+        record(asked, std::move(answer));
+        if (!ledger_.is_made(instruction, generation))
+            phase.add(asked.item);
+        else
+            for (const std::size_t g : ledger_.next_turns(generation))
+                if (ledger_.needs(instruction, g) && !ledger_.is_made(instruction, g))
+                    phase.add({instruction, g});
+    };
+    const auto keep_going = [&] {
+        work_ledger_.progress();
+        return may_go_on();
+    };
+    const auto more = [&](const Occupancy& occupancy) {
+        phase.draw(occupancy);
+        std::vector<Question> questions;
+        // What is too dear now is tried again when more of the budget is settled.
+        for (std::size_t tries = phase.ready();
+             tries > 0 && occupancy.under_way + questions.size() < occupancy.slots; --tries) {
+            const Item item = phase.next();
+            if (auto question = ask(model, item))
+                questions.push_back(std::move(*question));
+            else
+                phase.add(item);
         }
-        const std::uint64_t before = work.answers;
-        if (!ready.empty())
-            ready = generate(model, answerer, ready);
-        if (work.answers == before)
-            break;
-    }
+        return questions;
+    };
+    tokens_.computed += answerer.answer({}, done, keep_going, more);
     ledger_.sync();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    work.seconds += seconds.count();
+    work_[model].seconds += seconds.count();
+}
+
+/// Nothing if it may cost more than is left.
+std::optional<Question> Synthesizer::ask(const std::string& model, const Item& item) {
+    const auto spent = unparsed_.find(item);
+    Question question = make_question(inputs_, setup_.plan.generations[item.generation],
+                                      setup_.instructions[item.instruction], earlier_answers(item),
+                                      spent == unparsed_.end() ? 0 : spent->second.attempts);
+    const auto reserved = budget_.reserve(model, question);
+    if (!reserved)
+        return std::nullopt;
+    asked_.push_back({item, question.stream, *reserved});
+    return question;
 }
 
 std::vector<std::string> Synthesizer::earlier_answers(const Item& item) {
@@ -165,42 +209,8 @@ std::vector<std::string> Synthesizer::earlier_answers(const Item& item) {
     return answers;
 }
 
-/// Returns what can be made next: the turns behind these, and further attempts.
-std::vector<Synthesizer::Item> Synthesizer::generate(const std::string& model, Answerer& answerer,
-                                                     const std::vector<Item>& items) {
-    std::vector<Question> questions;
-    for (const Item& item : items) {
-        const auto spent = unparsed_.find(item);
-        Question question =
-            make_question(inputs_, setup_.plan.generations[item.generation],
-                          setup_.instructions[item.instruction], earlier_answers(item),
-                          spent == unparsed_.end() ? 0 : spent->second.attempts);
-        if (!budget_.reserve(model, question))
-            break;
-        questions.push_back(std::move(question));
-    }
-    std::vector<Item> next;
-    tokens_.computed += answerer.answer(
-        questions,
-        [&](std::size_t index, Answer answer) {
-            const Item& item = items[index];
-            record(item, questions[index], std::move(answer));
-            if (!ledger_.is_made(item.instruction, item.generation))
-                next.push_back(item);
-            else
-                for (const std::size_t g : ledger_.next_turns(item.generation))
-                    if (ledger_.needs(item.instruction, g) && !ledger_.is_made(item.instruction, g))
-                        next.push_back({item.instruction, g});
-        },
-        [&] {
-            work_ledger_.progress();
-            return may_go_on();
-        });
-    budget_.release();
-    return next;
-}
-
-void Synthesizer::record(const Item& item, const Question& question, Answer answer) {
+void Synthesizer::record(const Asked& asked, Answer answer) {
+    const Item& item = asked.item;
     const Turn& turn = setup_.plan.generations[item.generation].turns.back();
     ParsedText parsed = parse_answer(answer.text, turn.parse);
     const bool here =
@@ -212,8 +222,8 @@ void Synthesizer::record(const Item& item, const Question& question, Answer answ
     ++work.answers;
     work.prompt_tokens += answer.prompt_tokens;
     work.answer_tokens += answer.answer_tokens;
-    budget_.settle(setup_.plan.generations[item.generation].model, answer.prompt_tokens,
-                   answer.answer_tokens);
+    budget_.settle(setup_.plan.generations[item.generation].model, asked.reserved,
+                   answer.prompt_tokens, answer.answer_tokens);
     Spent spent = unparsed_.contains(item) ? unparsed_.extract(item).mapped() : Spent();
     ++spent.attempts;
     spent.prompt_tokens += answer.prompt_tokens;
@@ -231,7 +241,7 @@ void Synthesizer::record(const Item& item, const Question& question, Answer answ
     response.tokens = std::move(answer.tokens);
     response.logprob = answer.logprob;
     response.finish_reason = answer.finish_reason;
-    response.seed = question.stream.key();
+    response.seed = asked.stream.key();
     response.attempts = spent.attempts;
     response.prompt_tokens = spent.prompt_tokens;
     response.answer_tokens = spent.answer_tokens;

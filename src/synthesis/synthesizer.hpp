@@ -10,8 +10,10 @@
 #include <popalign/comm/work_ledger.hpp>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,16 +59,20 @@ class Synthesizer {
         std::uint32_t attempts = 0;
         std::uint64_t prompt_tokens = 0, answer_tokens = 0;
     };
+    /// A question under way, with what it reserved of the budget.
+    struct Asked {
+        Item item;
+        RandomStream stream;
+        double reserved;
+    };
     class Phase;
 
     std::unique_ptr<Answerer> open(const std::string& model);
-    void answer_all(const std::string& model, Answerer& answerer, Phase& phase,
-                    std::vector<Item> ready);
+    void answer_all(const std::string& model, Answerer& answerer, Phase& phase);
     bool may_go_on();
-    std::vector<Item> generate(const std::string& model, Answerer& answerer,
-                               const std::vector<Item>& items);
+    std::optional<Question> ask(const std::string& model, const Item& item);
     std::vector<std::string> earlier_answers(const Item& item);
-    void record(const Item& item, const Question& question, Answer answer);
+    void record(const Asked& asked, Answer answer);
 
     const SynthesisInputs& inputs_;
     const SynthesisSetup& setup_;
@@ -79,6 +85,7 @@ class Synthesizer {
     Progress progress_;
     std::vector<std::vector<std::size_t>> users_;
     std::map<Item, Spent> unparsed_;
+    std::deque<Asked> asked_;  // of the model at work, by the number of the question
     TokenCount tokens_;
     std::map<std::string, ModelWork> work_;
     std::size_t unsynced_ = 0;

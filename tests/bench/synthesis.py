@@ -33,7 +33,7 @@ def write_instructions(path, count, words):
 
 
 def write_config(arguments):
-    models = {name: {"path": str(arguments.models / file)}
+    models = {name: {"path": str(arguments.models / file), "dtype": arguments.dtype}
               for name, file in (("teacher", TEACHER), ("student", STUDENT), ("rival", STUDENT))}
     strategies = [{"name": name, "model": "teacher"} for name in ("prefix", "demonstration", "elicitive", "refine")]
     strategies += [{"name": "nparam", "chosen": "teacher", "rejected": "student"},
@@ -99,6 +99,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--variant", default="alignment")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--without-plan", action="store_true", help="do not compare with what --plan said")
@@ -117,7 +118,7 @@ def main():
     said = [line for line in done.stderr.splitlines() if "answer tokens/s" in line or "% saved" in line]
     _, judging = start(arguments, "judge", "--config", config)
     accuracy = json.loads((arguments.out / "run/contrast_accuracy.json").read_text())
-    text = [f"{arguments.instructions} instructions, variant {arguments.variant}, answers up to {arguments.tokens} tokens, "
+    text = [f"{arguments.instructions} instructions, variant {arguments.variant}, answers up to {arguments.tokens} tokens, {arguments.dtype}, "
             f"{arguments.ranks} ranks of {arguments.threads} threads: synthesis {seconds:.0f} s, judgement {judging:.0f} s", "",
             table(arguments.out / "run/pairs.h5", accuracy), "", *said]
     if plan and plan["sum"]["seconds"] is not None:

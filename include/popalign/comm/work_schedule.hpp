@@ -20,9 +20,9 @@ struct WorkUnit {
 
 /// One shard's units in the order in which they are handed out, cut into chunks: group by group,
 /// the largest expected work first, in the groups too. A chunk is at most a share of 1 in
-/// 2 x workers of what is left (Hummel et al. 1992, "Factoring"), so that all workers end at about
-/// the same time whatever the units really take. A pure function of its arguments: whoever makes
-/// it, makes the same.
+/// 8 x workers of what is left (after Hummel et al. 1992, "Factoring"), so that all workers end at
+/// about the same time whatever the units really take. A pure function of its arguments: whoever
+/// makes it, makes the same.
 class WorkSchedule {
   public:
     WorkSchedule(std::vector<WorkUnit> units, int workers, std::size_t most_units);
@@ -30,9 +30,12 @@ class WorkSchedule {
     std::size_t chunks() const noexcept { return ends_.size(); }
     /// The units of the ticket's chunk; none for a ticket behind the last.
     std::span<const WorkUnit> chunk(std::uint64_t ticket) const noexcept;
+    /// Units behind the ticket's chunk, for each worker.
+    double left(std::uint64_t ticket) const noexcept;
 
   private:
     std::vector<WorkUnit> units_;
+    double workers_;
     std::vector<std::size_t> ends_;
 };
 
@@ -51,6 +54,10 @@ class WorkSearch {
     /// What the ticket stands for; nothing if it shows that the shard is empty. Valid until the
     /// next call.
     std::span<const WorkUnit> take(int shard, std::uint64_t ticket);
+    /// How many units to have under way of those that this worker could run side by side: as many
+    /// as make steps efficient, where a step costs `step_overhead` beside 1 for each of its units,
+    /// but near the end no more than others will have left to do.
+    std::size_t holding(std::size_t slots, double step_overhead) const noexcept;
 
   private:
     bool is_empty(int shard) const;
@@ -58,6 +65,7 @@ class WorkSearch {
     int own_;
     std::span<std::uint8_t> empty_;
     std::uint64_t seed_, draws_ = 0;
+    double left_ = 0;  // for each worker, where the last chunk came from
     ScheduleOf schedule_of_;
     std::map<int, std::shared_ptr<const WorkSchedule>> schedules_;
 };

@@ -3,6 +3,7 @@
 #include <popalign/base/log.hpp>
 #include <popalign/lm/chat_template.hpp>
 #include <popalign/lm/endpoint_options.hpp>
+#include <popalign/lm/occupancy.hpp>
 #include <popalign/lm/sampler.hpp>
 #include <popalign/record/response.hpp>
 
@@ -63,10 +64,11 @@ class EndpointClient {
 
     /// Calls `done(index, answer)` once for each request, in no particular order. When
     /// `keep_going` says no, nothing more is sent, and what is in flight is awaited for a little
-    /// while. Throws Error when a request failed for good or the server rejects all of them.
+    /// while. `more` is asked when fewer wait than may be in flight. Throws Error when a request
+    /// failed for good or the server rejects all of them.
     void chat(std::span<const ChatRequest> requests, const SamplingOptions& sampling,
               const std::function<void(std::size_t, ChatAnswer)>& done,
-              const std::function<bool()>& keep_going = {});
+              const std::function<bool()>& keep_going = {}, const More<ChatRequest>& more = {});
 
     const EndpointUsage& usage() const noexcept { return usage_; }
 

@@ -2,6 +2,7 @@
 
 #include <popalign/base/random.hpp>
 #include <popalign/lm/causal_lm.hpp>
+#include <popalign/lm/occupancy.hpp>
 #include <popalign/lm/sampler.hpp>
 #include <popalign/record/response.hpp>
 
@@ -55,25 +56,33 @@ std::uint64_t cache_bytes_per_token(const ModelConfig& config, at::ScalarType dt
 /// Positions that a sequence of up to `tokens` tokens takes in the cache.
 std::int64_t cache_extent(std::int64_t tokens);
 
-/// Batched generation with a key-value cache. Prompts that begin alike share the computation of
-/// what they share (not in deterministic mode). With a model in slices, collective over its ranks:
-/// the first draws, asks `ends` and `keep_going`, and the others do as it does.
+/// Batched generation with a key-value cache; requests join while others are decoded. Prompts that
+/// begin alike share the computation of what they share (not in deterministic mode). With a model
+/// in slices, collective over its ranks: the first draws, asks `ends`, `keep_going` and `more`, and
+/// the others do as it does.
 class Generator {
   public:
     Generator(const CausalLm& model, std::vector<TokenId> stop_tokens, GeneratorOptions options);
 
     /// Calls `done(index of the request, result)` as each is finished, in no particular order.
-    /// `keep_going` is asked once a step; on false, unfinished requests are given up.
+    /// `keep_going` is asked once a step; on false, unfinished requests are given up. `more` is
+    /// asked once a step in which there is room for a quarter of a batch.
     GenerationStatistics generate(std::span<const GenerationRequest> requests,
                                   const std::function<void(std::size_t, GeneratedTokens)>& done,
-                                  const std::function<bool()>& keep_going = {}) const;
+                                  const std::function<bool()>& keep_going = {},
+                                  const More<GenerationRequest>& more = {}) const;
 
     /// Throws UsageError for a request that the model cannot hold; `generate` asks this first.
     void check(std::span<const GenerationRequest> requests) const;
+    /// How many sequences of `extent` positions are decoded together, if there are that many.
+    /// Throws Error if there is no memory for the least.
+    std::int64_t slots(std::int64_t extent, std::size_t sequences) const;
+
+    const CausalLm& model() const noexcept { return model_; }
+    std::span<const TokenId> stop_tokens() const noexcept { return stop_tokens_; }
+    const GeneratorOptions& options() const noexcept { return options_; }
 
   private:
-    std::int64_t slots_of(std::int64_t extent, std::size_t sequences) const;
-
     const CausalLm& model_;
     std::vector<TokenId> stop_tokens_;
     GeneratorOptions options_;

@@ -6,6 +6,7 @@
 #include <popalign/lm/model_identity.hpp>
 #include <popalign/lm/model_options.hpp>
 #include <popalign/lm/model_ranks.hpp>
+#include <popalign/lm/occupancy.hpp>
 #include <popalign/lm/sampler.hpp>
 #include <popalign/record/response.hpp>
 
@@ -52,10 +53,12 @@ class Answerer {
   public:
     virtual ~Answerer() = default;
     /// Calls `done(index of the question, answer)` once for each, in no particular order; gives up
-    /// the unfinished ones when `keep_going` says no. Returns how many tokens were computed here.
+    /// the unfinished ones when `keep_going` says no. Where it has room, it asks for `more`. Returns
+    /// how many tokens were computed here.
     virtual std::uint64_t answer(std::span<const Question> questions,
                                  const std::function<void(std::size_t, Answer)>& done,
-                                 const std::function<bool()>& keep_going) = 0;
+                                 const std::function<bool()>& keep_going,
+                                 const More<Question>& more = {}) = 0;
 };
 
 /// A model of the config before it is put to work, wherever it is.

@@ -89,6 +89,19 @@ TEST(WorkSearch, StealsOnlyWhenItsOwnShardIsEmptyAndEndsWhenAllAre) {
         EXPECT_EQ(counter, 11U);
 }
 
+TEST(WorkSearch, HoldsFullBatchesFirstAndLittleAtTheEnd) {
+    std::vector<std::uint8_t> empty(1, 0);
+    const auto schedule = std::make_shared<const WorkSchedule>(plain(heavy_tailed(10'000)), 2, 8);
+    WorkSearch search(0, empty, 0, [&](int) { return schedule; });
+    EXPECT_EQ(search.holding(64, 0), 1U) << "nothing is known of the work yet";
+    search.take(0, 0);
+    EXPECT_EQ(search.holding(64, 0), 64U);
+    search.take(0, schedule->chunks() - 1);
+    EXPECT_EQ(search.holding(64, 0), 1U);
+    EXPECT_EQ(search.holding(64, 8), 32U) << "smaller steps would be mostly overhead";
+    EXPECT_EQ(search.holding(64, std::numeric_limits<double>::infinity()), 64U);
+}
+
 SimulatedMachine small_machine() {
     SimulatedMachine machine;
     machine.workers = 30;
@@ -162,9 +175,23 @@ TEST(ScheduleSimulation, KeepsManyWorkersBusyWhereAStaticPartitionDoesNot) {
     machine.workers_per_shard = 8;
     const auto stealing = simulate_schedule(units, machine);
     const auto fixed = simulate_static_partition(units, machine);
-    EXPECT_GT(stealing.busy_share, 0.97);
+    EXPECT_GT(stealing.busy_share, 0.98);
     EXPECT_LT(fixed.busy_share, stealing.busy_share - 0.05);
     EXPECT_LT(stealing.end, fixed.end);
+}
+
+TEST(ScheduleSimulation, LosesNothingToAStaticPartitionWhereStepsCostMuchThemselves) {
+    const auto units = heavy_tailed(4'000);
+    SimulatedMachine machine;
+    machine.workers = 40;
+    machine.workers_per_shard = 8;
+    machine.slots = machine.most_units = 64;
+    for (const double overhead : {2.0, 8.0, 64.0, 256.0}) {
+        machine.step_overhead = overhead;
+        EXPECT_LT(simulate_schedule(units, machine).end,
+                  1.02 * simulate_static_partition(units, machine).end)
+            << overhead;
+    }
 }
 
 }  // namespace

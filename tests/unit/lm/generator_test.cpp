@@ -52,6 +52,55 @@ TEST(Generator, BatchedEqualsOneAtATime) {
     }
 }
 
+/// The results where requests come `each` at a time, as there is room.
+std::vector<GeneratedTokens> generate_as_they_come(const CausalLm& model,
+                                                   const std::vector<GenerationRequest>& requests,
+                                                   GeneratorOptions options, std::size_t each) {
+    std::vector<GeneratedTokens> results(requests.size());
+    std::size_t given = 0, finished = 0, most = 0;
+    Generator(model, {stop}, options)
+        .generate(
+            {},
+            [&](std::size_t i, GeneratedTokens result) {
+                results.at(i) = std::move(result);
+                ++finished;
+            },
+            {},
+            [&](const Occupancy& occupancy) {
+                EXPECT_EQ(occupancy.under_way, given - finished);
+                EXPECT_LT(occupancy.under_way, occupancy.slots + each);
+                most = std::max(most, occupancy.under_way);
+                if (occupancy.under_way >= occupancy.slots)
+                    return std::vector<GenerationRequest>();
+                const auto begin = requests.begin() + static_cast<std::ptrdiff_t>(given);
+                given = std::min(given + each, requests.size());
+                return std::vector<GenerationRequest>(
+                    begin, requests.begin() + static_cast<std::ptrdiff_t>(given));
+            });
+    EXPECT_EQ(finished, requests.size());
+    EXPECT_GT(most, 0U) << "some were to come while others were under way";
+    return results;
+}
+
+TEST(Generator, RequestsThatComeLaterAreAnsweredAlike) {
+    at::set_num_threads(1);
+    const CausalLm model = make_tiny_model("llama", 5).packed();
+    auto requests = make_requests(37);
+    requests[20].max_new_tokens = 150;  // needs a larger cache than all before it
+    for (const bool deterministic : {false, true})
+        for (const std::size_t each : {1, 3, 8}) {
+            const GeneratorOptions options{{}, 5, deterministic};
+            const auto together = generate(model, requests, options);
+            const auto coming = generate_as_they_come(model, requests, options, each);
+            for (std::size_t i = 0; i < requests.size(); ++i) {
+                EXPECT_EQ(coming[i].tokens, together[i].tokens) << "request " << i;
+                if (deterministic) {
+                    EXPECT_EQ(coming[i].logprob, together[i].logprob) << "to the last bit";
+                }
+            }
+        }
+}
+
 TEST(Generator, LongPromptsInPartsEqualWholeOnes) {
     for (const char* architecture : test::architectures) {
         const CausalLm model = make_tiny_model(architecture, 5).packed();
@@ -167,7 +216,11 @@ TEST(Generator, GivesUpWhenToldTo) {
     Generator(model, {stop}, {{}, 4, false})
         .generate(
             make_requests(40), [&](std::size_t, const GeneratedTokens&) { ++done; },
-            [&] { return ++asked < 6; });
+            [&] { return ++asked < 6; },
+            [&](const Occupancy&) {
+                EXPECT_LT(asked, 6) << "nothing more is wanted";
+                return std::vector<GenerationRequest>();
+            });
     EXPECT_LT(done, 40);
 }
 
