@@ -31,6 +31,11 @@ class DeviceGroup {
 
     /// In place, summed over ranks.
     void all_reduce_sum(void* data, std::size_t count, DeviceElement element, void* stream);
+    /// Of `data` [ranks * count], the sum of part `part`, which is this rank's, in its place.
+    void reduce_scatter_sum(void* data, std::size_t count, int part, DeviceElement element,
+                            void* stream);
+    /// Every rank's part of `data` [ranks * count] to all.
+    void all_gather(void* data, std::size_t count, int part, DeviceElement element, void* stream);
     void broadcast(void* data, std::size_t count, DeviceElement element, int root, void* stream);
     /// Waits for outstanding work and frees the group. Collective.
     void close();

@@ -34,6 +34,24 @@ std::string version_text(int version) {
     return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
+std::size_t bytes_of(DeviceElement element) {
+    switch (element) {
+        case DeviceElement::float64:
+            return 8;
+        case DeviceElement::bfloat16:
+            return 2;
+        case DeviceElement::float32:
+            break;
+    }
+    return 4;
+}
+
+/// Where NCCL wants a rank's part of a buffer that is worked on in place.
+void* part_of(void* data, std::size_t count, int part, DeviceElement element) {
+    return static_cast<std::byte*>(data) +
+           static_cast<std::size_t>(part) * count * bytes_of(element);
+}
+
 struct GroupTraits {
     using Handle = ncclComm_t;
     static Handle null() noexcept { return nullptr; }
@@ -84,6 +102,21 @@ void DeviceGroup::all_reduce_sum(void* data, std::size_t count, DeviceElement el
     check_nccl(ncclAllReduce(data, data, count, datatype(element), ncclSum, native_->group.get(),
                              as_stream(stream)),
                "ncclAllReduce");
+}
+
+void DeviceGroup::reduce_scatter_sum(void* data, std::size_t count, int part, DeviceElement element,
+                                     void* stream) {
+    check_nccl(
+        ncclReduceScatter(data, part_of(data, count, part, element), count, datatype(element),
+                          ncclSum, native_->group.get(), as_stream(stream)),
+        "ncclReduceScatter");
+}
+
+void DeviceGroup::all_gather(void* data, std::size_t count, int part, DeviceElement element,
+                             void* stream) {
+    check_nccl(ncclAllGather(part_of(data, count, part, element), data, count, datatype(element),
+                             native_->group.get(), as_stream(stream)),
+               "ncclAllGather");
 }
 
 void DeviceGroup::broadcast(void* data, std::size_t count, DeviceElement element, int root,

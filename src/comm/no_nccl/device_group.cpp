@@ -26,6 +26,8 @@ DeviceGroup& DeviceGroup::operator=(DeviceGroup&&) noexcept = default;
 DeviceGroup::~DeviceGroup() = default;
 
 void DeviceGroup::all_reduce_sum(void*, std::size_t, DeviceElement, void*) {}
+void DeviceGroup::reduce_scatter_sum(void*, std::size_t, int, DeviceElement, void*) {}
+void DeviceGroup::all_gather(void*, std::size_t, int, DeviceElement, void*) {}
 void DeviceGroup::broadcast(void*, std::size_t, DeviceElement, int, void*) {}
 void DeviceGroup::close() {}
 
