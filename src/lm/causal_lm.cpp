@@ -1,3 +1,4 @@
+#include "lm/differentiable.hpp"
 #include "lm/fused.hpp"
 #include "lm/inference_weight.hpp"
 #include "lm/rotary.hpp"
@@ -7,6 +8,7 @@
 #include <popalign/lm/causal_lm.hpp>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -213,8 +215,7 @@ CausalLm::Heads CausalLm::project(const Layer& layer, const at::Tensor& x) const
                                   1);
         result = {parts[0], parts[1], parts[2]};
     } else {
-        const auto parts = training::project(x, {layer.q, layer.k, layer.v},
-                                             {layer.q_bias, layer.k_bias, layer.v_bias});
+        const auto parts = apply(layer, x, {"q_proj", "k_proj", "v_proj"});
         result = {heads(parts[0]), heads(parts[1]), heads(parts[2])};
     }
     if (config_.query_key_norm) {
@@ -237,18 +238,43 @@ at::Tensor CausalLm::feed_forward(const Layer& layer, const at::Tensor& x) const
                    : at::gelu(gate, "tanh") * up;
     };
     if (!layer.gate_up) {
-        const auto parts = training::project(x, {layer.gate, layer.up}, {{}, {}});
-        return training::project(gated(parts[0], parts[1]), {layer.down}, {at::Tensor()})[0];
+        const auto parts = apply(layer, x, {"gate_proj", "up_proj"});
+        return apply(layer, gated(parts[0], parts[1]), {"down_proj"})[0];
     }
     const auto parts = layer.gate_up->apply(x).chunk(2, 1);
     return parallel_.sum(layer.packed_down->apply(gated(parts[0], parts[1])));
 }
 
+at::Tensor CausalLm::pass(std::size_t index, const at::Tensor& input, const Rotary& turn,
+                          Attention& attention) const {
+    const Layer& layer = layers_[index];
+    const AttentionLayer place{static_cast<std::int64_t>(index), config_.window(index)};
+    const Heads heads = project(layer, normalise(input, layer.input_norm));
+    const at::Tensor attended =
+        attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value);
+    at::Tensor output = layer.packed_o ? parallel_.sum(layer.packed_o->apply(attended))
+                                       : apply(layer, attended, {"o_proj"})[0];
+    const at::Tensor x =
+        input + (config_.output_norms ? normalise(output, layer.attention_output_norm) : output);
+    output = feed_forward(layer, normalise(x, layer.mlp_norm));
+    return x + (config_.output_norms ? normalise(output, layer.mlp_output_norm) : output);
+}
+
 at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attention) const {
+    const auto not_owned = std::shared_ptr<Attention>(std::shared_ptr<Attention>(), &attention);
+    return hidden_states(tokens, not_owned, {});
+}
+
+at::Tensor CausalLm::hidden_states(const at::Tensor& tokens,
+                                   const std::shared_ptr<Attention>& attention,
+                                   const PassOptions& options) const {
     at::Tensor x = embed(tokens.to(device()));
     if (config_.embedding_scale != 1)
         x = x * at::scalar_tensor(config_.embedding_scale, x.options());
-    const at::Tensor positions = attention.positions();
+    const bool recompute = options.activations == PassOptions::Activations::recompute;
+    if (recompute && c10::GradMode::is_enabled() && !x.requires_grad())
+        x.requires_grad_(true);  // what is computed again hangs on its input
+    const at::Tensor positions = attention->positions();
     const auto rotary = [&](const RotaryConfig& config) {
         return Rotary(arithmetic_, config, config_.head_dim, positions, x);
     };
@@ -256,18 +282,16 @@ at::Tensor CausalLm::hidden_states(const at::Tensor& tokens, Attention& attentio
     const Rotary local =
         config_.local_rotary == config_.rotary ? whole : rotary(config_.local_rotary);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-        const Layer& layer = layers_[i];
-        const AttentionLayer place{static_cast<std::int64_t>(i), config_.window(i)};
-        const Rotary& turn = place.window > 0 ? local : whole;
-        const Heads heads = project(layer, normalise(x, layer.input_norm));
-        const at::Tensor attended =
-            attention.attend(place, turn.rotate(heads.query), turn.rotate(heads.key), heads.value);
-        at::Tensor output = layer.packed_o
-                                ? parallel_.sum(layer.packed_o->apply(attended))
-                                : training::project(attended, {layer.o}, {at::Tensor()})[0];
-        x = x + (config_.output_norms ? normalise(output, layer.attention_output_norm) : output);
-        output = feed_forward(layer, normalise(x, layer.mlp_norm));
-        x = x + (config_.output_norms ? normalise(output, layer.mlp_output_norm) : output);
+        const Rotary& turn = config_.window(i) > 0 ? local : whole;
+        if (options.layer_done)
+            x = watch_backward(
+                x, [done = options.layer_done, i] { done(static_cast<std::int64_t>(i)); });
+        if (recompute)
+            x = recompute_later(x, [this, i, turn, attention](const at::Tensor& input) {
+                return pass(i, input, turn, *attention);
+            });
+        else
+            x = pass(i, x, turn, *attention);
     }
     return normalise(x, final_norm_);
 }

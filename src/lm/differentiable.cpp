@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
@@ -48,6 +49,35 @@ void set_backward(at::TensorList outputs, at::TensorList inputs, Backward backwa
 
 at::Tensor gradient_in_place(const at::Tensor& parameter) {
     return parameter.is_leaf() && parameter.requires_grad() ? parameter.grad() : at::Tensor();
+}
+
+at::Tensor recompute_later(const at::Tensor& x,
+                           const std::function<at::Tensor(const at::Tensor&)>& body) {
+    if (!c10::GradMode::is_enabled())
+        return body(x);
+    at::Tensor output;
+    {
+        const c10::NoGradGuard no_gradients;
+        output = body(x);
+    }
+    set_backward({output}, {x}, [x, body](const Tensors& gradients) -> Tensors {
+        const c10::AutoGradMode with_gradients(true);
+        const at::Tensor again = x.detach().requires_grad_(true);
+        torch::autograd::backward({body(again)}, {gradients[0]});
+        return {again.grad()};
+    });
+    return output;
+}
+
+at::Tensor watch_backward(const at::Tensor& x, std::function<void()> when_done) {
+    if (!wants_gradient({x}))
+        return x;
+    at::Tensor output = x.detach();
+    set_backward({output}, {x}, [done = std::move(when_done)](const Tensors& gradients) {
+        done();
+        return gradients;
+    });
+    return output;
 }
 
 }  // namespace popalign

@@ -23,4 +23,12 @@ void set_backward(at::TensorList outputs, at::TensorList inputs, Backward backwa
 /// returns the `.grad` that is to be added to, or nothing if there is none.
 at::Tensor gradient_in_place(const at::Tensor& parameter);
 
+/// `body(x)`, of which only `x` is kept: computed again when its gradient is asked for (Chen et al.
+/// 2016, "Training Deep Nets with Sublinear Memory Cost").
+at::Tensor recompute_later(const at::Tensor& x,
+                           const std::function<at::Tensor(const at::Tensor&)>& body);
+
+/// `x` itself; `when_done` is called when the backward pass has come down to it.
+at::Tensor watch_backward(const at::Tensor& x, std::function<void()> when_done);
+
 }  // namespace popalign

@@ -1,3 +1,5 @@
+#include "lm/device_element.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/device_group.hpp>
@@ -44,7 +46,7 @@ class NcclReducer final : public TensorReducer {
         const c10::DeviceGuard guard(device_);
         const c10::Stream stream = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
         group_.all_reduce_sum(tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()),
-                              element(tensor.scalar_type()), stream.native_handle());
+                              device_element(tensor.scalar_type()), stream.native_handle());
         stream.synchronize();
     }
 
@@ -54,27 +56,25 @@ class NcclReducer final : public TensorReducer {
         return DeviceGroup(comm);
     }
 
-    static DeviceElement element(at::ScalarType type) {
-        switch (type) {
-            case at::kFloat:
-                return DeviceElement::float32;
-            case at::kDouble:
-                return DeviceElement::float64;
-            case at::kBFloat16:
-                return DeviceElement::bfloat16;
-            default:
-                throw Error(
-                    fmt::format("tensors of type {} cannot be summed by NCCL; use "
-                                "float32",
-                                at::toString(type)));
-        }
-    }
-
     at::Device device_;
     DeviceGroup group_;
 };
 
 }  // namespace
+
+DeviceElement device_element(c10::ScalarType type) {
+    switch (type) {
+        case at::kFloat:
+            return DeviceElement::float32;
+        case at::kDouble:
+            return DeviceElement::float64;
+        case at::kBFloat16:
+            return DeviceElement::bfloat16;
+        default:
+            throw Error(fmt::format("tensors of type {} cannot be summed by NCCL; use float32",
+                                    c10::toString(type)));
+    }
+}
 
 std::unique_ptr<TensorReducer> make_tensor_reducer(const Communicator& comm, at::Device device) {
     if (device.is_cpu())

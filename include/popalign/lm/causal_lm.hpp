@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -111,6 +112,7 @@ class ForestAttention final : public Attention {
 
 enum class Arithmetic;
 class InferenceWeight;
+class Rotary;
 class WeightMemory;
 
 /// Fills a parameter by its name in HF checkpoints.
@@ -119,6 +121,30 @@ using WeightReader = std::function<void(const std::string& name, at::Tensor& par
 struct NamedParameter {
     std::string name;  ///< as in HF checkpoints, e.g. "model.layers.0.self_attn.q_proj.weight"
     at::Tensor tensor;
+};
+
+/// What a forward pass prepares for the backward pass that may follow it.
+struct PassOptions {
+    enum class Activations {
+        keep,      ///< all that the backward pass needs
+        recompute  ///< each layer's input; the rest is computed again
+    };
+    Activations activations = Activations::keep;
+    /// Called in the backward pass when the gradients of the parameters of `layer`, and of all that
+    /// lies above it, have been added up.
+    std::function<void(std::int64_t layer)> layer_done = {};
+};
+
+/// Low-rank adapters (Hu et al. 2022, "LoRA"): a weight `W` acts as `W + alpha / rank * B A`.
+struct AdapterOptions {
+    std::int64_t rank = 0;  ///< 0: none
+    double alpha = 16;
+    std::vector<std::string> targets{"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                     "gate_proj", "up_proj", "down_proj"};
+    std::uint64_t seed = 0;
+
+    /// Throws UsageError for an unknown target.
+    void validate() const;
 };
 
 /// The transformer itself: parameters and the forward pass on packed rows. Differentiable when its
@@ -150,26 +176,52 @@ class CausalLm {
     /// The same model for inference.
     CausalLm packed() const;
 
+    /// Gives the target weights adapters that change nothing yet (B is 0, A drawn from `seed`).
+    /// From then on they are what is trained, with a reward model's head. Throws as `validate`.
+    void add_adapters(const AdapterOptions& options);
+    /// Adds the adapters to the weights and drops them.
+    void merge_adapters();
+    /// What training changes: the adapters where there are any, else all parameters.
+    std::vector<NamedParameter>& trainable() noexcept {
+        return adapters_.empty() ? parameters_ : adapters_;
+    }
+    const std::vector<NamedParameter>& trainable() const noexcept {
+        return adapters_.empty() ? parameters_ : adapters_;
+    }
+
     /// Final, normalised hidden states [rows, hidden] of `tokens` [rows] int64.
     at::Tensor hidden_states(const at::Tensor& tokens, Attention& attention) const;
+    /// For a backward pass, to whose end `attention` is held.
+    at::Tensor hidden_states(const at::Tensor& tokens, const std::shared_ptr<Attention>& attention,
+                             const PassOptions& options) const;
     /// Logits [rows, vocab] in the model's type.
     at::Tensor logits(const at::Tensor& hidden) const;
 
   private:
+    struct Adapter {
+        at::Tensor a, b;  ///< [rank, in], [out, rank]
+    };
     struct Layer {
         at::Tensor input_norm, q, k, v, o, q_bias, k_bias, v_bias, q_norm, k_norm;
         at::Tensor mlp_norm, gate, up, down, attention_output_norm, mlp_output_norm;
         /// For inference; the plain ones are gone.
         std::shared_ptr<const InferenceWeight> qkv, packed_o, gate_up, packed_down;
         at::Tensor qkv_bias;
+        std::map<std::string, Adapter> adapters;  ///< by projection
     };
     struct Heads {
         at::Tensor query, key, value;  ///< [rows, heads, head_dim]
     };
     at::Tensor embed(const at::Tensor& tokens) const;
     at::Tensor normalise(const at::Tensor& x, const at::Tensor& weight) const;
+    /// `x` through plain weights, with their adapters.
+    std::vector<at::Tensor> apply(const Layer& layer, const at::Tensor& x,
+                                  std::initializer_list<const char*> projections) const;
     Heads project(const Layer& layer, const at::Tensor& x) const;
     at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
+
+    at::Tensor pass(std::size_t index, const at::Tensor& input, const Rotary& turn,
+                    Attention& attention) const;
 
     void build(const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
                const std::function<void(Layer&)>& finish);
@@ -180,15 +232,16 @@ class CausalLm {
     at::ScalarType dtype_;
     at::Device device_;
     Arithmetic arithmetic_;
-    std::vector<NamedParameter> parameters_;
+    std::vector<NamedParameter> parameters_, adapters_;
+    double adapter_scale_ = 1;
     at::Tensor embedding_, final_norm_, head_;
     std::shared_ptr<const InferenceWeight> packed_embedding_, packed_head_;
     std::vector<Layer> layers_;
 };
 
-/// log P(token) [count] float32 of `targets` [count] int64 under `hidden` [count, hidden]:
-/// log-softmax in float32, in chunks of rows so that no [rows, vocab] tensor of the whole batch
-/// exists.
+/// log P(token) [count] float32 (float64 where the model is) of `targets` [count] int64 under
+/// `hidden` [count, hidden]: in chunks of rows, so that no [rows, vocab] tensor of the whole batch
+/// exists, neither here nor in the backward pass.
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,
                                     const at::Tensor& targets);
 

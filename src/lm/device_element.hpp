@@ -1,0 +1,12 @@
+#pragma once
+
+#include <popalign/comm/device_group.hpp>
+
+#include <c10/core/ScalarType.h>
+
+namespace popalign {
+
+/// Throws Error for a type that NCCL groups do not move.
+DeviceElement device_element(c10::ScalarType type);
+
+}  // namespace popalign
