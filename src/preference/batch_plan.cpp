@@ -2,6 +2,7 @@
 #include <popalign/preference/batch_plan.hpp>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <string>
 
@@ -22,33 +23,100 @@ std::int64_t steps_per_epoch(std::size_t count, std::int64_t global_batch_size) 
     return (static_cast<std::int64_t>(count) + global_batch_size - 1) / global_batch_size;
 }
 
+std::vector<std::size_t> order_by_instruction(std::span<const std::size_t> order,
+                                              std::span<const PairHashes> hashes) {
+    std::map<std::uint64_t, std::vector<std::size_t>> items;
+    for (const std::size_t item : order)
+        items[hashes[item].prompt].push_back(item);
+    std::vector<std::size_t> grouped;
+    for (const std::size_t item : order) {
+        auto& group = items[hashes[item].prompt];
+        grouped.insert(grouped.end(), group.begin(), group.end());
+        group.clear();
+    }
+    return grouped;
+}
+
+std::uint64_t PackedSize::cost(const PairLengths& lengths, const PairHashes& hashes) const {
+    const auto answer = [&](std::uint64_t hash, std::uint32_t length) {
+        return answers_.contains({hashes.prompt, hash}) ? 0U : length;
+    };
+    return (prompts_.contains(hashes.prompt) ? 0U : lengths.prompt) +
+           answer(hashes.chosen, lengths.chosen) +
+           (hashes.rejected == hashes.chosen ? 0U : answer(hashes.rejected, lengths.rejected));
+}
+
+void PackedSize::add(const PairLengths& lengths, const PairHashes& hashes) {
+    tokens_ += cost(lengths, hashes);
+    prompts_.insert(hashes.prompt);
+    answers_.insert({hashes.prompt, hashes.chosen});
+    answers_.insert({hashes.prompt, hashes.rejected});
+}
+
+namespace {
+
+/// Items that stay together.
+struct Group {
+    std::vector<std::size_t> items;
+    PackedSize size;
+};
+
+std::vector<Group> groups_of(std::span<const std::size_t> batch,
+                             std::span<const PairLengths> lengths,
+                             std::span<const PairHashes> hashes, int ranks) {
+    std::map<std::uint64_t, Group> by_prompt;
+    for (const std::size_t item : batch) {
+        Group& group = by_prompt[hashes[item].prompt];
+        group.items.push_back(item);
+        group.size.add(lengths[item], hashes[item]);
+    }
+    std::uint64_t total = 0;
+    for (const auto& [prompt, group] : by_prompt)
+        total += group.size.tokens();
+    std::vector<Group> groups;
+    for (const std::size_t item : batch) {
+        Group& group = by_prompt[hashes[item].prompt];
+        if (group.size.tokens() * static_cast<std::uint64_t>(ranks) > total) {
+            groups.push_back({{item}, {}});
+            groups.back().size.add(lengths[item], hashes[item]);
+        } else if (group.items.front() == item) {
+            groups.push_back(group);
+        }
+    }
+    return groups;
+}
+
+}  // namespace
+
 std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
-                                        std::span<const PairLengths> lengths, int rank, int ranks) {
-    std::vector<std::size_t> longest_first(batch.begin(), batch.end());
-    std::stable_sort(longest_first.begin(), longest_first.end(), [&](std::size_t a, std::size_t b) {
-        return lengths[a].packed() > lengths[b].packed();
+                                        std::span<const PairLengths> lengths,
+                                        std::span<const PairHashes> hashes, int rank, int ranks) {
+    std::vector<Group> groups = groups_of(batch, lengths, hashes, ranks);
+    std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
+        return a.size.tokens() > b.size.tokens();
     });
     std::vector<std::uint64_t> load(static_cast<std::size_t>(ranks), 0);
     std::vector<std::size_t> mine;
-    for (const std::size_t item : longest_first) {
+    for (const Group& group : groups) {
         const auto least = std::min_element(load.begin(), load.end());
-        *least += lengths[item].packed();
+        *least += group.size.tokens();
         if (least - load.begin() == rank)
-            mine.push_back(item);
+            mine.insert(mine.end(), group.items.begin(), group.items.end());
     }
     return mine;
 }
 
-std::vector<Range> micro_batches(std::span<const PairLengths> lengths, std::int64_t budget) {
+std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
+                                 std::span<const PairHashes> hashes, std::int64_t budget) {
     std::vector<Range> ranges;
-    std::uint64_t used = 0;
+    PackedSize size;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
-        const std::uint64_t tokens = lengths[i].packed();
-        if (ranges.empty() || used + tokens > static_cast<std::uint64_t>(budget)) {
+        if (ranges.empty() ||
+            size.tokens() + size.cost(lengths[i], hashes[i]) > static_cast<std::uint64_t>(budget)) {
             ranges.push_back({i, i});
-            used = 0;
+            size = {};
         }
-        used += tokens;
+        size.add(lengths[i], hashes[i]);
         ranges.back().end = i + 1;
     }
     return ranges;

@@ -1,6 +1,8 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
+#include <popalign/comm/objects.hpp>
+#include <popalign/comm/run.hpp>
 #include <popalign/preference/checkpoint.hpp>
 #include <popalign/store/safetensors.hpp>
 
@@ -10,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <utility>
@@ -17,36 +20,49 @@
 namespace popalign {
 namespace {
 
-constexpr std::string_view model_file = "model.safetensors";
-constexpr std::string_view optimizer_file = "optimizer.safetensors";
 constexpr std::string_view state_file = "state.json";
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 
-/// Tensors under their names in the file.
-std::vector<NamedParameter> optimizer_tensors(const CausalLm& model, AdamW& optimizer) {
-    std::vector<NamedParameter> tensors;
-    for (std::size_t i = 0; i < model.parameters().size(); ++i) {
-        const std::string& name = model.parameters()[i].name;
-        tensors.push_back({name + ".exp_avg", optimizer.means()[i]});
-        tensors.push_back({name + ".exp_avg_sq", optimizer.squares()[i]});
+/// A slice's tensors in a file, by what they are.
+struct SliceTensors {
+    ParameterSlice slice;
+    std::array<std::pair<std::string_view, at::Tensor>, 3> tensors;  ///< [count]
+};
+
+std::string tensor_name(std::string_view kind, std::int64_t begin) {
+    return fmt::format("{}.{}", kind, begin);
+}
+
+std::vector<SliceTensors> tensors_of(const std::vector<ParameterSlice>& slices,
+                                     const TrainedParameters& parameters, AdamW& optimizer) {
+    std::vector<SliceTensors> all;
+    for (const ParameterSlice& slice : slices) {
+        const auto part = [&](const at::Tensor& whole) {
+            return whole.detach().narrow(0, slice.offset, slice.count);
+        };
+        all.push_back({slice,
+                       {{{"values", part(parameters.values()[slice.bucket])},
+                         {"exp_avg", part(optimizer.means()[slice.bucket])},
+                         {"exp_avg_sq", part(optimizer.squares()[slice.bucket])}}}});
     }
-    return tensors;
+    return all;
 }
 
 /// Writes the tensors, then reads the file again and compares.
-void write_tensors(const std::filesystem::path& path, const std::vector<NamedParameter>& tensors) {
+void write_shard(const std::filesystem::path& path, const std::vector<SliceTensors>& slices) {
     std::vector<at::Tensor> on_host;
     std::vector<TensorView> views;
-    for (const auto& [name, tensor] : tensors) {
-        if (tensor.scalar_type() != at::kFloat)
-            throw Error("checkpoints hold float32 only; train with dtype float32");
-        on_host.push_back(tensor.detach().to(at::kCPU).contiguous());
-        views.push_back(
-            {name,
-             TensorType::f32,
-             tensor.sizes().vec(),
-             {static_cast<const std::byte*>(on_host.back().data_ptr()), on_host.back().nbytes()}});
-    }
+    for (const auto& [slice, tensors] : slices)
+        for (const auto& [kind, tensor] : tensors) {
+            if (tensor.scalar_type() != at::kFloat)
+                throw Error("checkpoints hold float32 only; train with dtype float32 or bfloat16");
+            on_host.push_back(tensor.to(at::kCPU).contiguous());
+            views.push_back({tensor_name(kind, slice.begin),
+                             TensorType::f32,
+                             {slice.count},
+                             {static_cast<const std::byte*>(on_host.back().data_ptr()),
+                              on_host.back().nbytes()}});
+        }
     write_safetensors(path, views);
     const SafetensorsModel written(path);
     for (const TensorView& view : views) {
@@ -58,33 +74,81 @@ void write_tensors(const std::filesystem::path& path, const std::vector<NamedPar
     }
 }
 
-void read_tensors(const std::filesystem::path& path, const std::vector<NamedParameter>& tensors) {
-    const c10::NoGradGuard no_gradients;
-    const SafetensorsModel file(path);
-    for (const auto& [name, tensor] : tensors) {
-        const TensorView* view = file.find(name);
-        if (view == nullptr || view->type != TensorType::f32 || view->shape != tensor.sizes().vec())
-            throw InputError(path.native(),
-                             fmt::format("tensor {} is missing or has another shape; "
-                                         "delete the checkpoint",
-                                         name));
-        at::Tensor host = at::empty(tensor.sizes(), at::kFloat);
-        std::memcpy(host.data_ptr(), view->data.data(), view->data.size());
-        tensor.detach().copy_(host);
-    }
+/// What state.json says of a shard.
+nlohmann::json describe_shard(const std::filesystem::path& path,
+                              const std::vector<ParameterSlice>& slices) {
+    nlohmann::json description{{"name", path.filename()},
+                               {"bytes", std::filesystem::file_size(path)},
+                               {"sha256", sha256_file(path)},
+                               {"slices", nlohmann::json::array()}};
+    for (const ParameterSlice& slice : slices)
+        description["slices"].push_back({slice.begin, slice.count});
+    return description;
 }
 
-nlohmann::json describe_file(const std::filesystem::path& path) {
-    return {{"bytes", std::filesystem::file_size(path)}, {"sha256", sha256_file(path)}};
+[[noreturn]] void throw_unusable(const std::filesystem::path& path, std::string_view why) {
+    throw InputError(path.native(), fmt::format("{}; delete the checkpoint", why));
 }
 
 nlohmann::json read_json(const std::filesystem::path& checkpoint) {
     const auto path = checkpoint / state_file;
     auto json = nlohmann::json::parse(read_text_file(path), nullptr, false);
     if (!json.is_object() || json.value("format_version", nlohmann::json()) != format_version)
-        throw InputError(path.native(),
-                         "not a checkpoint's state of format 1; delete the checkpoint");
+        throw_unusable(path, "not a checkpoint's state of format 2");
     return json;
+}
+
+/// A shard as state.json describes it, checked.
+struct Shard {
+    std::filesystem::path path;
+    std::uint64_t bytes = 0;
+    std::string sha256;
+    std::vector<std::pair<std::int64_t, std::int64_t>> slices;  ///< begin, count
+};
+
+std::vector<Shard> shards_of(const std::filesystem::path& checkpoint, const nlohmann::json& json) {
+    std::vector<Shard> shards;
+    try {
+        for (const auto& entry : json.at("shards")) {
+            const std::filesystem::path name = entry.at("name").get<std::string>();
+            if (name.has_parent_path())
+                throw Error("a shard outside the checkpoint");
+            shards.push_back({checkpoint / name, entry.at("bytes").get<std::uint64_t>(),
+                              entry.at("sha256").get<std::string>(),
+                              entry.at("slices").get<decltype(Shard::slices)>()});
+        }
+    } catch (const std::exception& error) {
+        throw_unusable(checkpoint / state_file, error.what());
+    }
+    return shards;
+}
+
+/// Copies what a shard holds of the slices; returns the elements copied.
+std::int64_t read_shard(const Shard& shard, const std::vector<SliceTensors>& slices) {
+    std::int64_t copied = 0;
+    std::optional<SafetensorsModel> file;
+    for (const auto& [begin, count] : shard.slices)
+        for (const auto& [slice, tensors] : slices) {
+            const std::int64_t first = std::max(begin, slice.begin);
+            const std::int64_t last = std::min(begin + count, slice.begin + slice.count);
+            if (first >= last)
+                continue;
+            if (!file)
+                file.emplace(shard.path);
+            for (const auto& [kind, tensor] : tensors) {
+                const TensorView* view = file->find(tensor_name(kind, begin));
+                if (view == nullptr || view->type != TensorType::f32 ||
+                    view->count() != static_cast<std::size_t>(count))
+                    throw_unusable(shard.path, "a tensor is missing or has another shape");
+                at::Tensor host = at::empty({last - first}, at::kFloat);
+                std::memcpy(host.data_ptr(),
+                            view->data.data() + static_cast<std::size_t>(first - begin) * 4,
+                            host.nbytes());
+                tensor.narrow(0, first - slice.begin, last - first).copy_(host);
+            }
+            copied += last - first;
+        }
+    return copied;
 }
 
 /// The step of "step-000010"; nothing for other names.
@@ -113,45 +177,74 @@ std::vector<std::pair<std::int64_t, std::filesystem::path>> checkpoints_in(
 
 }  // namespace
 
-CheckpointStore::CheckpointStore(std::filesystem::path directory, std::int64_t keep)
-    : directory_(std::move(directory)), keep_(static_cast<std::size_t>(keep)) {}
+CheckpointStore::CheckpointStore(const Communicator& comm, std::filesystem::path directory,
+                                 std::int64_t keep)
+    : comm_(comm), directory_(std::move(directory)), keep_(static_cast<std::size_t>(keep)) {}
 
-void CheckpointStore::save(const TrainingState& state, const CausalLm& model,
+void CheckpointStore::save(const TrainingState& state, const TrainedParameters& parameters,
                            AdamW& optimizer) const {
     const auto path = directory_ / fmt::format("step-{:06}", state.step);
     const auto partial = partial_path(path);
-    std::filesystem::remove_all(partial);
-    std::filesystem::create_directories(partial);
-    write_tensors(partial / model_file, model.parameters());
-    write_tensors(partial / optimizer_file, optimizer_tensors(model, optimizer));
-    const nlohmann::json json = {{"format_version", format_version},
-                                 {"step", state.step},
-                                 {"tokens", state.tokens},
-                                 {"metrics_bytes", state.metrics_bytes},
-                                 {"window", state.window},
-                                 {"config", state.fingerprint},
-                                 {"config_sha256", fingerprint_hash(state.fingerprint)},
-                                 {"files",
-                                  {{model_file, describe_file(partial / model_file)},
-                                   {optimizer_file, describe_file(partial / optimizer_file)}}}};
-    write_text_file(partial / state_file, json.dump(2) + "\n");
-    std::filesystem::remove_all(path);
-    commit_path(partial, path);
+    run_on_all(comm_, [&] {
+        if (!comm_.is_root())
+            return;
+        std::filesystem::remove_all(partial);
+        std::filesystem::create_directories(partial);
+    });
+    const std::string mine = run_on_all(comm_, [&] {
+        const auto shard =
+            partial / fmt::format("shard-{:05}-of-{:05}.safetensors", comm_.rank(), comm_.size());
+        const auto slices = parameters.written();
+        write_shard(shard, tensors_of(slices, parameters, optimizer));
+        return describe_shard(shard, slices).dump();
+    });
+    const std::vector<std::string> shards = all_gather_objects(comm_, mine);
+    run_on_all(comm_, [&] {
+        if (!comm_.is_root())
+            return;
+        nlohmann::json json{{"format_version", format_version},
+                            {"step", state.step},
+                            {"tokens", state.tokens},
+                            {"metrics_bytes", state.metrics_bytes},
+                            {"window", state.window},
+                            {"config", state.fingerprint},
+                            {"config_sha256", fingerprint_hash(state.fingerprint)},
+                            {"elements", parameters.elements()}};
+        for (const std::string& shard : shards)
+            json["shards"].push_back(nlohmann::json::parse(shard));
+        write_text_file(partial / state_file, json.dump(2) + "\n");
+        if (std::filesystem::exists(path))  // of a run that went on from an older one
+            std::filesystem::rename(path, partial_path(path.native() + ".old"));
+        commit_path(partial, path);
+        remove_older(path);
+    });
+}
 
+void CheckpointStore::remove_older(const std::filesystem::path& newest) const {
     // What a killed writer left behind.
+    std::vector<std::filesystem::path> partial;
     for (const auto& entry : std::filesystem::directory_iterator(directory_))
         if (entry.path().extension() == ".partial")
-            std::filesystem::remove_all(entry.path());
+            partial.push_back(entry.path());
+    for (const auto& path : partial)
+        std::filesystem::remove_all(path);
     auto present = checkpoints_in(directory_);
-    while (present.size() > keep_ && present.front().second != path) {
+    while (present.size() > keep_ && present.front().second != newest) {
         std::filesystem::remove_all(present.front().second);
         present.erase(present.begin());
     }
 }
 
 std::optional<std::filesystem::path> CheckpointStore::latest() const {
-    const auto present = checkpoints_in(directory_);
-    return present.empty() ? std::nullopt : std::optional(present.back().second);
+    // File systems do not show all nodes the same at once: one rank decides.
+    const std::string name = broadcast_object(
+        comm_, run_on_all(comm_, [&] {
+            if (!comm_.is_root())
+                return std::string();
+            const auto present = checkpoints_in(directory_);
+            return present.empty() ? std::string() : present.back().second.filename().native();
+        }));
+    return name.empty() ? std::nullopt : std::optional(directory_ / name);
 }
 
 TrainingState CheckpointStore::read_state(const std::filesystem::path& checkpoint) {
@@ -172,23 +265,33 @@ TrainingState CheckpointStore::read_state(const std::filesystem::path& checkpoin
     }
 }
 
-void CheckpointStore::verify(const std::filesystem::path& checkpoint) {
-    const auto json = read_json(checkpoint);
-    for (const auto name : {model_file, optimizer_file}) {
-        const auto path = checkpoint / name;
-        const auto expected = json.value("files", nlohmann::json::object());
-        if (!std::filesystem::is_regular_file(path) || !expected.contains(name) ||
-            expected[std::string(name)] != describe_file(path))
-            throw InputError(path.native(),
-                             "differs from the hash in state.json (damaged); delete "
-                             "the checkpoint");
-    }
+void CheckpointStore::verify(const std::filesystem::path& checkpoint) const {
+    run_on_all(comm_, [&] {
+        const auto shards = shards_of(checkpoint, read_json(checkpoint));
+        const auto ranks = static_cast<std::size_t>(comm_.size());
+        for (auto i = static_cast<std::size_t>(comm_.rank()); i < shards.size(); i += ranks)
+            if (!std::filesystem::is_regular_file(shards[i].path) ||
+                std::filesystem::file_size(shards[i].path) != shards[i].bytes ||
+                sha256_file(shards[i].path) != shards[i].sha256)
+                throw_unusable(shards[i].path, "differs from the hash in state.json (damaged)");
+    });
 }
 
-void CheckpointStore::load(const std::filesystem::path& checkpoint, CausalLm& model,
+void CheckpointStore::load(const std::filesystem::path& checkpoint, TrainedParameters& parameters,
                            AdamW& optimizer) {
-    read_tensors(checkpoint / model_file, model.parameters());
-    read_tensors(checkpoint / optimizer_file, optimizer_tensors(model, optimizer));
+    const c10::NoGradGuard no_gradients;
+    const auto json = read_json(checkpoint);
+    if (json.value("elements", std::int64_t{-1}) != parameters.elements())
+        throw_unusable(checkpoint / state_file, "of a model of another size");
+    const auto held = parameters.held();
+    const auto slices = tensors_of(held, parameters, optimizer);
+    std::int64_t missing = 0;
+    for (const ParameterSlice& slice : held)
+        missing += slice.count;
+    for (const Shard& shard : shards_of(checkpoint, json))
+        missing -= read_shard(shard, slices);
+    if (missing != 0)
+        throw_unusable(checkpoint, "its shards do not hold every parameter once");
 }
 
 }  // namespace popalign

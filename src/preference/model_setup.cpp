@@ -17,7 +17,9 @@ at::ScalarType parse_dtype(const std::string& name) {
         return at::kFloat;
     if (name == "float64")
         return at::kDouble;
-    throw UsageError(fmt::format("dtype '{}' cannot be trained in; use float32", name));
+    if (name == "bfloat16")  // with float32 masters
+        return at::kBFloat16;
+    throw UsageError(fmt::format("dtype '{}' cannot be trained in; use float32 or bfloat16", name));
 }
 
 }  // namespace

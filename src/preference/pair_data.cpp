@@ -181,15 +181,9 @@ std::string_view bytes_of(const std::vector<T>& values) {
 struct Measured {
     PairLengths lengths;
     std::uint32_t strategy = 0;
-    std::uint64_t row = 0, instruction = 0, token_hash = 0;
+    std::uint64_t row = 0, instruction = 0;
+    PairHashes hashes;
 };
-
-std::uint64_t hash_tokens(const PairExample& example) {
-    std::uint64_t hash = 0;
-    for (const auto* tokens : {&example.prompt, &example.chosen, &example.rejected})
-        hash = stable_hash(bytes_of(*tokens), hash);
-    return hash;
-}
 
 std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encoder,
                               const std::vector<std::uint64_t>& rows) {
@@ -199,7 +193,7 @@ std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encod
         for (std::size_t i = share.begin; i < share.end; ++i) {
             const PairExample example = encoder.encode(rows[i]);
             measured.push_back({lengths_of(example), example.strategy, rows[i], example.instruction,
-                                hash_tokens(example)});
+                                hashes_of(example)});
         }
         return measured;
     });
@@ -213,6 +207,11 @@ PairLengths lengths_of(const PairExample& example) noexcept {
         return static_cast<std::uint32_t>(tokens.size());
     };
     return {length(example.prompt), length(example.chosen), length(example.rejected)};
+}
+
+PairHashes hashes_of(const PairExample& example) noexcept {
+    const auto hash = [](const auto& tokens) { return stable_hash(bytes_of(tokens), 0); };
+    return {hash(example.prompt), hash(example.chosen), hash(example.rejected)};
 }
 
 std::uint32_t flag_mask(std::span<const std::string> names) {
@@ -279,13 +278,14 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
 
     PairData data;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto& [lengths, strategy, row, instruction, token_hash] = measured[i];
+        const auto& [lengths, strategy, row, instruction, hashes] = measured[i];
         if (lengths.prompt == 0 || lengths.chosen == 0 || lengths.rejected == 0) {
             ++data.dropped;
             continue;
         }
         data.rows.push_back(row);
         data.lengths.push_back(lengths);
+        data.hashes.push_back(hashes);
         data.strategies.push_back(strategy);
         data.instructions.push_back(instruction);
     }

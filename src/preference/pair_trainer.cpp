@@ -4,13 +4,11 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/batch_plan.hpp>
-#include <popalign/preference/packed_pairs.hpp>
 #include <popalign/preference/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -25,20 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::vector<at::Tensor> tensors_of(const std::vector<NamedParameter>& parameters) {
-    std::vector<at::Tensor> tensors;
-    for (const NamedParameter& parameter : parameters)
-        tensors.push_back(parameter.tensor);
-    return tensors;
-}
-
-std::vector<PairLengths> all_lengths(std::span<const ReferencedPair> pairs) {
-    std::vector<PairLengths> lengths;
-    for (const ReferencedPair& pair : pairs)
-        lengths.push_back(lengths_of(pair.example));
-    return lengths;
 }
 
 /// `policy` [pairs, 2]: chosen, rejected.
@@ -56,6 +40,24 @@ std::vector<PairScore> scores_of(std::span<const ReferencedPair> pairs, const at
     return scores;
 }
 
+ReferencedPair referenced(const PairData& data, const CompletionLogProbabilities& reference,
+                          std::size_t item) {
+    if (reference.chosen.empty())
+        return {data.example(item)};
+    return {data.example(item), reference.chosen.at(item), reference.rejected.at(item)};
+}
+
+/// Runs of pairs that are one pass each.
+std::vector<Range> passes_of(std::span<const ReferencedPair> pairs, std::int64_t budget) {
+    std::vector<PairLengths> lengths;
+    std::vector<PairHashes> hashes;
+    for (const ReferencedPair& pair : pairs) {
+        lengths.push_back(lengths_of(pair.example));
+        hashes.push_back(hashes_of(pair.example));
+    }
+    return micro_batches(lengths, hashes, budget);
+}
+
 std::vector<PairExample> examples_of(std::span<const ReferencedPair> pairs) {
     std::vector<PairExample> examples;
     for (const ReferencedPair& pair : pairs)
@@ -65,16 +67,32 @@ std::vector<PairExample> examples_of(std::span<const ReferencedPair> pairs) {
 
 }  // namespace
 
+BatchShare load_share(const Communicator& comm, const PairData& data,
+                      const CompletionLogProbabilities& reference,
+                      std::span<const std::size_t> batch, const PairData* mismatched,
+                      const CompletionLogProbabilities* mismatched_reference) {
+    BatchShare share;
+    share.global_pairs = batch.size();
+    for (const std::size_t item : batch)
+        share.global_chosen_tokens += data.lengths[item].chosen;
+    for (const std::size_t item :
+         share_of_batch(batch, data.lengths, data.hashes, comm.rank(), comm.size())) {
+        share.pairs.push_back(referenced(data, reference, item));
+        if (mismatched != nullptr)
+            share.mismatched.push_back(referenced(*mismatched, *mismatched_reference, item));
+    }
+    return share;
+}
+
 PairTrainer::PairTrainer(const Communicator& comm, CausalLm& model,
                          const PairTrainerOptions& options, std::size_t strategies)
     : comm_(comm),
       model_(model),
       options_(options),
       strategies_(strategies),
-      gradients_(model.parameters()),
-      optimizer_(tensors_of(model.parameters()), gradients_.views(),
-                 {.weight_decay = options.weight_decay}),
-      reducer_(make_tensor_reducer(comm, model.device())) {}
+      parameters_(comm, model.trainable(), options.sharding),
+      optimizer_(parameters_.values(), parameters_.gradients(),
+                 {.weight_decay = options.weight_decay}) {}
 
 double PairTrainer::weight_of(std::uint32_t strategy) const {
     return options_.strategy_weights.empty() ? 1.0 : options_.strategy_weights.at(strategy);
@@ -105,7 +123,7 @@ std::vector<PairScore> PairTrainer::scores_without_gradients(
     std::span<const ReferencedPair> pairs) const {
     const c10::NoGradGuard no_gradients;
     std::vector<PairScore> scores;
-    for (const Range& range : micro_batches(all_lengths(pairs), options_.micro_batch_tokens)) {
+    for (const Range& range : passes_of(pairs, options_.micro_batch_tokens)) {
         const auto part = pairs.subspan(range.begin, range.size());
         const auto found = scores_of(part, pair_values(model_, pack_pairs(examples_of(part))));
         scores.insert(scores.end(), found.begin(), found.end());
@@ -130,8 +148,14 @@ void PairTrainer::look_at_batch(const BatchShare& share, BatchContext& context) 
 }
 
 void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
-                             const BatchContext& context, PairStatistics& statistics) {
-    const at::Tensor policy = pair_values(model_, pack_pairs(examples_of(pairs)));
+                             const BatchContext& context, TrainedParameters::Pass pass,
+                             StepReport& report) {
+    const PackedPairs packed = pack_pairs(examples_of(pairs), options_.packing);
+    report.cost += cost_of(model_.config(), packed);
+    PassOptions pass_options{options_.activations, {}};
+    if (pass == TrainedParameters::Pass::summed)
+        pass_options.layer_done = [this](std::int64_t layer) { parameters_.layer_done(layer); };
+    const at::Tensor policy = pair_values(model_, packed, pass_options);
     const auto scores = scores_of(pairs, policy);
     std::vector<double> slopes;
     for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -141,9 +165,9 @@ void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, const BatchS
         const double weight = weight_of(score.strategy);
         for (const double slope : {loss.chosen_slope, loss.rejected_slope})
             slopes.push_back(weight * slope / static_cast<double>(share.global_pairs));
-        statistics.add({score.strategy, weight, loss.loss, loss.chosen_reward, loss.rejected_reward,
-                        score.policy_chosen, score.policy_rejected,
-                        lengths_of(pairs[i].example).sequences()});
+        report.statistics.add({score.strategy, weight, loss.loss, loss.chosen_reward,
+                               loss.rejected_reward, score.policy_chosen, score.policy_rejected,
+                               lengths_of(pairs[i].example).sequences()});
     }
     policy.backward(at::tensor(slopes, at::kDouble).view({-1, 2}).to(policy.device()));
 }
@@ -160,56 +184,86 @@ void PairTrainer::require_usable(const PairScore& score, const PairLoss& loss) c
         score.reference_chosen, score.reference_rejected, score.pair));
 }
 
-void PairTrainer::require_finite_gradient(std::span<const ReferencedPair> mine) const {
-    if (mine.empty() || std::isfinite(gradients_.norm()))
-        return;
-    std::vector<std::uint64_t> rows;
-    for (const ReferencedPair& pair : mine)
-        rows.push_back(pair.example.pair);
-    throw Error(
-        fmt::format("the gradient is not finite at step {} among the pairs {}; look at "
-                    "them with `popalign inspect --row`, or lower train.learning_rate",
-                    optimizer_.steps() + 1, fmt::join(rows, ", ")));
+void PairTrainer::find_culprit(const BatchShare& share, const BatchContext& context) {
+    StepReport unused{PairStatistics(strategies_)};
+    for (const ReferencedPair& pair : share.pairs) {
+        parameters_.clear();
+        parameters_.begin(TrainedParameters::Pass::local);
+        accumulate({&pair, 1}, share, context, TrainedParameters::Pass::local, unused);
+        for (const NamedParameter& parameter : model_.trainable())
+            if (parameter.tensor.grad().defined() &&
+                !at::isfinite(parameter.tensor.grad()).all().item<bool>())
+                throw Error(fmt::format(
+                    "the gradient of pair {} is not finite at step {}, first in {}; look at the "
+                    "pair with `popalign inspect --row {}`, or lower train.learning_rate",
+                    pair.example.pair, optimizer_.steps() + 1, parameter.name, pair.example.pair));
+    }
+}
+
+std::optional<Error> PairTrainer::run_passes(const BatchShare& share, const BatchContext& context,
+                                             StepReport& report) {
+    using Pass = TrainedParameters::Pass;
+    const auto ranges = passes_of(share.pairs, options_.micro_batch_tokens);
+    std::size_t passes = std::max<std::size_t>(1, ranges.size());
+    const bool each = parameters_.sharding() == Sharding::gradients;
+    if (each)
+        passes = all_reduce<std::uint64_t>(comm_, passes, Reduction::maximum);
+    std::optional<Error> failure;
+    for (std::size_t i = 0; i < passes; ++i) {
+        const Pass pass = each || i + 1 == passes ? Pass::summed : Pass::local;
+        parameters_.begin(pass);
+        // After a failure the sums go on, for the others: all leave together behind them.
+        try {
+            if (i < ranges.size() && !failure)
+                accumulate(std::span(share.pairs).subspan(ranges[i].begin, ranges[i].size()), share,
+                           context, pass, report);
+        } catch (const Error& error) {
+            failure = error;
+        } catch (const std::exception& error) {
+            failure = Error(error.what());
+        }
+        if (i + 1 < passes)
+            parameters_.end();
+    }
+    return failure;
+}
+
+void PairTrainer::share_report(StepReport& report, double seconds, double communication) const {
+    all_reduce(comm_, report.statistics.sums(), Reduction::sum);
+    TrainingCost& cost = report.cost;
+    std::array sums{seconds,        communication, cost.projections,
+                    cost.attention, cost.head,     static_cast<double>(cost.rows)};
+    all_reduce(comm_, std::span<double>(sums), Reduction::sum);
+    report.seconds = sums[0] / comm_.size();
+    report.communication = sums[1] / comm_.size();
+    cost = {sums[2], sums[3], sums[4], static_cast<std::int64_t>(sums[5])};
 }
 
 StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     const auto start = Clock::now();
     StepReport report{PairStatistics(strategies_)};
-    gradients_.clear();
     BatchContext context = context_of(share);
     look_at_batch(share, context);
     report.divergence = context.divergence;
-    std::optional<Error> failure;
-    try {
-        for (const Range& range :
-             micro_batches(all_lengths(share.pairs), options_.micro_batch_tokens))
-            accumulate(std::span(share.pairs).subspan(range.begin, range.size()), share, context,
-                       report.statistics);
-        require_finite_gradient(share.pairs);
-    } catch (const Error& error) {
-        failure = error;
-    } catch (const std::exception& error) {
-        failure = Error(error.what());
-    }
+    parameters_.clear();
+    std::optional<Error> failure = run_passes(share, context, report);
 
-    // The first collective after the backward pass: whoever is early waits here.
+    // Whoever is early waits here.
+    const double waited = parameters_.waited();
     const auto communication = Clock::now();
+    parameters_.end();
+    parameters_.finish();
     agree_on_failure(comm_, failure);
-    reducer_->reduce(gradients_.flat());
-    std::array seconds{0.0, seconds_since(communication)};
-    all_reduce(comm_, report.statistics.sums(), Reduction::sum);
-    seconds[0] = seconds_since(start);
-    all_reduce(comm_, std::span<double>(seconds), Reduction::sum);
-    report.seconds = seconds[0] / comm_.size();
-    report.communication = seconds[1] / comm_.size();
-    report.grad_norm = gradients_.norm();
-    if (!std::isfinite(report.grad_norm))
-        failure =
-            Error(fmt::format("the gradient summed over ranks is not finite at step {}; lower "
-                              "train.learning_rate",
-                              optimizer_.steps() + 1));
-    agree_on_failure(comm_, failure);
-    return report;
+    share_report(report, seconds_since(start), waited + seconds_since(communication));
+    report.grad_norm = parameters_.norm();
+    if (std::isfinite(report.grad_norm))
+        return report;
+    run_on_all(comm_, [&] { find_culprit(share, context); });
+    throw AgreedError(0, 1,
+                      fmt::format("the gradient summed over ranks is not finite at step {} (each "
+                                  "pair's is); lower train.learning_rate",
+                                  optimizer_.steps() + 1),
+                      ExitStatus::failed);
 }
 
 StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
@@ -218,8 +272,11 @@ StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
     // As torch's clip_grad_norm_.
     const double scale = options_.max_grad_norm / (report.grad_norm + 1e-6);
     if (scale < 1)
-        gradients_.flat().mul_(scale);
+        parameters_.scale(scale);
     optimizer_.step(learning_rate);
+    const auto communication = Clock::now();
+    parameters_.publish();
+    report.communication += seconds_since(communication);
     report.seconds += seconds_since(start);
     return report;
 }

@@ -30,6 +30,8 @@ std::vector<std::size_t> partners_of(const std::vector<std::uint64_t>& instructi
 PairData chosen_only(PairData data) {
     for (PairLengths& lengths : data.lengths)
         lengths.rejected = 0;
+    for (PairHashes& hashes : data.hashes)
+        hashes.rejected = hashes_of({}).rejected;
     data.example = [whole = std::move(data.example)](std::size_t item) {
         PairExample example = whole(item);
         example.rejected.clear();
@@ -50,6 +52,8 @@ PairData mismatched(const PairData& data, const TokenLimits& limits) {
         const std::uint32_t room = max_length - lengths.prompt;
         lengths.chosen = std::min(other.chosen, room);
         lengths.rejected = std::min(other.rejected, room);
+        const PairHashes& others = data.hashes[(*partners)[i]];
+        result.hashes[i] = {data.hashes[i].prompt, others.chosen, others.rejected};
     }
     result.example = [partners, limits, whole = data.example](std::size_t item) {
         PairExample example = whole(item);

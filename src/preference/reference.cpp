@@ -28,11 +28,13 @@ void fill(const CausalLm& model, const PairData& data, std::span<const std::size
     const c10::NoGradGuard no_gradients;
     std::vector<PairExample> examples;
     std::vector<PairLengths> lengths;
+    std::vector<PairHashes> hashes;
     for (std::size_t i = share.begin; i < share.end; ++i) {
         examples.push_back(data.example(items[i]));
         lengths.push_back(lengths_of(examples.back()));
+        hashes.push_back(hashes_of(examples.back()));
     }
-    for (const Range& range : micro_batches(lengths, token_budget)) {
+    for (const Range& range : micro_batches(lengths, hashes, token_budget)) {
         const auto batch = std::span(examples).subspan(range.begin, range.size());
         const at::Tensor logps = pair_values(model, pack_pairs(batch)).to(at::kCPU).contiguous();
         std::copy_n(logps.data_ptr<double>(), logps.numel(),

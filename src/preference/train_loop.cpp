@@ -27,8 +27,14 @@ PairTrainerOptions trainer_options(const TrainingRun& run) {
         const auto weight = options.strategy_weights.find(name);
         weights.push_back(weight == options.strategy_weights.end() ? 1.0 : weight->second);
     }
-    return {Objective(options), std::move(weights), options.max_grad_norm, options.weight_decay,
-            options.micro_batch_tokens};
+    return {Objective(options),
+            std::move(weights),
+            options.max_grad_norm,
+            options.weight_decay,
+            options.micro_batch_tokens,
+            {parse_zero_stage(options.zero_stage), options.bucket_megabytes << 18},
+            options.activation_checkpointing ? PassOptions::Activations::recompute
+                                             : PassOptions::Activations::keep};
 }
 
 MetricNames metric_names_of(const Objective& objective) {
@@ -42,12 +48,11 @@ class TrainingLoop {
     TrainingLoop(const Communicator& comm, CausalLm& model, const TrainingRun& run,
                  const Logger& logger)
         : comm_(comm),
-          model_(model),
           run_(run),
           logger_(logger),
           steps_per_epoch_(steps_per_epoch(run.data.size(), run.options.global_batch_size)),
           total_steps_(steps_per_epoch_ * run.options.epochs),
-          checkpoints_(run.directory / "checkpoints", run.options.keep_checkpoints),
+          checkpoints_(comm, run.directory / "checkpoints", run.options.keep_checkpoints),
           trainer_(comm, model, trainer_options(run), run.data.strategy_names.size()),
           window_(run.data.strategy_names.size()),
           metric_names_(metric_names_of(Objective(run.options))) {}
@@ -72,19 +77,23 @@ class TrainingLoop {
 
   private:
     void resume() {
-        run_on_all(comm_, [&] {
-            const auto checkpoint = checkpoints_.latest();
-            if (checkpoint) {
+        const auto checkpoint = checkpoints_.latest();
+        if (checkpoint) {
+            run_on_all(comm_, [&] {
                 state_ = CheckpointStore::read_state(*checkpoint);
                 require_same(state_.fingerprint, run_.fingerprint, checkpoint->native());
-                if (comm_.is_root())
-                    CheckpointStore::verify(*checkpoint);
-                CheckpointStore::load(*checkpoint, model_, trainer_.optimizer());
+            });
+            checkpoints_.verify(*checkpoint);
+            run_on_all(comm_, [&] {
+                CheckpointStore::load(*checkpoint, trainer_.parameters(), trainer_.optimizer());
                 trainer_.optimizer().set_steps(state_.step);
                 window_.merge(state_.window);
-                logger_.info(fmt::format("continuing from {}", checkpoint->native()));
-            }
-            state_.fingerprint = run_.fingerprint;
+            });
+            trainer_.parameters().publish();
+            logger_.info(fmt::format("continuing from {}", checkpoint->native()));
+        }
+        state_.fingerprint = run_.fingerprint;
+        run_on_all(comm_, [&] {
             if (comm_.is_root()) {
                 std::filesystem::create_directories(run_.directory);
                 metrics_.emplace(run_.directory / "metrics.jsonl", state_.metrics_bytes);
@@ -94,7 +103,10 @@ class TrainingLoop {
 
     StepReport next_step() {
         const std::vector<std::size_t> batch = next_batch();
-        const BatchShare share = run_on_all(comm_, [&] { return load_share(batch); });
+        const BatchShare share = run_on_all(comm_, [&] {
+            return load_share(comm_, run_.data, run_.reference, batch, run_.mismatched,
+                              run_.mismatched_reference);
+        });
         const std::int64_t total = total_steps_;
         const auto warmup = static_cast<std::int64_t>(
             std::ceil(run_.options.warmup_ratio * static_cast<double>(total)));
@@ -125,6 +137,8 @@ class TrainingLoop {
         if (epoch != epoch_) {
             order_ = run_.options.shuffle ? epoch_order(run_.data.size(), run_.seed, epoch)
                                           : file_order();
+            if (run_.options.batching == "by_instruction")
+                order_ = order_by_instruction(order_, run_.data.hashes);
             epoch_ = epoch;
         }
         const auto size = static_cast<std::size_t>(run_.options.global_batch_size);
@@ -132,29 +146,6 @@ class TrainingLoop {
         const auto end = std::min(begin + size, order_.size());
         return {order_.begin() + static_cast<std::ptrdiff_t>(begin),
                 order_.begin() + static_cast<std::ptrdiff_t>(end)};
-    }
-
-    static ReferencedPair referenced(const PairData& data,
-                                     const CompletionLogProbabilities& reference,
-                                     std::size_t item) {
-        if (reference.chosen.empty())
-            return {data.example(item)};
-        return {data.example(item), reference.chosen.at(item), reference.rejected.at(item)};
-    }
-
-    BatchShare load_share(std::span<const std::size_t> batch) const {
-        BatchShare share;
-        share.global_pairs = batch.size();
-        for (const std::size_t item : batch)
-            share.global_chosen_tokens += run_.data.lengths[item].chosen;
-        for (const std::size_t item :
-             share_of_batch(batch, run_.data.lengths, comm_.rank(), comm_.size())) {
-            share.pairs.push_back(referenced(run_.data, run_.reference, item));
-            if (run_.mismatched != nullptr)
-                share.mismatched.push_back(
-                    referenced(*run_.mismatched, *run_.mismatched_reference, item));
-        }
-        return share;
     }
 
     /// Where the policy starts as its reference, the first loss is known beforehand.
@@ -199,12 +190,11 @@ class TrainingLoop {
             metrics_->sync();
             state_.metrics_bytes = metrics_->bytes();
             state_.window.assign(window_.sums().begin(), window_.sums().end());
-            checkpoints_.save(state_, model_, trainer_.optimizer());
         });
+        checkpoints_.save(state_, trainer_.parameters(), trainer_.optimizer());
     }
 
     const Communicator& comm_;
-    CausalLm& model_;
     const TrainingRun& run_;
     const Logger& logger_;
     std::int64_t steps_per_epoch_, total_steps_;

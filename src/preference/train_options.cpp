@@ -40,6 +40,15 @@ void TrainOptions::validate() const {
     require_count(micro_batch_tokens, "micro_batch_tokens");
     require(reference_micro_batch_tokens >= 0 && reference_micro_batch_tokens <= 1'000'000'000,
             "reference_micro_batch_tokens", "must be between 0 and 1000000000");
+    require(batching == "shuffled" || batching == "by_instruction", "batching",
+            "must be shuffled or by_instruction");
+    require(zero_stage >= 0 && zero_stage <= 2, "zero_stage", "must be 0, 1 or 2");
+    require(bucket_megabytes >= 1 && bucket_megabytes <= 4096, "bucket_megabytes",
+            "must be between 1 and 4096");
+    require(lora_rank >= 0 && lora_rank <= 65536, "lora_rank", "must be between 0 and 65536");
+    require_positive(lora_alpha, "lora_alpha");
+    require(!lora_targets.empty(), "lora_targets", "must name a projection");
+    AdapterOptions{lora_rank, lora_alpha, lora_targets}.validate();
     require_count(max_length, "max_length");
     require_count(max_prompt_length, "max_prompt_length");
     require(max_prompt_length < max_length, "max_prompt_length",
@@ -51,6 +60,7 @@ void TrainOptions::validate() const {
             std::ranges::any_of(proportions, [](const auto& entry) { return entry.second > 0; }),
         "proportions", "must not all be zero");
     require(limit_instructions >= 0, "limit_instructions", "must not be negative");
+    machine.validate();
     require_count(checkpoint_steps, "checkpoint_steps");
     require_count(keep_checkpoints, "keep_checkpoints");
     require_count(logging_steps, "logging_steps");

@@ -24,6 +24,10 @@ const std::set<std::string, std::less<>> not_in_result{"model",
                                                        "reference",
                                                        "micro_batch_tokens",
                                                        "reference_micro_batch_tokens",
+                                                       "activation_checkpointing",
+                                                       "zero_stage",
+                                                       "bucket_megabytes",
+                                                       "machine",
                                                        "checkpoint_steps",
                                                        "keep_checkpoints",
                                                        "logging_steps"};
@@ -129,7 +133,11 @@ ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
                           reference.starting_point(),
                           references->mismatched_pairs ? &*references->mismatched_pairs : nullptr,
                           &references->mismatched};
+    if (options.lora_rank > 0)
+        model.add_adapters(
+            {options.lora_rank, options.lora_alpha, options.lora_targets, inputs.seed});
     const ExitStatus status = train_on_pairs(comm, model, run, deadline, logger);
+    model.merge_adapters();
     if (status == ExitStatus::done)
         save_model(comm, inputs, model, card.front_end, fingerprint);
     return status;

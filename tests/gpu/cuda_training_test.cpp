@@ -28,7 +28,7 @@ Stepped step_on(at::Device device, const std::string& architecture) {
     std::vector<at::Tensor> flat;
     for (const NamedParameter& parameter : model.parameters())
         flat.push_back(parameter.tensor.detach().reshape(-1).cpu());
-    return {trainer.gradients().flat().cpu(), at::cat(flat), report.statistics.mean_loss()};
+    return {trainer.parameters().whole_gradient(), at::cat(flat), report.statistics.mean_loss()};
 }
 
 TEST(CudaTrainingTest, AStepEqualsTheCpus) {

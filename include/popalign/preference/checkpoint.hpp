@@ -1,8 +1,9 @@
 #pragma once
 
-#include <popalign/lm/causal_lm.hpp>
+#include <popalign/comm/communicator.hpp>
 #include <popalign/preference/fingerprint.hpp>
 #include <popalign/preference/optimizer.hpp>
+#include <popalign/preference/trained_parameters.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -20,26 +21,33 @@ struct TrainingState {
     Fingerprint fingerprint;
 };
 
-/// Checkpoints of one run: directories step-NNNNNN with model.safetensors, optimizer.safetensors
-/// and state.json. They do not depend on the number of ranks. Called by one rank, but for `load`.
+/// Checkpoints of one run: directories step-NNNNNN with a shard from each rank, of the parameters
+/// that are trained and of the optimizer's state, and state.json. Any number of ranks, whatever is
+/// sharded among them, continues from the shards of any other.
 class CheckpointStore {
   public:
-    CheckpointStore(std::filesystem::path directory, std::int64_t keep);
+    CheckpointStore(const Communicator& comm, std::filesystem::path directory, std::int64_t keep);
 
-    /// Written beside, compared with memory, synced and renamed; only then are older ones removed.
-    /// Throws Error for a model that is not float32, and if the files do not hold what was written.
-    void save(const TrainingState& state, const CausalLm& model, AdamW& optimizer) const;
+    /// Every rank writes its part beside, reads it again and compares; then all are renamed
+    /// together, and only then older ones are removed. Throws AgreedError if the files do not hold
+    /// what was written, or for a model of float64. Collective.
+    void save(const TrainingState& state, const TrainedParameters& parameters,
+              AdamW& optimizer) const;
 
-    /// The newest one, if any.
+    /// The newest one, if any, as the first rank sees it. Collective.
     std::optional<std::filesystem::path> latest() const;
-    /// Throws InputError if state.json is no state or a file is not what it says.
+    /// Throws InputError if state.json is no state.
     static TrainingState read_state(const std::filesystem::path& checkpoint);
-    /// Checks the hashes that state.json holds. Throws InputError.
-    static void verify(const std::filesystem::path& checkpoint);
-    /// Throws InputError if a tensor is missing or misshapen.
-    static void load(const std::filesystem::path& checkpoint, CausalLm& model, AdamW& optimizer);
+    /// Checks the hashes that state.json holds, each rank some. Throws AgreedError. Collective.
+    void verify(const std::filesystem::path& checkpoint) const;
+    /// What this rank holds. Throws InputError if something is missing or of another model.
+    static void load(const std::filesystem::path& checkpoint, TrainedParameters& parameters,
+                     AdamW& optimizer);
 
   private:
+    void remove_older(const std::filesystem::path& newest) const;
+
+    Communicator comm_;
     std::filesystem::path directory_;
     std::size_t keep_;
 };

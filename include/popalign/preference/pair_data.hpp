@@ -34,6 +34,12 @@ struct PairLengths {
 };
 PairLengths lengths_of(const PairExample& example) noexcept;
 
+/// Of the tokens: where two pairs' are equal, what they name is computed once.
+struct PairHashes {
+    std::uint64_t prompt = 0, chosen = 0, rejected = 0;
+};
+PairHashes hashes_of(const PairExample& example) noexcept;
+
 struct PairSelection {
     Split split = Split::train;
     std::vector<std::string> exclude_flags;  ///< pairs with any of them are left out
@@ -66,6 +72,7 @@ struct TokenLimits {
 struct PairData {
     std::vector<std::uint64_t> rows;  ///< of /pairs, ascending
     std::vector<PairLengths> lengths;
+    std::vector<PairHashes> hashes;
     std::vector<std::uint32_t> strategies;    ///< rows of /strategies
     std::vector<std::uint64_t> instructions;  ///< rows of /instructions
     std::vector<std::string> strategy_names;  ///< by row of /strategies

@@ -1,16 +1,19 @@
 #pragma once
 
+#include <popalign/base/error.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/causal_lm.hpp>
-#include <popalign/lm/tensor_reducer.hpp>
-#include <popalign/preference/flat_gradients.hpp>
 #include <popalign/preference/objective.hpp>
 #include <popalign/preference/optimizer.hpp>
+#include <popalign/preference/packed_pairs.hpp>
 #include <popalign/preference/pair_data.hpp>
 #include <popalign/preference/pair_statistics.hpp>
+#include <popalign/preference/reference.hpp>
+#include <popalign/preference/trained_parameters.hpp>
+#include <popalign/preference/training_cost.hpp>
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <span>
 
 namespace popalign {
@@ -31,12 +34,22 @@ struct BatchShare {
     std::vector<ReferencedPair> mismatched = {};
 };
 
+/// The share of `batch` (items of `data`) that a rank computes. References may be empty where the
+/// objective needs none.
+BatchShare load_share(const Communicator& comm, const PairData& data,
+                      const CompletionLogProbabilities& reference,
+                      std::span<const std::size_t> batch, const PairData* mismatched = nullptr,
+                      const CompletionLogProbabilities* mismatched_reference = nullptr);
+
 struct PairTrainerOptions {
     Objective objective{ObjectiveOptions{}};
     std::vector<double> strategy_weights = {};  ///< by row of /strategies; empty: 1 each
     double max_grad_norm = 1.0;
     double weight_decay = 0.0;
     std::int64_t micro_batch_tokens = 2048;
+    ShardingOptions sharding = {};
+    PassOptions::Activations activations = PassOptions::Activations::keep;
+    PackingMode packing = PackingMode::shared;
 };
 
 struct StepReport {
@@ -44,12 +57,13 @@ struct StepReport {
     double grad_norm = 0;       ///< before clipping
     double divergence = 0;      ///< KL(policy | reference) as the objective estimated it [nat]
     double seconds = 0;         ///< mean over ranks
-    double communication = 0;   ///< part of `seconds` in which ranks waited for gradients
+    double communication = 0;   ///< part of `seconds` in which ranks waited for each other
+    TrainingCost cost = {};     ///< of all ranks
 };
 
-/// Data-parallel training of one model, replicated on all ranks, on preference pairs. The loss is
-/// the mean over the pairs of the global batch, whatever rank computes them and in how many forward
-/// passes.
+/// Data-parallel training of one model on preference pairs; what is trained is replicated on all
+/// ranks, or sharded among them. The loss is the mean over the pairs of the global batch, whatever
+/// rank computes them and in how many forward passes.
 class PairTrainer {
   public:
     /// Collective.
@@ -61,14 +75,14 @@ class PairTrainer {
     /// cannot be, or a loss or gradient is not finite. Collective.
     StepReport step(const BatchShare& share, double learning_rate);
 
-    /// The part of `step` before clipping: afterwards `gradients()` holds the global gradient.
+    /// The part of `step` before clipping: afterwards `parameters()` holds the global gradient.
     /// Collective.
     StepReport compute_gradients(const BatchShare& share);
 
     /// The loss of a global batch if the policy were its reference. Collective.
     double starting_loss(const BatchShare& share) const;
 
-    FlatGradients& gradients() noexcept { return gradients_; }
+    TrainedParameters& parameters() noexcept { return parameters_; }
     AdamW& optimizer() noexcept { return optimizer_; }
     const CausalLm& model() const noexcept { return model_; }
 
@@ -80,17 +94,21 @@ class PairTrainer {
     /// Collective if the objective asks for it.
     void look_at_batch(const BatchShare& share, BatchContext& context) const;
     void accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
-                    const BatchContext& context, PairStatistics& statistics);
+                    const BatchContext& context, TrainedParameters::Pass pass, StepReport& report);
+    /// All passes of this rank, the last of them (or all) summed over ranks; what went wrong.
+    std::optional<Error> run_passes(const BatchShare& share, const BatchContext& context,
+                                    StepReport& report);
+    void share_report(StepReport& report, double seconds, double communication) const;
     void require_usable(const PairScore& score, const PairLoss& loss) const;
-    void require_finite_gradient(std::span<const ReferencedPair> mine) const;
+    /// Throws Error naming the first pair of this rank whose gradient is not finite, if any.
+    void find_culprit(const BatchShare& share, const BatchContext& context);
 
     Communicator comm_;
     CausalLm& model_;
     PairTrainerOptions options_;
     std::size_t strategies_;
-    FlatGradients gradients_;
+    TrainedParameters parameters_;
     AdamW optimizer_;
-    std::unique_ptr<TensorReducer> reducer_;
 };
 
 }  // namespace popalign

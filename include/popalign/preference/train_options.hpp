@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/lm/causal_lm.hpp>
+#include <popalign/preference/machine_description.hpp>
 #include <popalign/preference/objective.hpp>
 
 #include <cstdint>
@@ -19,6 +21,13 @@ struct TrainOptions : ObjectiveOptions {
     std::int64_t global_batch_size = 32;
     std::int64_t micro_batch_tokens = 2048;
     std::int64_t reference_micro_batch_tokens = 0;
+    std::string batching = "shuffled";
+    bool activation_checkpointing = false;
+    std::int64_t zero_stage = 0;
+    std::int64_t bucket_megabytes = 32;
+    std::int64_t lora_rank = 0;
+    double lora_alpha = 16;
+    std::vector<std::string> lora_targets = AdapterOptions{}.targets;
     std::int64_t max_length = 2048;
     std::int64_t max_prompt_length = 1024;
     double warmup_ratio = 0.1;
@@ -30,6 +39,7 @@ struct TrainOptions : ObjectiveOptions {
     std::map<std::string, double> strategy_weights;
     std::map<std::string, double> proportions;
     std::int64_t limit_instructions = 0;
+    MachineDescription machine;
     std::int64_t checkpoint_steps = 100;
     std::int64_t keep_checkpoints = 1;
     std::int64_t logging_steps = 1;
@@ -49,6 +59,21 @@ struct TrainOptions : ObjectiveOptions {
                 "tokens of one forward pass on one rank: bounds memory, not the result");
         v.field("reference_micro_batch_tokens", reference_micro_batch_tokens,
                 "the same for the reference, which keeps nothing for gradients; 0: the same");
+        v.field("batching", batching,
+                "shuffled, or by_instruction: the pairs of an instruction one after the other, "
+                "which share the passes over their prompt and their equal answers");
+        v.field("activation_checkpointing", activation_checkpointing,
+                "keep each layer's input only and compute the rest again: less memory, a third "
+                "more work");
+        v.field("zero_stage", zero_stage,
+                "what ranks divide among themselves: 0 nothing, 1 the optimizer's state, 2 the "
+                "gradients too");
+        v.field("bucket_megabytes", bucket_megabytes,
+                "gradients that are summed over ranks together, while the backward pass goes on");
+        v.field("lora_rank", lora_rank,
+                "train adapters of this rank instead of the weights; 0: the weights");
+        v.field("lora_alpha", lora_alpha, "adapters are scaled by alpha / rank");
+        v.field("lora_targets", lora_targets, "projections that get adapters");
         v.field("max_length", max_length,
                 "tokens of prompt and answer; answers are cut at the end");
         v.field("max_prompt_length", max_prompt_length,
@@ -67,6 +92,7 @@ struct TrainOptions : ObjectiveOptions {
         v.field("limit_instructions", limit_instructions,
                 "only pairs of the first so many training instructions; 0: all. Smaller sets are "
                 "the beginnings of larger ones");
+        v.field("machine", machine, "what `train --plan` plans for");
         v.field("checkpoint_steps", checkpoint_steps, "steps between checkpoints");
         v.field("keep_checkpoints", keep_checkpoints, "newest checkpoints that stay");
         v.field("logging_steps", logging_steps, "steps that a line of metrics.jsonl sums up");

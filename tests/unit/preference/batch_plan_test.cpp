@@ -36,7 +36,8 @@ TEST(ShareOfBatchTest, EveryItemGoesToOneRankAndLoadsAreClose) {
         std::uint64_t least = UINT64_MAX, most = 0;
         for (int rank = 0; rank < ranks; ++rank) {
             std::uint64_t load = 0;
-            for (const std::size_t item : share_of_batch(batch, data.lengths, rank, ranks)) {
+            for (const std::size_t item :
+                 share_of_batch(batch, data.lengths, data.hashes, rank, ranks)) {
                 items.insert(item);
                 load += data.lengths[item].packed();
             }
@@ -51,14 +52,14 @@ TEST(ShareOfBatchTest, EveryItemGoesToOneRankAndLoadsAreClose) {
 TEST(ShareOfBatchTest, MoreRanksThanItemsLeaveSomeWithout) {
     const PairData data = test::random_pairs(2);
     const std::vector<std::size_t> batch{0, 1};
-    EXPECT_TRUE(share_of_batch(batch, data.lengths, 3, 4).empty());
+    EXPECT_TRUE(share_of_batch(batch, data.lengths, data.hashes, 3, 4).empty());
 }
 
 TEST(MicroBatchesTest, CoverAllItemsWithinTheBudget) {
     const PairData data = test::random_pairs(50);
     for (const std::int64_t budget : {1, 40, 100000}) {
         std::size_t next = 0;
-        for (const Range& range : micro_batches(data.lengths, budget)) {
+        for (const Range& range : micro_batches(data.lengths, data.hashes, budget)) {
             EXPECT_EQ(range.begin, next);
             ASSERT_GT(range.size(), 0u);
             next = range.end;
@@ -70,6 +71,71 @@ TEST(MicroBatchesTest, CoverAllItemsWithinTheBudget) {
         EXPECT_EQ(next, 50u);
     }
     EXPECT_EQ(steps_per_epoch(50, 16), 4);
+}
+
+/// Six pairs of each of four prompts; all pairs of a prompt have the same chosen answer.
+struct Strategies {
+    std::vector<PairLengths> lengths;
+    std::vector<PairHashes> hashes;
+
+    Strategies() {
+        for (std::uint64_t i = 0; i < 24; ++i) {
+            lengths.push_back({10, 5, 7});
+            hashes.push_back({i % 4, 100, 200 + i});
+        }
+    }
+};
+
+TEST(PackedSizeTest, CountsWhatIsEqualOnce) {
+    PackedSize size;
+    size.add({10, 5, 7}, {1, 2, 3});
+    EXPECT_EQ(size.tokens(), 22u);
+    EXPECT_EQ(size.cost({10, 5, 7}, {1, 2, 4}), 7u);
+    EXPECT_EQ(size.cost({10, 7, 7}, {1, 3, 3}), 0u);
+    EXPECT_EQ(size.cost({10, 5, 7}, {9, 2, 3}), 22u) << "another prompt's answers are others";
+    EXPECT_EQ(size.cost({10, 5, 5}, {9, 2, 2}), 15u);
+}
+
+TEST(OrderByInstructionTest, KeepsPromptsTogetherAndEveryItem) {
+    const Strategies pairs;
+    const auto order = epoch_order(24, 5, 0);
+    const auto grouped = order_by_instruction(order, pairs.hashes);
+    EXPECT_EQ(std::set<std::size_t>(grouped.begin(), grouped.end()).size(), 24u);
+    EXPECT_EQ(grouped.front(), order.front());
+    for (std::size_t i = 0; i < 24; ++i)
+        EXPECT_EQ(pairs.hashes[grouped[i]].prompt, pairs.hashes[grouped[i / 6 * 6]].prompt);
+    std::vector<PairHashes> hashes;
+    for (const std::size_t item : grouped)
+        hashes.push_back(pairs.hashes[item]);
+    // Six pairs are one prompt, one chosen answer and six rejected ones.
+    EXPECT_EQ(micro_batches(pairs.lengths, hashes, 10 + 5 + 6 * 7).size(), 4u);
+    // With room for one token less, passes end within prompts: after 5, 3, 4, 5, 3 and 4 pairs.
+    EXPECT_EQ(micro_batches(pairs.lengths, hashes, 10 + 5 + 6 * 7 - 1).size(), 6u);
+}
+
+TEST(ShareOfBatchTest, PromptsStayOnOneRankUnlessTheyAreTooLarge) {
+    const Strategies pairs;
+    const auto batch = epoch_order(24, 5, 0);
+    for (const int ranks : {1, 2, 4}) {
+        std::set<std::uint64_t> prompts;
+        for (int rank = 0; rank < ranks; ++rank) {
+            const auto mine = share_of_batch(batch, pairs.lengths, pairs.hashes, rank, ranks);
+            EXPECT_EQ(mine.size(), 24u / static_cast<std::size_t>(ranks));
+            std::set<std::uint64_t> own;
+            for (const std::size_t item : mine)
+                own.insert(pairs.hashes[item].prompt);
+            EXPECT_EQ(own.size(), 4u / static_cast<std::size_t>(ranks));
+        }
+    }
+    // On 8 ranks a prompt is more than a share.
+    std::size_t most = 0, items = 0;
+    for (int rank = 0; rank < 8; ++rank) {
+        const auto mine = share_of_batch(batch, pairs.lengths, pairs.hashes, rank, 8);
+        most = std::max(most, mine.size());
+        items += mine.size();
+    }
+    EXPECT_EQ(items, 24u);
+    EXPECT_EQ(most, 3u);
 }
 
 TEST(TruncateTest, CutsThePromptsBeginningAndTheAnswersEnd) {

@@ -42,7 +42,7 @@ at::Tensor gradient_on(const Communicator& comm, at::ScalarType dtype, std::int6
     const StepReport report =
         trainer.compute_gradients(test::share_of(comm, data, reference, &others, &other_reference));
     EXPECT_EQ(report.divergence > 0, objective == "kto");
-    return trainer.gradients().flat().clone();
+    return trainer.parameters().whole_gradient();
 }
 
 double relative_difference(const at::Tensor& a, const at::Tensor& b) {
@@ -76,7 +76,7 @@ TEST_F(PairTrainerTest, GradientEqualsFiniteDifferences) {
     PairTrainer trainer(Communicator(), model, {.objective = Objective({.beta = 0.5})}, 2);
     const auto loss = [&] { return trainer.compute_gradients(share).statistics.mean_loss(); };
     loss();
-    const at::Tensor gradient = trainer.gradients().flat().clone();
+    const at::Tensor gradient = trainer.parameters().whole_gradient();
 
     constexpr double step = 1e-5;
     std::int64_t offset = 0;
@@ -177,6 +177,36 @@ TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
     } catch (const AgreedError& error) {
         EXPECT_NE(std::string(error.what()).find(" 50"), std::string::npos) << error.what();
         EXPECT_NE(std::string(error.what()).find("step 1"), std::string::npos) << error.what();
+    }
+}
+
+/// Each pair of a strategy of its own, of which one's slope is beyond float32 while all losses are
+/// finite.
+std::string message_of_an_infinite_gradient(Sharding sharding) {
+    CausalLm model = test::tiny_model("llama", at::kFloat);
+    const PairData data = test::random_pairs(8, 8);
+    const auto reference = test::own_reference(model, data);
+    PairTrainerOptions options;
+    options.strategy_weights = {1, 1, 1, 1, 1, 1e300, 1, 1};
+    options.sharding = {sharding, 500};
+    options.micro_batch_tokens = 60;
+    PairTrainer trainer(world(), model, options, 8);
+    trainer.optimizer().set_steps(6);
+    try {
+        trainer.step(test::share_of(world(), data, reference), 1e-3);
+    } catch (const AgreedError& error) {
+        return error.what();
+    }
+    return "no error";
+}
+
+TEST_F(PairTrainerTest, AGradientThatIsNotFiniteStopsAllRanksNamingThePair) {
+    for (const Sharding sharding : {Sharding::none, Sharding::optimizer, Sharding::gradients}) {
+        const std::string message = message_of_an_infinite_gradient(sharding);
+        EXPECT_NE(message.find("the gradient of pair 50 is not finite at step 7"),
+                  std::string::npos)
+            << message;
+        EXPECT_EQ(message.find("[rank ") != std::string::npos, world().size() > 1) << message;
     }
 }
 

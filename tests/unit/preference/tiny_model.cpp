@@ -61,6 +61,7 @@ PairData random_pairs(std::size_t count, std::size_t strategies) {
                             i / strategies};
         data.rows.push_back(example.pair);
         data.lengths.push_back(lengths_of(example));
+        data.hashes.push_back(hashes_of(example));
         data.strategies.push_back(example.strategy);
         data.instructions.push_back(example.instruction);
         examples->push_back(std::move(example));
@@ -97,13 +98,7 @@ BatchShare share_of(const Communicator& comm, const PairData& data,
                     const CompletionLogProbabilities& reference, const PairData* mismatched,
                     const CompletionLogProbabilities* mismatched_reference) {
     const auto items = all_items(data);
-    const auto mine = share_of_batch(items, data.lengths, comm.rank(), comm.size());
-    BatchShare share{referenced(data, reference, mine), items.size()};
-    for (const PairLengths& lengths : data.lengths)
-        share.global_chosen_tokens += lengths.chosen;
-    if (mismatched != nullptr)
-        share.mismatched = referenced(*mismatched, *mismatched_reference, mine);
-    return share;
+    return load_share(comm, data, reference, items, mismatched, mismatched_reference);
 }
 
 void perturb(CausalLm& model, double scale) {

@@ -131,6 +131,41 @@ TEST_F(TrainLoopTest, StoppedByASignalAndContinuedEqualsUninterrupted) {
     expect_same_run(directory_ / "whole", directory_ / "parts");
 }
 
+TEST_F(TrainLoopTest, StoppedAndContinuedEqualsUninterruptedWhereRanksShareTheState) {
+    for (const std::int64_t stage : {1, 2}) {
+        const std::string name = std::to_string(stage);
+        options_.zero_stage = stage;
+        options_.micro_batch_tokens = 40;
+        options_.batching = "by_instruction";
+        const Outcome whole = train(world(), directory_ / ("whole" + name));
+        const auto stopped = train(world(), directory_ / ("parts" + name), [this](auto reads) {
+            if (reads == some_reads() && world().rank() == 0)
+                std::raise(SIGTERM);
+        });
+        EXPECT_EQ(stopped.status, ExitStatus::requeue);
+        barrier(world());
+        const Outcome continued = train(world(), directory_ / ("parts" + name));
+        EXPECT_TRUE(at::equal(continued.parameters, whole.parameters));
+        expect_same_run(directory_ / ("whole" + name), directory_ / ("parts" + name));
+    }
+}
+
+TEST_F(TrainLoopTest, ContinuesWithAnotherShardingOnAnotherNumberOfRanks) {
+    const Outcome whole = train(world(), directory_ / "whole");
+    options_.zero_stage = 2;
+    options_.bucket_megabytes = 1;
+    train(world(), directory_ / "parts", [this](std::size_t reads) {
+        if (reads == some_reads())
+            std::raise(SIGUSR1);
+    });
+    if (!world().is_root())
+        return;
+    options_.zero_stage = 1;
+    options_.activation_checkpointing = true;
+    const Outcome continued = train(Communicator(), directory_ / "parts");
+    EXPECT_TRUE(at::allclose(continued.parameters, whole.parameters, 0, 1e-5));
+}
+
 TEST_F(TrainLoopTest, ContinuedAfterACrashDoesStepsAgainWithoutRepeatingLines) {
     const Outcome whole = train(world(), directory_ / "whole");
     EXPECT_THROW(train(world(), directory_ / "parts",
@@ -186,11 +221,23 @@ TEST_F(TrainLoopTest, ADamagedCheckpointIsRefused) {
     const auto checkpoint = directory_ / "run/checkpoints/step-000008";
     ASSERT_TRUE(std::filesystem::is_directory(checkpoint));
     if (world().is_root()) {
-        std::fstream file(checkpoint / "optimizer.safetensors",
+        const std::string ranks = std::to_string(world().size());
+        std::fstream file(checkpoint / ("shard-00000-of-0000" + ranks + ".safetensors"),
                           std::ios::in | std::ios::out | std::ios::binary);
         file.seekp(-3, std::ios::end);
         file.put('\x55');
     }
+    barrier(world());
+    EXPECT_THROW(train(world(), directory_ / "run"), Error);
+}
+
+TEST_F(TrainLoopTest, ACheckpointThatLacksAShardIsRefused) {
+    train(world(), directory_ / "run");
+    if (world().is_root())
+        for (const auto& entry :
+             std::filesystem::directory_iterator(directory_ / "run/checkpoints/step-000008"))
+            if (entry.path().filename().native().starts_with("shard-00000"))
+                std::filesystem::remove(entry.path());
     barrier(world());
     EXPECT_THROW(train(world(), directory_ / "run"), Error);
 }

@@ -10,6 +10,7 @@
 #include <popalign/preference/train_stage.hpp>
 #include <popalign/store/pair_store.hpp>
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -158,6 +159,52 @@ TEST_F(TrainStageTest, ARewardModelIsTrainedSavedAndEvaluated) {
     EXPECT_EQ(last["accuracy"], 1.0);
     EXPECT_TRUE(last.contains("strategy/good/margin"));
     EXPECT_FALSE(last.contains("logps/chosen"));
+}
+
+TEST_F(TrainStageTest, AdaptersAreMergedIntoTheModelThatIsSaved) {
+    inputs_.options.lora_rank = 4;
+    inputs_.options.lora_alpha = 8;
+    inputs_.options.lora_targets = {"q_proj", "down_proj"};
+    inputs_.options.learning_rate = 2e-2;
+    inputs_.options.zero_stage = 1;
+    ASSERT_EQ(train(), ExitStatus::done);
+    EXPECT_EQ(evaluate(directory_ / "run/model").overall.reward_accuracy.successes, 2u);
+    CausalLm before = load_causal_lm(directory_ / "student", at::kFloat, at::kCPU);
+    CausalLm after = load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU);
+    for (const char* name : {"embed_tokens.weight", "layers.1.mlp.up_proj.weight"})
+        EXPECT_TRUE(at::equal(before.parameter(std::string("model.") + name),
+                              after.parameter(std::string("model.") + name)));
+    for (const char* name : {"layers.0.self_attn.q_proj.weight", "layers.1.mlp.down_proj.weight"})
+        EXPECT_FALSE(at::equal(before.parameter(std::string("model.") + name),
+                               after.parameter(std::string("model.") + name)));
+}
+
+TEST_F(TrainStageTest, UnknownTargetsOfAdaptersAreRefused) {
+    inputs_.options.lora_rank = 4;
+    inputs_.options.lora_targets = {"q_proj", "lm_head"};
+    try {
+        train();
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.status(), ExitStatus::wrong_use);
+        EXPECT_NE(std::string(error.what()).find("lm_head"), std::string::npos);
+    }
+}
+
+TEST_F(TrainStageTest, ARewardModelsHeadIsTrainedBesideItsAdapters) {
+    inputs_.options.objective = "reward";
+    inputs_.options.lora_rank = 2;
+    ASSERT_EQ(train(), ExitStatus::done);
+    CausalLm start = load_reward_model(directory_ / "student", at::kFloat, at::kCPU, inputs_.seed);
+    CausalLm after = load_reward_model(directory_ / "run/model", at::kFloat, at::kCPU);
+    EXPECT_FALSE(at::equal(start.parameter("score.weight"), after.parameter("score.weight")));
+}
+
+TEST_F(TrainStageTest, TrainsInBfloat16) {
+    inputs_.model.dtype = "bfloat16";
+    ASSERT_EQ(train(), ExitStatus::done);
+    inputs_.model.dtype = "float32";
+    EXPECT_EQ(evaluate(directory_ / "run/model").overall.reward_accuracy.successes, 2u);
 }
 
 TEST_F(TrainStageTest, AFinishedRunIsLeftAlone) {
