@@ -42,5 +42,7 @@ Command make_export_command(CLI::App& app);
 Command make_bench_generate_command(CLI::App& bench);
 Command make_bench_schedule_command(CLI::App& bench);
 Command make_bench_store_command(CLI::App& bench);
+Command make_bench_train_command(CLI::App& bench);
+Command make_bench_allreduce_command(CLI::App& bench);
 
 }  // namespace popalign

@@ -39,6 +39,8 @@ std::vector<Command> add_commands(CLI::App& app) {
     commands.push_back(make_bench_generate_command(*bench));
     commands.push_back(make_bench_schedule_command(*bench));
     commands.push_back(make_bench_store_command(*bench));
+    commands.push_back(make_bench_train_command(*bench));
+    commands.push_back(make_bench_allreduce_command(*bench));
     for (auto* make :
          {make_generate_command, make_score_command, make_tokenize_command, make_inspect_command,
           make_import_command, make_export_command, make_sweep_command, make_doctor_command})

@@ -3,9 +3,11 @@
 #include "app/stages.hpp"
 
 #include <popalign/preference/train_stage.hpp>
+#include <popalign/preference/training_plan.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <fstream>
@@ -25,10 +27,8 @@ std::uint64_t trained_tokens(const std::filesystem::path& metrics) {
     return tokens;
 }
 
-}  // namespace
-
-ExitStatus run_train_stage(const CommandContext& context, const Config& config, TrainGoal goal) {
-    const TrainInputs inputs = run_on_all(context.comm, [&] {
+TrainInputs train_inputs(const CommandContext& context, const Config& config, TrainGoal goal) {
+    return run_on_all(context.comm, [&] {
         TrainInputs made;
         made.pair_file = pair_file_path(config.run);
         made.directory = config.run.directory;
@@ -42,6 +42,20 @@ ExitStatus run_train_stage(const CommandContext& context, const Config& config, 
         made.goal = goal;
         return made;
     });
+}
+
+ExitStatus print_plan(const CommandContext& context, const Config& config) {
+    const TrainInputs inputs = train_inputs(context, config, TrainGoal::model);
+    const std::string plan = plan_training(context.comm, inputs, context.logger);
+    if (context.comm.is_root())
+        fmt::print("{}\n", plan);
+    return ExitStatus::done;
+}
+
+}  // namespace
+
+ExitStatus run_train_stage(const CommandContext& context, const Config& config, TrainGoal goal) {
+    const TrainInputs inputs = train_inputs(context, config, goal);
     const bool there = std::filesystem::exists(inputs.directory / "train" / "finished.json");
     return with_cost(
         context, config, goal == TrainGoal::model ? "train" : "reference",
@@ -57,7 +71,7 @@ ExitStatus run_train_stage(const CommandContext& context, const Config& config, 
 Command make_train_command(CLI::App& app) {
     struct Arguments {
         ConfigArguments config;
-        bool reference_only = false;
+        bool reference_only = false, plan = false;
     };
     auto arguments = std::make_shared<Arguments>();
     CLI::App* parser = app.add_subcommand("train", "aligns the student on the pairs");
@@ -65,8 +79,12 @@ Command make_train_command(CLI::App& app) {
     parser->add_flag("--reference-only", arguments->reference_only,
                      "compute the reference log-probabilities of the pairs into the pair file, and "
                      "leave");
+    parser->add_flag("--plan", arguments->plan,
+                     "say what memory and time training takes, and leave");
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
+                    if (arguments->plan)
+                        return print_plan(context, config);
                     return run_train_stage(
                         context, config,
                         arguments->reference_only ? TrainGoal::reference : TrainGoal::model);

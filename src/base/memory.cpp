@@ -1,5 +1,7 @@
 #include <popalign/base/memory.hpp>
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -41,6 +43,12 @@ std::uint64_t left_in_groups() {
 }
 
 }  // namespace
+
+std::uint64_t peak_memory() {
+    struct rusage usage {};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
 
 std::uint64_t available_memory() {
     std::ifstream file("/proc/meminfo");

@@ -1,4 +1,4 @@
-"""The benches of storage and scheduling at a small size: what they claim holds, and others read what they write.
+"""The benches of storage, scheduling and training at a small size: what they claim holds, and others read what they write.
 usage: bench_test.py POPALIGN
 """
 import json
@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 from harness import check, command, environment, run
+from tiny_model import write_tiny_model
 
 PAIRS = 3000
 SKIP = 77
@@ -43,6 +44,41 @@ def schedule(program):
           "hand-outs are measured on the real ranks")
 
 
+def allreduce(program):
+    result = json.loads(run(program, "bench", "allreduce", "--largest", 300_000, "--repeats", 3, ranks=4).stdout)
+    check([row["bytes"] for row in result["sizes"]] == [1 << 14, 1 << 16, 1 << 18], "sums of three sizes")
+    check(all(row["seconds"] > 0 and row["mpi_seconds"] > 0 for row in result["sizes"]), "beside MPI_Allreduce's time")
+    done = run(program, "bench", "allreduce", expect=2)
+    check("mpirun -n 2" in done.stderr, "one rank is told to take more")
+
+
+def train(program, work):
+    write_tiny_model(work / "model")
+    rows = [{"prompt": f"Question {i // 6}?", "chosen": "The same answer", "rejected": f"No {i}"} for i in range(48)]
+    (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(program, "import", "--format", "trl", "--input", work / "rows.jsonl", "--output", work / "pairs.h5")
+
+    def bench(*options, ranks=1):
+        return json.loads(run(program, "bench", "train", "--model", work / "model", "--pairs", work / "pairs.h5",
+                              *options, ranks=ranks).stdout)
+
+    grouped = bench("--batching", "by_instruction", "--global-batch-size", 12)
+    separate = bench("--batching", "by_instruction", "--global-batch-size", 12, "--separate")
+    check(grouped["pairs"] == 48 and 0 < grouped["fraction_of_limit"] < 1, "speed beside what matrix products allow")
+    check(grouped["tokens"] == separate["tokens"] and grouped["computed_tokens"] * 3 < separate["computed_tokens"],
+          "pairs of an instruction share their prompt and equal answers")
+    check(abs(grouped["last_loss"] - separate["last_loss"]) < 1e-5, "which changes no loss")
+    sharded = bench("--batching", "by_instruction", "--global-batch-size", 12, "--zero-stage", 2, "--recompute", ranks=2)
+    check(abs(grouped["last_loss"] - sharded["last_loss"]) < 1e-5, "nor do ranks that share the state")
+    check(0 < sharded["exposed_communication"] < 1, "the wait for other ranks is told")
+    config = work / "plan.yaml"
+    config.write_text(json.dumps({"run": {"directory": str(work), "device": "cpu"},
+                                  "models": {"student": {"path": str(work / "model")}},
+                                  "train": {"model": "student", "global_batch_size": 12, "exclude_flags": []}}))
+    plan = json.loads(run(program, "train", "--config", config, "--plan", ranks=2).stdout)
+    check(plan["pairs"] == 48 and plan["ranks"] == 2 and plan["memory_bytes"]["total"] > 0, "train --plan says what it takes")
+
+
 def main():
     program = pathlib.Path(sys.argv[1])
     try:
@@ -52,6 +88,8 @@ def main():
         return SKIP
     with tempfile.TemporaryDirectory() as folder:
         schedule(program)
+        allreduce(program)
+        train(program, pathlib.Path(folder))
         store(program, pathlib.Path(folder))
     return 0
 

@@ -8,4 +8,7 @@ namespace popalign {
 /// within what its control group (a Slurm job, a container) leaves. All there is if neither tells.
 std::uint64_t available_memory();
 
+/// The most bytes that this process has held in memory so far.
+std::uint64_t peak_memory();
+
 }  // namespace popalign

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/preference/train_stage.hpp>
+
+#include <string>
+
+namespace popalign {
+
+/// What a training run would take, as JSON: memory by part, time by part and pairs a second, on
+/// this machine (after measuring a pass, an update and a sum over ranks) or on the one that
+/// `train.machine` describes. Nothing is written. Collective.
+std::string plan_training(const Communicator& comm, const TrainInputs& inputs,
+                          const Logger& logger);
+
+}  // namespace popalign

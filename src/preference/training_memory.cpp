@@ -1,0 +1,88 @@
+#include <popalign/preference/training_memory.hpp>
+
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <string>
+
+namespace popalign {
+
+std::int64_t trained_parameters(const ModelConfig& config, const TrainOptions& options) {
+    if (options.lora_rank == 0)
+        return config.parameter_count();
+    const std::int64_t hidden = config.hidden_size, inner = config.intermediate_size;
+    const std::int64_t query = config.num_attention_heads * config.head_dim;
+    const std::int64_t kv = config.num_key_value_heads * config.head_dim;
+    std::int64_t sides = 0;
+    for (const std::string& target : options.lora_targets)
+        sides += target == "q_proj" || target == "o_proj"   ? hidden + query
+                 : target == "k_proj" || target == "v_proj" ? hidden + kv
+                                                            : hidden + inner;
+    return config.num_hidden_layers * options.lora_rank * sides;
+}
+
+namespace {
+
+/// Numbers that a layer keeps of a row for the way back: what goes into norms and projections,
+/// rotated queries and keys, values, and both sides of the gate.
+double kept_by_layer(const ModelConfig& config) {
+    const double query = static_cast<double>(config.num_attention_heads * config.head_dim);
+    const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
+    const double norms = config.output_norms ? 6 : 4;
+    return norms * static_cast<double>(config.hidden_size) + 2 * query + 2 * kv +
+           3 * static_cast<double>(config.intermediate_size) +
+           (config.query_key_norm ? query + kv : 0);
+}
+
+}  // namespace
+
+TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
+                               const TrainOptions& options, int ranks,
+                               std::int64_t micro_batch_tokens) {
+    const auto all = static_cast<double>(config.parameter_count());
+    const auto trained = static_cast<double>(trained_parameters(config, options));
+    const double size = static_cast<double>(c10::elementSize(dtype));
+    const double master = dtype == at::kDouble ? 8 : 4;
+    const double state_shards = options.zero_stage > 0 ? ranks : 1;
+    const double gradient_shards = options.zero_stage > 1 ? ranks : 1;
+    const auto rows = static_cast<double>(micro_batch_tokens);
+    const auto layers = static_cast<double>(config.num_hidden_layers);
+    const auto hidden = static_cast<double>(config.hidden_size);
+    const auto vocabulary = static_cast<double>(config.vocab_size);
+
+    TrainingMemory memory;
+    memory.weights = size * (options.lora_rank > 0 ? all + trained : all);
+    memory.masters = size == master ? 0 : master * trained / state_shards;
+    memory.gradients = master * trained / gradient_shards;
+    memory.optimizer = 2 * master * trained / state_shards;
+    const double layer = size * rows * kept_by_layer(config);
+    memory.activations =
+        options.activation_checkpointing ? size * rows * hidden * layers + layer : layer * layers;
+    const double chunk = std::clamp(16.0 * 1024 * 1024 / vocabulary, 64.0, 512.0);
+    memory.workspace =
+        master * std::min(chunk, rows) * vocabulary +
+        size * rows * (4 * hidden + 3 * static_cast<double>(config.intermediate_size));
+    const double bucket = static_cast<double>(options.bucket_megabytes) * 1024 * 1024;
+    if (ranks > 1)
+        memory.buckets = std::min(master * trained, 3 * bucket) * (options.zero_stage > 1 ? 2 : 1);
+    return memory;
+}
+
+std::int64_t largest_micro_batch(const ModelConfig& config, at::ScalarType dtype,
+                                 const TrainOptions& options, int ranks, double program,
+                                 double bytes) {
+    const auto fits = [&](std::int64_t tokens) {
+        return program + training_memory(config, dtype, options, ranks, tokens).total() <= bytes;
+    };
+    std::int64_t least = 0, most = std::int64_t{1} << 24;
+    while (least < most) {
+        const std::int64_t middle = (least + most + 1) / 2;
+        if (fits(middle))
+            least = middle;
+        else
+            most = middle - 1;
+    }
+    return least;
+}
+
+}  // namespace popalign
