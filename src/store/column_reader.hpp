@@ -4,10 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
-#include <map>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,11 +26,16 @@ class ChunkCache {
     const std::vector<std::byte>& put(const Key& key, std::vector<std::byte> chunk);
 
   private:
+    struct Hash {
+        std::size_t operator()(const Key& key) const noexcept {
+            return std::hash<const void*>()(key.first) ^ key.second * 0x9E3779B97F4A7C15U;
+        }
+    };
     using Chunks = std::list<std::pair<Key, std::vector<std::byte>>>;  // the last used first
 
     std::size_t most_bytes_, bytes_ = 0;
     Chunks chunks_;
-    std::map<Key, Chunks::iterator> places_;
+    std::unordered_map<Key, Chunks::iterator, Hash> places_;
 };
 
 /// A column of T that is open for reading. Chunks with a checksum and nothing else are read past

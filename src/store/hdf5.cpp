@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t bytes_per_write = std::size_t{64} << 20;
 constexpr hsize_t chunk_bytes = hsize_t{1} << 20;
+constexpr std::size_t metadata_bytes = std::size_t{64} << 20;
 constexpr hsize_t largest_chunk_rows = hsize_t{1} << 26;  // other writers may choose larger chunks
 
 /// HDF5 would print its stack of errors; we put the innermost into our own message.
@@ -168,6 +169,21 @@ File open_for_update(const std::filesystem::path& path, const Communicator& comm
                            path.native());
 }
 
+namespace {
+
+/// Random rows need the chunk lists of all columns, again and again.
+void keep_more_metadata(const PropertyList& access) {
+    H5AC_cache_config_t cache{};
+    cache.version = H5AC__CURR_CACHE_CONFIG_VERSION;
+    check_status(H5Pget_mdc_config(access.get(), &cache), "H5Pget_mdc_config", "");
+    cache.set_initial_size = true;
+    cache.initial_size = cache.min_size = metadata_bytes;
+    cache.max_size = 2 * metadata_bytes;
+    check_status(H5Pset_mdc_config(access.get(), &cache), "H5Pset_mdc_config", "");
+}
+
+}  // namespace
+
 File open_for_reading(const std::filesystem::path& path) {
     silence();
     if (!std::filesystem::is_regular_file(path))
@@ -177,6 +193,7 @@ File open_for_reading(const std::filesystem::path& path) {
         throw InputError(path.native(), "not an HDF5 file, or a truncated one");
     }
     const PropertyList access = property_list(H5P_FILE_ACCESS);
+    keep_more_metadata(access);
     const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
     if (file < 0)
         throw InputError(path.native(), fmt::format("cannot be opened ({})", take_reason()));

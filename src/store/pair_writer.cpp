@@ -147,7 +147,7 @@ void visit_block(Visitor& v, const PairBlock& block, const PairSizes& size) {
 /// Small enough that a random row costs little, not so small that their list takes long to read.
 template <class T>
 std::uint64_t chunk_rows(std::uint64_t rows) {
-    constexpr std::uint64_t most_chunks = 131'072, smallest = 16 << 10, largest = 1 << 20;
+    constexpr std::uint64_t most_chunks = 131'072, smallest = 4 << 10, largest = 1 << 20;
     const std::uint64_t bytes =
         std::clamp(std::bit_ceil(rows * sizeof(T) / most_chunks), smallest, largest);
     return std::clamp<std::uint64_t>(rows, 1, (bytes - 4) / sizeof(T));  // 4: the checksum
