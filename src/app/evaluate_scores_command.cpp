@@ -70,7 +70,7 @@ ExitStatus ask_judge(const CommandContext& context, const JudgeWorthArguments& a
             return print_from_root(ranks.leaders(), output.native(), [&] {
                 auto result = judge_worth(pairs, verdicts);
                 result["judge"] = spec.name;
-                result["template"] = spec.judge_template.name;
+                result["template"] = reads_template(spec) ? spec.judge_template.name : "";
                 result["pairs"] = arguments.pairs;
                 result["provenance"] = nlohmann::json::parse(
                     provenance_json(context.comm.size(), context.command_line));

@@ -23,14 +23,9 @@ JudgeSpec judge_spec(const JudgeInputs& inputs) {
 
 /// Collective: one rank hashes the model.
 JudgeRow judge_row(const Communicator& comm, const JudgeSpec& judge) {
-    JudgeRow row{judge.name, "", judge.judge_template.name,
-                 judge_template_sha256(judge.judge_template)};
-    if (!judge.model)  // the baselines read no template
-        row.template_name = row.template_sha256 = "";
-    row.model = run_on_all(
-        comm, [&] { return comm.is_root() ? identify_judge(judge).sha256 : std::string(); });
-    row.model = broadcast_object(comm, row.model);
-    return row;
+    const JudgeKey key = judge_key(comm, judge);
+    return {judge.name, key.model_sha256,
+            key.template_sha256.empty() ? "" : judge.judge_template.name, key.template_sha256};
 }
 
 bool wanted(const std::string& split, const Instruction& instruction) {
@@ -79,9 +74,11 @@ std::vector<Showing> showings_of(const PairFile& file, const std::vector<Prefere
         const std::uint64_t answers[] = {pair.chosen, pair.rejected};
         const auto responses = file.responses(answers);
         const auto instruction = file.instructions({pair.instruction, pair.instruction + 1});
-        showings.push_back(
-            {as_transcript(instruction.front()), responses[0].text, responses[1].text});
-        showings.push_back(turned(showings.back()));
+        Showing showing = show(instruction.front(), responses[0].text, responses[1].text);
+        showing.first_cut = responses[0].finish_reason == FinishReason::length;
+        showing.second_cut = responses[1].finish_reason == FinishReason::length;
+        showings.push_back(showing);
+        showings.push_back(turned(std::move(showing)));
     }
     return showings;
 }
@@ -139,7 +136,7 @@ ExitStatus run_judge(const ModelRanks& ranks, const JudgeInputs& inputs, const D
     const JudgeSpec judge = run_on_all(comm, [&] {
         inputs.judge.validate();
         const JudgeSpec spec = judge_spec(inputs);
-        if (spec.judge_template.verdict == "rating")
+        if (reads_template(spec) && spec.judge_template.verdict == "rating")
             throw UsageError(
                 fmt::format("judge.template '{}' rates single answers; pairs want one "
                             "that compares two",

@@ -125,9 +125,8 @@ void keep_first(std::vector<BenchmarkItem>& items, std::int64_t count) {
     std::erase_if(items, [&](const BenchmarkItem& item) { return ++taken[item.category] > count; });
 }
 
-std::string instruction_of(const BenchmarkItem& item) {
-    return as_transcript(
-        {item.id, item.category, item.turns.front(), Split::held_out, item.context});
+Instruction instruction_of(const BenchmarkItem& item) {
+    return {item.id, item.category, item.turns.front(), Split::held_out, item.context};
 }
 
 }  // namespace popalign

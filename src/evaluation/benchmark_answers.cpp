@@ -26,7 +26,7 @@ Question question_of(const BenchmarkInputs& inputs, const BenchmarkItem& item, s
             inputs.evaluate.max_new_tokens,
             RandomStream(inputs.run.seed, item.id, "evaluate " + inputs.benchmark.name + which),
             item.id,
-            instruction_of(item),
+            as_transcript(instruction_of(item)),
             turn == 0 ? "evaluate" : fmt::format("turn-{}", turn + 1)};
 }
 

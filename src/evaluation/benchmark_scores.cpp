@@ -231,7 +231,7 @@ nlohmann::ordered_json item_row(Scoring scoring, const JudgedItem& item) {
     Json row{{"id", item.item.id}, {"position", item.position}};
     if (!item.item.category.empty())
         row["category"] = item.item.category;
-    row["instruction"] = instruction_of(item.item);
+    row["instruction"] = as_transcript(instruction_of(item.item));
     if (item.item.turns.size() > 1)
         row["turns"] = item.item.turns;
     if (item.answers.size() > 1)

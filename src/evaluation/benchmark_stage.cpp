@@ -48,8 +48,13 @@ void check(const BenchmarkInputs& inputs) {
     const JudgeSpec judge = judge_spec(inputs, template_of(inputs));
     if (!judge.model)
         identify_judge(judge);
-    const bool rates = inputs.benchmark.scoring == Scoring::rating;
-    if (rates != (judge.judge_template.verdict == "rating") || (rates && !judge.model))
+    const bool rates = inputs.benchmark.scoring == Scoring::rating, asked = reads_template(judge);
+    if (rates && !asked)
+        throw UsageError(fmt::format(
+            "{}: the judge '{}' does not rate single answers from 1 to 10; name a model in "
+            "evaluate.judge that does it in words",
+            inputs.benchmark.name, judge.name));
+    if (asked && rates != (judge.judge_template.verdict == "rating"))
         throw UsageError(
             fmt::format("{}: the judge '{}' with the template '{}' {}", inputs.benchmark.name,
                         judge.name, judge.judge_template.name,
@@ -119,13 +124,13 @@ std::map<std::string, std::vector<Asked>> asked_of(const BenchmarkInputs& inputs
     for (std::size_t i = 0; i < items.size(); ++i) {
         const auto& [item, position, answers, baselines, judgements] = items[i];
         if (!rates) {
-            const Showing showing{instruction_of(item), answers[0], baselines[0]};
+            const Showing showing = show(instruction_of(item), answers[0], baselines[0]);
             asked[base].push_back({showing, i, 0});
             asked[base].push_back({turned(showing), i, 1});
             continue;
         }
         for (std::size_t turn = 0; turn < item.turns.size(); ++turn) {
-            Showing showing{instruction_of(item), answers[0], ""};
+            Showing showing = show(instruction_of(item), answers[0], "");
             if (!item.references.empty())
                 showing.reference = item.references[0];
             if (turn > 0) {
@@ -147,23 +152,22 @@ bool judge(const ModelRanks& ranks, const BenchmarkInputs& inputs, std::vector<J
     for (JudgedItem& item : items)
         item.judgements.resize(inputs.benchmark.scoring == Scoring::rating ? item.item.turns.size()
                                                                            : 2);
-    std::string model_sha256 = run_on_all(comm, [&] {
-        return comm.is_root() ? identify_judge(judge_spec(inputs, template_of(inputs))).sha256
-                              : std::string();
-    });
-    model_sha256 = broadcast_object(comm, model_sha256);
+    JudgeKey key =
+        judge_key(comm, run_on_all(comm, [&] { return judge_spec(inputs, template_of(inputs)); }));
     bool complete = true;
     for (const auto& [name, asked] : asked_of(inputs, items)) {
         const JudgeSpec spec = run_on_all(comm, [&] { return judge_spec(inputs, name); });
         std::vector<Showing> showings;
         for (const Asked& one : asked)
             showings.push_back(one.showing);
-        const auto judgements = judge_showings(
-            spec, {model_sha256, judge_template_sha256(spec.judge_template)}, showings,
-            {{inputs.evaluate.batch_tokens, inputs.run.device, ranks, inputs.logger,
-              inputs.run.seed},
-             std::filesystem::path(inputs.run.directory) / "verdicts",
-             deadline});
+        if (!key.template_sha256.empty())
+            key.template_sha256 = judge_template_sha256(spec.judge_template);
+        const auto judgements =
+            judge_showings(spec, key, showings,
+                           {{inputs.evaluate.batch_tokens, inputs.run.device, ranks, inputs.logger,
+                             inputs.run.seed},
+                            std::filesystem::path(inputs.run.directory) / "verdicts",
+                            deadline});
         for (std::size_t i = 0; i < asked.size(); ++i) {
             complete &= judgements[i].has_value();
             if (judgements[i])
@@ -190,7 +194,8 @@ void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& 
     if (compares)
         json["baseline"] = baseline;
     json["judge"] = judge_address(inputs);
-    json["template"] = template_of(inputs);
+    json["template"] =
+        reads_template(judge_spec(inputs, template_of(inputs))) ? template_of(inputs) : "";
     json["provenance"] = nlohmann::json::parse(inputs.provenance);
     std::string rows;
     for (const JudgedItem& item : items)

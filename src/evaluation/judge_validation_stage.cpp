@@ -38,17 +38,14 @@ std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
     const JudgeSpec& judge, const std::vector<LabelledPair>& pairs, const JudgingOptions& options,
     const std::filesystem::path& rows) {
     const Communicator& comm = options.run.ranks.leaders();
-    std::string model = run_on_all(
-        comm, [&] { return comm.is_root() ? identify_judge(judge).sha256 : std::string(); });
-    model = broadcast_object(comm, model);
+    const JudgeKey key = judge_key(comm, judge);
     const Range mine = partition(pairs.size(), comm.rank(), comm.size());
     std::vector<Showing> showings;
     for (std::size_t i = mine.begin; i < mine.end; ++i) {
         showings.push_back({pairs[i].instruction, pairs[i].first, pairs[i].second});
         showings.push_back(turned(showings.back()));
     }
-    const auto judgements = judge_showings(
-        judge, {model, judge_template_sha256(judge.judge_template)}, showings, options);
+    const auto judgements = judge_showings(judge, key, showings, options);
     std::uint64_t missing = 0;
     std::vector<Judgement> made;
     for (const auto& judgement : judgements) {

@@ -2,6 +2,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
+#include <popalign/lm/reward_model.hpp>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,11 @@ const ModelOptions& model_of(const JudgeSpec& judge) {
         throw UsageError(fmt::format(
             "models.{}: a file of ready answers cannot judge; name a path or a url", judge.name));
     return *judge.model;
+}
+
+bool is_reward_judge(const JudgeSpec& judge) {
+    return judge.model && !judge.model->path.empty() &&
+           is_reward_model(std::filesystem::path(judge.model->path));
 }
 
 }  // namespace
@@ -30,6 +36,10 @@ Question judge_question(const JudgeTemplate& judge_template, const Showing& show
             "verdict"};
 }
 
+bool reads_template(const JudgeSpec& judge) {
+    return judge.model && !is_reward_judge(judge);
+}
+
 ModelIdentity identify_judge(const JudgeSpec& judge) {
     if (judge.model)
         return make_model_source(judge.name, model_of(judge))->identify();
@@ -44,6 +54,8 @@ JudgeUsage measure_showings(const JudgeSpec& judge, std::span<const Showing* con
     JudgeUsage usage;
     if (!judge.model)
         return usage;
+    if (is_reward_judge(judge))
+        return measure_reward_showings(*judge.model, showings);
     const auto source = make_model_source(judge.name, model_of(judge));
     const EndpointOptions& endpoint = judge.model->endpoint;
     for (const Showing* showing : showings) {
@@ -68,6 +80,8 @@ std::unique_ptr<AnswerJudge> open_judge(const JudgeSpec& judge, const JudgeRunOp
         return open_baseline_judge(judge.name, options.seed);
     const ModelOptions& model = model_of(judge);
     model.validate(judge.name);
+    if (is_reward_judge(judge))
+        return open_reward_judge(model, options);
     if (judge.judge_template.verdict != "letters")
         return open_words_judge(judge, options);
     return model.endpoint.url.empty()

@@ -18,6 +18,12 @@ std::unique_ptr<AnswerJudge> open_endpoint_judge(const EndpointOptions& endpoint
 /// By what it writes, wherever it is.
 std::unique_ptr<AnswerJudge> open_words_judge(const JudgeSpec& judge,
                                               const JudgeRunOptions& options);
+/// By the difference of a reward model's scores.
+std::unique_ptr<AnswerJudge> open_reward_judge(const ModelOptions& model,
+                                               const JudgeRunOptions& options);
+/// The tokens that one would read of all of this.
+JudgeUsage measure_reward_showings(const ModelOptions& model,
+                                   std::span<const Showing* const> showings);
 /// `longest` or `random`.
 std::unique_ptr<AnswerJudge> open_baseline_judge(const std::string& name, std::uint64_t seed);
 

@@ -54,6 +54,13 @@ std::string content_key(const JudgeKey& judge, const Showing& showing) {
           &showing.second, &showing.reference, &showing.instruction_2, &showing.first_2,
           &showing.second_2, &showing.reference_2})
         content += fmt::format("{}:{}", part->size(), *part);
+    if (judge.template_sha256.empty()) {  // it reads the dialogue itself
+        for (const Message& message : showing.dialogue)
+            content += fmt::format("{}{}:{}", role_name(message.role), message.content.size(),
+                                   message.content);
+        content += showing.first_cut ? "cut" : "";
+        content += showing.second_cut ? ",cut" : "";
+    }
     return sha256_hex(content);
 }
 

@@ -117,6 +117,21 @@ std::vector<std::optional<Judgement>> answer(const Communicator& comm, const Wor
 
 }  // namespace
 
+JudgeKey judge_key(const Communicator& comm, const JudgeSpec& judge) {
+    JudgeKey key = run_on_all(comm, [&] {
+        JudgeKey found;
+        if (!comm.is_root())
+            return found;
+        found.model_sha256 = identify_judge(judge).sha256;
+        if (reads_template(judge))
+            found.template_sha256 = judge_template_sha256(judge.judge_template);
+        return found;
+    });
+    key.model_sha256 = broadcast_object(comm, key.model_sha256);
+    key.template_sha256 = broadcast_object(comm, key.template_sha256);
+    return key;
+}
+
 std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, const JudgeKey& key,
                                                      std::span<const Showing> mine,
                                                      const JudgingOptions& options,

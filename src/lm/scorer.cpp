@@ -1,6 +1,7 @@
 #include "lm/prefix_forest.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/lm/reward_model.hpp>
 #include <popalign/lm/scorer.hpp>
 
 #include <ATen/ATen.h>
@@ -30,6 +31,16 @@ void for_each_group(
         ForestAttention attention(packed.forest);
         use(members, packed, model.hidden_states(to_tensor(packed.forest.tokens), attention));
     }
+}
+
+/// The rows of the members' last tokens.
+std::vector<std::int64_t> ends_of(const std::vector<std::size_t>& members,
+                                  std::span<const std::vector<TokenId>> sequences,
+                                  const PrefixForest& packed) {
+    std::vector<std::int64_t> rows;
+    for (std::size_t i = 0; i < members.size(); ++i)
+        rows.push_back(packed.row(i, static_cast<std::int64_t>(sequences[members[i]].size()) - 1));
+    return rows;
 }
 
 }  // namespace
@@ -75,25 +86,37 @@ void score_next_token(const CausalLm& model, std::span<const std::vector<TokenId
                       std::span<const TokenId> candidates, std::int64_t token_budget,
                       const std::function<void(std::size_t, std::vector<float>)>& done) {
     const std::vector<std::int64_t> columns(candidates.begin(), candidates.end());
-    for_each_group(model, Spans(prompts.begin(), prompts.end()), token_budget,
+    for_each_group(
+        model, Spans(prompts.begin(), prompts.end()), token_budget,
+        [&](const std::vector<std::size_t>& members, const PrefixForest& packed,
+            const at::Tensor& hidden) {
+            const at::Tensor ends = to_tensor(ends_of(members, prompts, packed));
+            const at::Tensor logits =
+                model.logits(hidden.index_select(0, ends.to(hidden.device()))).to(at::kFloat);
+            const at::Tensor values = logits.log_softmax(1)
+                                          .index_select(1, to_tensor(columns).to(hidden.device()))
+                                          .to(at::kCPU)
+                                          .contiguous();
+            for (std::size_t i = 0; i < members.size(); ++i) {
+                const float* row = values.data_ptr<float>() + i * candidates.size();
+                done(members[i], std::vector<float>(row, row + candidates.size()));
+            }
+        });
+}
+
+void score_endings(const CausalLm& model, std::span<const std::vector<TokenId>> sequences,
+                   std::int64_t token_budget,
+                   const std::function<void(std::size_t, double)>& done) {
+    for_each_group(model, Spans(sequences.begin(), sequences.end()), token_budget,
                    [&](const std::vector<std::size_t>& members, const PrefixForest& packed,
                        const at::Tensor& hidden) {
-                       std::vector<std::int64_t> rows;
-                       for (std::size_t i = 0; i < members.size(); ++i)
-                           rows.push_back(packed.row(
-                               i, static_cast<std::int64_t>(prompts[members[i]].size()) - 1));
-                       const at::Tensor logits =
-                           model.logits(hidden.index_select(0, to_tensor(rows).to(hidden.device())))
-                               .to(at::kFloat);
-                       const at::Tensor values =
-                           logits.log_softmax(1)
-                               .index_select(1, to_tensor(columns).to(hidden.device()))
-                               .to(at::kCPU)
+                       const at::Tensor ends = to_tensor(ends_of(members, sequences, packed));
+                       const at::Tensor scores =
+                           reward_scores(model, hidden.index_select(0, ends.to(hidden.device())))
+                               .to(at::kCPU, at::kDouble)
                                .contiguous();
-                       for (std::size_t i = 0; i < members.size(); ++i) {
-                           const float* row = values.data_ptr<float>() + i * candidates.size();
-                           done(members[i], std::vector<float>(row, row + candidates.size()));
-                       }
+                       for (std::size_t i = 0; i < members.size(); ++i)
+                           done(members[i], scores.data_ptr<double>()[i]);
                    });
 }
 

@@ -196,7 +196,7 @@ void refuse_reward_model(const std::filesystem::path& path) {
     if (is_reward_model(path))
         throw InputError(path.native(),
                          "a reward model scores answers and gives none; use it with "
-                         "`evaluate preference` or to start objective reward");
+                         "`evaluate preference`, as a judge or to start objective reward");
 }
 
 }  // namespace

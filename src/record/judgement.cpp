@@ -6,9 +6,19 @@
 
 namespace popalign {
 
+Showing show(const Instruction& instruction, std::string first, std::string second) {
+    Showing showing{as_transcript(instruction), std::move(first), std::move(second)};
+    if (!instruction.context.empty()) {
+        showing.dialogue = instruction.context;
+        showing.dialogue.push_back({Role::user, instruction.text});
+    }
+    return showing;
+}
+
 Showing turned(Showing showing) {
     std::swap(showing.first, showing.second);
     std::swap(showing.first_2, showing.second_2);
+    std::swap(showing.first_cut, showing.second_cut);
     return showing;
 }
 

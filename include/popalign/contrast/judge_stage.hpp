@@ -20,7 +20,8 @@ struct JudgeOptions {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("model", model, "which of `models` judges, or longest or random");
+        v.field("model", model,
+                "which of `models` judges, also a reward model, or longest or random");
         v.field("template", template_name, "a built-in judge template, or a .yaml file");
         v.field("split", split, "judge the pairs of: all, train or held_out");
         v.field("limit", limit, "judge the first pairs of each strategy alone; 0: all");

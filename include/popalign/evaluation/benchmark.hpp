@@ -58,7 +58,7 @@ Benchmark load_hh_rlhf(const std::filesystem::path& folder);
 /// The first `count` items of each category; 0: all.
 void keep_first(std::vector<BenchmarkItem>& items, std::int64_t count);
 
-/// The dialogue up to the first turn, as text.
-std::string instruction_of(const BenchmarkItem& item);
+/// The dialogue up to the first turn.
+Instruction instruction_of(const BenchmarkItem& item);
 
 }  // namespace popalign

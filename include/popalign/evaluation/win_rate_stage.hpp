@@ -23,7 +23,8 @@ struct EvaluateOptions {
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("baseline", baseline, "which of `models` the aligned one is compared with");
-        v.field("judge", judge, "which of `models` judges, or longest or random");
+        v.field("judge", judge,
+                "which of `models` judges, also a reward model, or longest or random");
         v.field("judge_template", judge_template,
                 "a built-in judge template, or a .yaml file; empty: the benchmark's own");
         v.field("limit", limit, "the first items of each category alone; 0: all");

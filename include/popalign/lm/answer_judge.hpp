@@ -42,12 +42,17 @@ struct JudgeRunOptions {
     std::uint64_t seed = 0;
 };
 
-/// A judge by its name in the config: one of `models`, or the baselines `longest` and `random`.
+/// A judge by its name in the config: one of `models`, which may be a reward model, or the
+/// baselines `longest` and `random`.
 struct JudgeSpec {
     std::string name;
     std::optional<ModelOptions> model;  ///< nothing for the baselines
     JudgeTemplate judge_template;
 };
+
+/// Whether the judge is asked in the words of its template: not the baselines, and not a reward
+/// model, whose scores need none. Throws InputError for a model that is not there.
+bool reads_template(const JudgeSpec& judge);
 
 /// What the judge is, without loading weights. Throws UsageError for a file of ready answers and
 /// for a model without a chat template.

@@ -29,10 +29,14 @@ struct JudgingReport {
     bool complete() const noexcept { return known + judged == distinct; }
 };
 
-/// What identifies a judge in caches: the SHA-256 of its model and of its template.
+/// What identifies a judge in caches: the SHA-256 of its model and of its template, empty where it
+/// reads none.
 struct JudgeKey {
     std::string model_sha256, template_sha256;
 };
+
+/// One rank hashes the model. Throws as `identify_judge`. Collective.
+JudgeKey judge_key(const Communicator& comm, const JudgeSpec& judge);
 
 /// Shows every showing to the judge once, wherever and how often it is asked for: the ranks share
 /// the work by instruction, and what a journal holds of the same judge is taken from there. A

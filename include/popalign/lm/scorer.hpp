@@ -23,4 +23,9 @@ void score_next_token(const CausalLm& model, std::span<const std::vector<TokenId
                       std::span<const TokenId> candidates, std::int64_t token_budget,
                       const std::function<void(std::size_t, std::vector<float>)>& done);
 
+/// A reward model's score of each of `sequences`, none empty, at its last token. `done` is called
+/// per sequence.
+void score_endings(const CausalLm& model, std::span<const std::vector<TokenId>> sequences,
+                   std::int64_t token_budget, const std::function<void(std::size_t, double)>& done);
+
 }  // namespace popalign

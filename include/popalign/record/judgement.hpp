@@ -1,9 +1,11 @@
 #pragma once
 
+#include <popalign/record/instruction.hpp>
 #include <popalign/record/verdict.hpp>
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace popalign {
 
@@ -13,15 +15,19 @@ struct Showing {
     std::string instruction, first, second;
     std::string reference = {};
     std::string instruction_2 = {}, first_2 = {}, second_2 = {}, reference_2 = {};
+    /// The instruction turn by turn, where it is a transcript; empty: one turn of the user.
+    std::vector<Message> dialogue = {};
+    bool first_cut = false, second_cut = false;  ///< the answer did not end by itself
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         archive& instruction& first& second& reference& instruction_2& first_2& second_2&
-            reference_2;
+            reference_2& dialogue& first_cut& second_cut;
     }
     bool operator==(const Showing&) const = default;
 };
 
+Showing show(const Instruction& instruction, std::string first, std::string second);
 /// The same answers in the other order.
 Showing turned(Showing showing);
 

@@ -6,6 +6,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace popalign {
 namespace {
 
@@ -75,6 +77,33 @@ TEST(Scorer, PackedWeightsGiveTheSame) {
             for (std::size_t k = 0; k < logprobs.size(); ++k)
                 EXPECT_NEAR(logprobs[k], plain[i][k], 1e-5);
         });
+    }
+}
+
+TEST(Scorer, EndingsHaveTheScoreOfTheirLastTokenForAnyBudget) {
+    CausalLm model = make_tiny_model("llama", 6, at::kDouble);
+    model.parameters().push_back(
+        {"score.weight", at::ones({1, model.config().hidden_size}, at::kDouble).cumsum(1)});
+    std::vector<std::vector<TokenId>> sequences;
+    for (std::size_t i = 0; i < 6; ++i) {
+        sequences.push_back(random_tokens(5, i / 3));
+        const auto rest = random_tokens(i, 20 + i);
+        sequences.back().insert(sequences.back().end(), rest.begin(), rest.end());
+    }
+    for (std::int64_t budget : {1, 17, 1000}) {
+        std::size_t scored = 0;
+        score_endings(model, sequences, budget, [&](std::size_t i, double value) {
+            ++scored;
+            SegmentForest forest;
+            forest.add(sequences[i]);
+            ForestAttention attention(forest);
+            const at::Tensor last = model.hidden_states(
+                at::tensor(at::ArrayRef<std::int64_t>(forest.tokens)), attention)[-1];
+            const double expected =
+                (last * model.parameter("score.weight")[0]).sum().item<double>();
+            EXPECT_NEAR(value, expected, 1e-9 * std::abs(expected)) << i << " within " << budget;
+        });
+        EXPECT_EQ(scored, sequences.size());
     }
 }
 
