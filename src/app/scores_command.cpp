@@ -18,8 +18,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int length_control_rounds = 400;
-
 Json optional_number(const std::optional<Estimate>& estimate, double Estimate::*member) {
     return estimate ? Json((*estimate).*member) : Json(nullptr);
 }
@@ -71,8 +69,7 @@ nlohmann::ordered_json alpaca_scores(const CommandContext& context, const std::s
                          {"avg_length", score.average_length},
                          {"n", score.n}};
         if (score.length_controlled) {
-            const Interval interval =
-                length_controlled_interval(judged.rows, *control, length_control_rounds, 0);
+            const Interval interval = length_controlled_interval(judged.rows, *control);
             result[model]["lc_lower"] = interval.lower;
             result[model]["lc_upper"] = interval.upper;
         }

@@ -52,6 +52,25 @@ class Solver {
         return fit;
     }
 
+    std::vector<double> influences(std::span<const double> b, std::span<const double> direction) {
+        differentiate(b);
+        std::vector<std::size_t> active;
+        std::vector<double> weights;
+        for (std::size_t j = 0; j < d_; ++j)
+            if (hessian_[j * d_ + j] > 0 && (problem_.l1 == 0 || b[j] != 0)) {
+                active.push_back(j);
+                weights.push_back(direction[j]);
+            }
+        solve(active, weights);
+        std::vector<double> result(n_, 0.0);
+        for (std::size_t i = 0; i < n_; ++i) {
+            const double missed = problem_.target[i] - logistic(log_odds(i, b));
+            for (std::size_t a = 0; a < active.size(); ++a)
+                result[i] += problem_.weight[i] * missed * weights[a] * row(i)[active[a]];
+        }
+        return result;
+    }
+
   private:
     std::span<const double> row(std::size_t i) const {
         return std::span(problem_.x).subspan(i * d_, d_);
@@ -242,6 +261,12 @@ void LogisticProblem::add_row(std::span<const double> row, double row_target, do
 double logistic(double log_odds) noexcept {
     const double small = std::exp(-std::abs(log_odds));
     return log_odds >= 0 ? 1 / (1 + small) : small / (1 + small);
+}
+
+std::vector<double> row_influences(const LogisticProblem& problem,
+                                   std::span<const double> coefficients,
+                                   std::span<const double> direction) {
+    return Solver(problem).influences(coefficients, direction);
 }
 
 LogisticFit fit_logistic(const LogisticProblem& problem) {

@@ -34,6 +34,52 @@ Estimate percentage(std::span<const double> shares) {
             shares.size() > 1 ? 100 * standard_deviation(shares) / std::sqrt(n) : 0};
 }
 
+/// The regression, and what it says of each row at no length difference.
+struct LengthControl {
+    LogisticProblem problem;  ///< the rows first
+    std::vector<double> coefficients, wins;
+};
+
+/// Of the lengths.
+std::vector<double> standardised_differences(std::span<const AlpacaRow> rows) {
+    std::vector<double> differences;
+    for (const AlpacaRow& row : rows)
+        differences.push_back(row.length_1 - row.length_2);
+    const double spread = standard_deviation(differences);
+    for (double& difference : differences)
+        difference = spread > 0 ? difference / spread : 0;
+    return differences;
+}
+
+LengthControl fit_length_control(std::span<const AlpacaRow> rows, const LengthControlData& data) {
+    if (rows.size() < 2)
+        throw UsageError(
+            fmt::format("{} judged items are too few to control for length", rows.size()));
+    for (const AlpacaRow& row : rows)
+        if (row.position >= data.difficulty.size())
+            throw UsageError(fmt::format("item {} has no difficulty: there are {} of them",
+                                         row.position, data.difficulty.size()));
+    const auto differences = standardised_differences(rows);
+    LengthControl result;
+    LogisticProblem& problem = result.problem;
+    problem.features = 3;
+    problem.l1 = 1 / inverse_penalty;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const std::array<double, 3> x{std::tanh(differences[i]), data.difficulty[rows[i].position],
+                                      1};
+        problem.add_row(x, win_of(rows[i].preference));
+    }
+    for (const auto& gamed : data.gamed) {
+        const std::array<double, 3> x{std::tanh(gamed.length_difference), gamed.difficulty, 0};
+        problem.add_row(x, gamed.preference, gamed_weight);
+    }
+    result.coefficients = fit_logistic(problem).coefficients;
+    for (const AlpacaRow& row : rows)
+        result.wins.push_back(logistic(result.coefficients[1] * data.difficulty[row.position] +
+                                       result.coefficients[2]));
+    return result;
+}
+
 }  // namespace
 
 double win_of(double preference) noexcept {
@@ -49,48 +95,28 @@ Estimate plain_win_rate(std::span<const AlpacaRow> rows) {
 
 Estimate length_controlled_win_rate(std::span<const AlpacaRow> rows,
                                     const LengthControlData& data) {
-    if (rows.size() < 2)
-        throw UsageError(
-            fmt::format("{} judged items are too few to control for length", rows.size()));
-    std::vector<double> differences;
-    for (const AlpacaRow& row : rows) {
-        if (row.position >= data.difficulty.size())
-            throw UsageError(fmt::format("item {} has no difficulty: there are {} of them",
-                                         row.position, data.difficulty.size()));
-        differences.push_back(row.length_1 - row.length_2);
-    }
-    const double spread = standard_deviation(differences);
-    LogisticProblem problem;
-    problem.features = 3;
-    problem.l1 = 1 / inverse_penalty;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const double z = spread > 0 ? differences[i] / spread : 0;
-        const std::array<double, 3> x{std::tanh(z), data.difficulty[rows[i].position], 1};
-        problem.add_row(x, win_of(rows[i].preference));
-    }
-    for (const auto& gamed : data.gamed) {
-        const std::array<double, 3> x{std::tanh(gamed.length_difference), gamed.difficulty, 0};
-        problem.add_row(x, gamed.preference, gamed_weight);
-    }
-    const std::vector<double> b = fit_logistic(problem).coefficients;
-    std::vector<double> wins;
-    for (const AlpacaRow& row : rows)
-        wins.push_back(logistic(b[1] * data.difficulty[row.position] + b[2]));
-    return percentage(wins);
+    return percentage(fit_length_control(rows, data).wins);
 }
 
-Interval length_controlled_interval(std::span<const AlpacaRow> rows, const LengthControlData& data,
-                                    int rounds, std::uint64_t seed) {
-    const double estimate = length_controlled_win_rate(rows, data).value;
-    const Interval refits =
-        bootstrap_interval(rows.size(), rounds, RandomStream(seed, "items", "length control"),
-                           [&](std::span<const std::uint32_t> times) {
-                               std::vector<AlpacaRow> drawn;
-                               for (std::size_t i = 0; i < rows.size(); ++i)
-                                   drawn.insert(drawn.end(), times[i], rows[i]);
-                               return length_controlled_win_rate(drawn, data).value;
-                           });
-    return {2 * estimate - refits.upper, 2 * estimate - refits.lower};
+Interval length_controlled_interval(std::span<const AlpacaRow> rows,
+                                    const LengthControlData& data) {
+    const LengthControl fit = fit_length_control(rows, data);
+    const auto n = static_cast<double>(rows.size());
+    const double value = mean(fit.wins);
+    std::array<double, 3> slope{};  // of the mean over the coefficients
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const double share = fit.wins[i] * (1 - fit.wins[i]) / n;
+        slope[1] += share * data.difficulty[rows[i].position];
+        slope[2] += share;
+    }
+    std::vector<double> influences = row_influences(fit.problem, fit.coefficients, slope);
+    influences.resize(rows.size());  // the gamed rows are the same for everyone
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        influences[i] += (fit.wins[i] - value) / n;
+    const double curve = value * (1 - value);
+    const double centre = std::log(value / (1 - value));
+    const double reach = 1.96 * standard_deviation(influences) * std::sqrt(n) / curve;
+    return {100 * logistic(centre - reach), 100 * logistic(centre + reach)};
 }
 
 AlpacaScore score_alpaca_eval(std::span<const AlpacaRow> rows, const LengthControlData* data) {

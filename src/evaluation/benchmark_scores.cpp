@@ -52,10 +52,10 @@ Json alpaca_eval(const std::vector<JudgedItem>& items, const ScoreOptions& optio
               {"upper", score.plain.value + 1.96 * score.plain.standard_error},
               {"length_controlled_winrate", nullptr},
               {"avg_length", score.average_length},
-              {"interval", "1.96 standard errors; lc: basic bootstrap over items, 95 %"}};
+              {"interval",
+               "1.96 standard errors; lc: of the log-odds, by the infinitesimal jackknife, 95 %"}};
     if (score.length_controlled) {
-        const Interval interval =
-            length_controlled_interval(rows, *options.length_control, rounds / 4, options.seed);
+        const Interval interval = length_controlled_interval(rows, *options.length_control);
         json["length_controlled_winrate"] = score.length_controlled->value;
         json["lc_standard_error"] = score.length_controlled->standard_error;
         json["lc_lower"] = interval.lower;

@@ -33,6 +33,13 @@ struct LogisticFit {
 /// does not get there.
 LogisticFit fit_logistic(const LogisticProblem& problem);
 
+/// For each row, by how much `direction` b would change if the row counted once more: the empirical
+/// influences (Jaeckel 1972; Hampel 1974), to first order and for the zeros and signs that
+/// `coefficients`, the fit, have. Their squares sum up to a variance of direction b.
+std::vector<double> row_influences(const LogisticProblem& problem,
+                                   std::span<const double> coefficients,
+                                   std::span<const double> direction);
+
 double logistic(double log_odds) noexcept;
 
 }  // namespace popalign

@@ -54,11 +54,11 @@ Estimate plain_win_rate(std::span<const AlpacaRow> rows);
 /// Throws InputError if an item has no difficulty, UsageError for fewer than two rows.
 Estimate length_controlled_win_rate(std::span<const AlpacaRow> rows, const LengthControlData& data);
 
-/// Its 95 % basic bootstrap (Davison and Hinkley 1997) over items, the fit made anew in each of
-/// `rounds` [%]: the penalty shrinks a refit once more, which reflection undoes. The published
-/// standard error has only the items' difficulty in it, not what the fit itself is unsure of.
-Interval length_controlled_interval(std::span<const AlpacaRow> rows, const LengthControlData& data,
-                                    int rounds, std::uint64_t seed);
+/// Its 95 % interval over draws of items [%]: normal on the log-odds, so that it stays within 0 and
+/// 100, with the infinitesimal jackknife's standard error (Efron 1982), in which each item counts
+/// by its difficulty and by what it does to the fit. The published standard error has only the
+/// difficulties in it. The penalty's pull (0.02 points at 75 % of 805 items) is left in.
+Interval length_controlled_interval(std::span<const AlpacaRow> rows, const LengthControlData& data);
 
 struct AlpacaScore {
     Estimate plain;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace popalign {
 namespace {
@@ -100,6 +101,33 @@ TEST(LogisticRegression, TakesFeaturesThatRepeatOrAreEmpty) {
     EXPECT_NEAR(fitted[0] + fitted[2], narrow[0], 1e-7);
     EXPECT_NEAR(fitted[1], narrow[1], 1e-7);
     EXPECT_EQ(fitted[3], 0);
+}
+
+TEST(LogisticRegression, InfluencesAreWhatARowMoreChanges) {
+    LogisticProblem problem;
+    problem.features = 3;
+    problem.l1 = 0.3;
+    for (int i = 0; i < 40; ++i) {
+        const std::array<double, 3> x{std::sin(3.0 * i), std::cos(5.0 * i), 1};
+        problem.add_row(x, (i * 7 % 10) / 9.0, 1 + i % 3);
+    }
+    const std::vector<double> direction{0.5, -2, 1};
+    const auto along = [&](const LogisticProblem& of) {
+        const auto b = fit_logistic(of).coefficients;
+        return std::inner_product(b.begin(), b.end(), direction.begin(), 0.0);
+    };
+    const auto influences = row_influences(problem, fit_logistic(problem).coefficients, direction);
+    ASSERT_EQ(influences.size(), 40U);
+    double sum = 0;
+    for (const std::size_t i : {0U, 17U, 39U}) {
+        constexpr double share = 1e-4;  // of a row's weight
+        LogisticProblem more = problem, less = problem;
+        more.weight[i] *= 1 + share;
+        less.weight[i] *= 1 - share;
+        EXPECT_NEAR(influences[i], (along(more) - along(less)) / (2 * share), 1e-6) << i;
+        sum += std::abs(influences[i]);
+    }
+    EXPECT_GT(sum, 1e-3);
 }
 
 TEST(LogisticRegression, SaysWhenTheRowsAreNoNumbers) {

@@ -147,41 +147,92 @@ TEST(AlpacaEval, TiesAndMissingPreferencesAreTheirOwn) {
     EXPECT_THROW(read_alpaca_annotations(path), InputError);
 }
 
-/// A judge that is right with some probability and prefers length by some log-odds.
-std::vector<AlpacaRow> simulated(std::uint64_t seed, double fair_win_rate, double length_bias,
+struct SimulatedJudge {
+    double right = 0.75;     ///< how often, of answers of equal length and no difficulty
+    double length_bias = 0;  ///< its log-odds for a longer answer, at most
+};
+
+/// What the judge says of every item that `data` has.
+std::vector<AlpacaRow> simulated(std::uint64_t seed, const SimulatedJudge& judge,
                                  const LengthControlData& data) {
     const RandomStream stream(seed, "alpaca", "simulation");
     std::vector<AlpacaRow> rows;
-    const double skill = std::log(fair_win_rate / (1 - fair_win_rate));
+    const double skill = std::log(judge.right / (1 - judge.right));
     for (std::size_t i = 0; i < data.difficulty.size(); ++i) {
         const double longer = 400 * std::sqrt(-2 * std::log(1 - stream.uniform(3 * i))) *
                               std::cos(6.283185307179586 * stream.uniform(3 * i + 1));
-        const double p = logistic(skill + length_bias * std::tanh(longer / 400));
+        const double p =
+            logistic(skill + data.difficulty[i] + judge.length_bias * std::tanh(longer / 400));
         rows.push_back({i, 1000, 1000 + longer, stream.uniform(3 * i + 2) < p ? 2.0 : 1.0});
     }
     return rows;
 }
 
-TEST(AlpacaEval, IntervalsOfPlainAndLengthControlledRatesHoldTheTruth) {
+LengthControlData equally_difficult(std::size_t items) {
     LengthControlData data;
-    data.difficulty.assign(805, 0);
-    int plain_covers = 0, controlled_covers = 0;
+    data.difficulty.assign(items, 0);
+    return data;
+}
+
+struct Coverage {
+    int first_100 = 0, all = 0;
+    void add(int simulation, bool covers) {
+        first_100 += covers && simulation < 100 ? 1 : 0;
+        all += covers ? 1 : 0;
+    }
+};
+
+TEST(AlpacaEval, IntervalsOfPlainAndLengthControlledRatesHoldTheTruth) {
+    const LengthControlData data = equally_difficult(805);
+    Coverage plain, controlled;
     double plain_with_bias = 0, controlled_with_bias = 0;
-    constexpr int runs = 100;
-    for (std::uint64_t seed = 0; seed < runs; ++seed) {
-        const auto fair = simulated(seed, 0.75, 0, data);
-        const Estimate plain = plain_win_rate(fair);
-        plain_covers += std::abs(plain.value - 75) <= 1.96 * plain.standard_error ? 1 : 0;
-        const auto biased = simulated(seed, 0.75, 1.0, data);
-        const Interval interval = length_controlled_interval(biased, data, 200, seed);
-        controlled_covers += interval.lower <= 75 && 75 <= interval.upper ? 1 : 0;
+    constexpr int runs = 1000;
+    for (int run = 0; run < runs; ++run) {
+        const auto seed = static_cast<std::uint64_t>(run);
+        const Estimate fair = plain_win_rate(simulated(seed, {0.75, 0}, data));
+        plain.add(run, std::abs(fair.value - 75) <= 1.96 * fair.standard_error);
+        const auto biased = simulated(seed, {0.75, 1}, data);
+        const Interval interval = length_controlled_interval(biased, data);
+        controlled.add(run, interval.lower <= 75 && 75 <= interval.upper);
         plain_with_bias += plain_win_rate(biased).value / runs;
         controlled_with_bias += length_controlled_win_rate(biased, data).value / runs;
     }
-    EXPECT_GE(plain_covers, 95);
-    EXPECT_GE(controlled_covers, 92);            // of 95 expected, whose standard error is 2.2
-    EXPECT_NEAR(controlled_with_bias, 75, 0.5);  // the penalty shrinks a little
+    EXPECT_GE(plain.first_100, 95);
+    EXPECT_GE(controlled.first_100, 95);
+    EXPECT_NEAR(plain.all, 950, 21);  // three standard errors
+    EXPECT_NEAR(controlled.all, 950, 21);
+    EXPECT_NEAR(controlled_with_bias, 75, 0.15);  // the penalty shrinks a little
     EXPECT_GT(std::abs(plain_with_bias - 75), 1);
+}
+
+int covered(const SimulatedJudge& judge, const LengthControlData& data, double truth) {
+    int count = 0;
+    for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+        const Interval interval = length_controlled_interval(simulated(seed, judge, data), data);
+        count += interval.lower <= truth && truth <= interval.upper ? 1 : 0;
+    }
+    return count;
+}
+
+TEST(AlpacaEval, IntervalsHoldTheTruthOfFewItemsAndOfRatesNearTheEnds) {
+    EXPECT_NEAR(covered({0.5, 1}, equally_difficult(805), 50), 950, 21);
+    EXPECT_NEAR(covered({0.95, 1}, equally_difficult(805), 95), 950, 21);
+    EXPECT_NEAR(covered({0.5, 1}, equally_difficult(100), 50), 950, 21);
+    // Five losses: a basic bootstrap holds it 815 times.
+    EXPECT_GE(covered({0.95, 1}, equally_difficult(100), 95), 900);
+}
+
+TEST(AlpacaEval, IntervalsHoldTheTruthOfTheRealDifficultiesAndGamedRows) {
+    const fs::path folder = shared_data() / "alpaca_eval";
+    POPALIGN_NEEDS(folder);
+    const LengthControlData data = load_length_control(folder);
+    double truth = 0;
+    for (const double difficulty : data.difficulty)
+        truth += 100 * logistic(std::log(3.0) + difficulty) / 805;
+    // The items are the same ones in all simulations, and the interval is of any such items.
+    const int count = covered({0.75, 1}, data, truth);
+    EXPECT_GE(count, 950);
+    EXPECT_LE(count, 990);
 }
 
 }  // namespace
