@@ -82,14 +82,16 @@ ExitStatus run_preference_stage(const CommandContext& context, const Config& con
 
 ExitStatus run_win_rate_stage(const CommandContext& context, const Config& config,
                               const EvaluationTarget& target) {
+    const Deadline deadline = make_deadline(config.run);
     const ModelRanks ranks(context.comm, config.run.tensor_parallel);
     return with_cost(context, config, "evaluate win-rate", [&] {
         return ranks.run([&] {
-            run_win_rate(ranks, {config.run, config.models, config.evaluate, target.model,
-                                 pair_file_path(config.run), target.output,
-                                 provenance_json(context.comm.size(), context.command_line),
-                                 context.logger});
-            return ExitStatus::done;
+            return run_win_rate(
+                ranks,
+                {config.run, config.models, config.evaluate, target.model,
+                 pair_file_path(config.run), target.output,
+                 provenance_json(context.comm.size(), context.command_line), context.logger},
+                deadline);
         });
     });
 }

@@ -65,8 +65,10 @@ ExitStatus ask_judge(const CommandContext& context, const JudgeWorthArguments& a
                                       std::filesystem::path(config.run.directory) / "verdicts",
                                       &deadline},
                                      rows);
-            if (!verdicts)
+            if (!verdicts) {
+                context.logger.warn("stopped at the deadline; run it again for the rest");
                 return ExitStatus::requeue;
+            }
             return print_from_root(ranks.leaders(), output.native(), [&] {
                 auto result = judge_worth(pairs, verdicts);
                 result["judge"] = spec.name;

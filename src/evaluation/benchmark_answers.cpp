@@ -1,5 +1,8 @@
 #include "evaluation/benchmark_answers.hpp"
 
+#include <popalign/base/config.hpp>
+#include <popalign/base/hash.hpp>
+#include <popalign/base/progress.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/model_source.hpp>
@@ -7,7 +10,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
+#include <utility>
 
 namespace popalign {
 namespace {
@@ -50,46 +55,154 @@ std::set<Round> rounds_of(const BenchmarkInputs& inputs) {
     return rounds;
 }
 
-}  // namespace
+/// What one round asks of this rank, and of which items.
+struct Asked {
+    std::vector<Question> questions;
+    std::vector<std::size_t> items;
+    std::vector<std::string> keys;  ///< of the answers in the journal
+};
 
-std::vector<std::vector<std::string>> answer_items(const ModelRanks& ranks,
-                                                   const BenchmarkInputs& inputs,
-                                                   const std::string& name,
-                                                   const ModelOptions& model,
-                                                   const std::vector<JudgedItem>& items) {
-    const Communicator& comm = ranks.leaders();
-    std::vector<std::vector<std::string>> answers(items.size());
-    const auto source = run_on_all(comm, [&] { return make_model_source(name, model); });
-    for (const Round& round : rounds_of(inputs)) {
-        std::vector<Question> questions;
-        std::vector<std::size_t> places;
-        run_on_all(comm, [&] {
-            for (std::size_t i = 0; i < items.size(); ++i) {
-                const BenchmarkItem& item = items[i].item;
-                if (round.turn >= item.turns.size() ||
-                    temperature_of(inputs, item) != round.temperature)
-                    continue;
-                questions.push_back(question_of(inputs, item, round.turn, answers[i]));
-                source->measure(questions.back());
-                places.push_back(i);
-            }
-        });
-        SamplingOptions sampling = inputs.evaluate.sampling;
+/// All that an answer follows from, but for the floating-point order of its batch.
+std::string content_key(const std::string& model, const BenchmarkInputs& inputs,
+                        const SamplingOptions& sampling, const Question& question) {
+    std::string content =
+        fmt::format("{}\n{}\n{}\n{}\n{}", model, print_config(sampling), inputs.run.seed,
+                    inputs.benchmark.name, question.id + '\0' + question.generation);
+    content += fmt::format("\n{}\n", question.max_new_tokens);
+    for (const std::string& stop : inputs.evaluate.stop)
+        content += fmt::format("{}:{}", stop.size(), stop);
+    for (const Message& message : question.messages)
+        content += fmt::format("{} {}:{}", role_name(message.role), message.content.size(),
+                               message.content);
+    return sha256_hex(content);
+}
+
+/// What makes the model's answers. Collective: one rank hashes it.
+std::string identity_of(const Communicator& comm, const ModelSource& source,
+                        const ModelOptions& options) {
+    std::string made = run_on_all(comm, [&] {
+        if (!comm.is_root())
+            return std::string();
+        const ModelIdentity identity = source.identify();
+        return identity.sha256 + identity.tokenizer_sha256 + identity.template_sha256 +
+               options.dtype;
+    });
+    return broadcast_object(comm, made);
+}
+
+/// One model's answering, round by round.
+class Answering {
+  public:
+    Answering(const ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
+              AnswerJournal& journal, const Deadline* deadline)
+        : ranks_(ranks),
+          inputs_(inputs),
+          model_(model),
+          journal_(journal),
+          deadline_(deadline),
+          source_(run_on_all(ranks.leaders(),
+                             [&] { return make_model_source(model.name, model.options); })),
+          identity_(identity_of(ranks.leaders(), *source_, model.options)) {}
+
+    /// Appends one answer to each item of the round; false if the deadline left some. Collective.
+    bool run(const Round& round, const std::vector<JudgedItem>& items,
+             std::vector<std::vector<std::string>>& answers) {
+        const Communicator& comm = ranks_.leaders();
+        SamplingOptions sampling = inputs_.evaluate.sampling;
         sampling.temperature = round.temperature;
+        const Asked asked = run_on_all(comm, [&] { return ask(round, sampling, items, answers); });
+        auto found = journal_.find(asked.keys);
+        std::vector<std::size_t> missing;
+        for (std::size_t i = 0; i < found.size(); ++i)
+            if (!found[i])
+                missing.push_back(i);
+        announce(round, found.size(), missing.size());
+        if (sum(missing.size()) > 0)
+            make(sampling, asked, missing, found);
+        std::size_t left = 0;
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            answers[asked.items[i]].push_back(found[i].value_or(""));
+            left += found[i] ? 0 : 1;
+        }
+        return sum(left) == 0;
+    }
+
+  private:
+    std::uint64_t sum(std::size_t value) const {
+        return all_reduce<std::uint64_t>(ranks_.leaders(), value, Reduction::sum);
+    }
+
+    Asked ask(const Round& round, const SamplingOptions& sampling,
+              const std::vector<JudgedItem>& items,
+              const std::vector<std::vector<std::string>>& answers) const {
+        Asked asked;
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            const BenchmarkItem& item = items[i].item;
+            if (round.turn >= item.turns.size() ||
+                temperature_of(inputs_, item) != round.temperature)
+                continue;
+            asked.questions.push_back(question_of(inputs_, item, round.turn, answers[i]));
+            source_->measure(asked.questions.back());  // whether it can be asked
+            asked.items.push_back(i);
+            asked.keys.push_back(content_key(identity_, inputs_, sampling, asked.questions.back()));
+        }
+        return asked;
+    }
+
+    void announce(const Round& round, std::size_t wanted, std::size_t missing) const {
+        const auto all = sum(wanted), left = sum(missing);
+        inputs_.logger.info(fmt::format("{}: {} answers of {} (turn {}), {} known, {} to make",
+                                        inputs_.benchmark.name, all, model_.name, round.turn + 1,
+                                        all - left, left));
+    }
+
+    /// Collective.
+    void make(const SamplingOptions& sampling, const Asked& asked,
+              const std::vector<std::size_t>& missing,
+              std::vector<std::optional<std::string>>& found) {
+        const Communicator& comm = ranks_.leaders();
         const auto answerer = run_on_all(comm, [&] {
-            return source->open({sampling, inputs.evaluate.batch_size, false, inputs.evaluate.stop,
-                                 inputs.run.device, ranks, inputs.logger});
+            return source_->open({sampling, inputs_.evaluate.batch_size, false,
+                                  inputs_.evaluate.stop, inputs_.run.device, ranks_,
+                                  inputs_.logger});
         });
         run_on_all(comm, [&] {
-            for (const std::size_t place : places)
-                answers[place].emplace_back();
-            answerer->answer(questions,
-                             [&](std::size_t index, Answer result) {
-                                 answers[places[index]].back() = std::move(result.text);
-                             },
-                             {});
+            std::vector<Question> questions;
+            for (const std::size_t i : missing)
+                questions.push_back(asked.questions[i]);
+            Progress progress(inputs_.logger, "answer", "answers", questions.size());
+            answerer->answer(
+                questions,
+                [&](std::size_t index, Answer result) {
+                    if (model_.options.responses.empty())
+                        journal_.add(asked.keys[missing[index]], result.text);
+                    found[missing[index]] = std::move(result.text);
+                    progress.advance();
+                },
+                [&] { return deadline_ == nullptr || !deadline_->reached(); });
+            journal_.sync();
         });
     }
+
+    const ModelRanks& ranks_;
+    const BenchmarkInputs& inputs_;
+    const AnsweringModel& model_;
+    AnswerJournal& journal_;
+    const Deadline* deadline_;
+    std::unique_ptr<ModelSource> source_;
+    std::string identity_;
+};
+
+}  // namespace
+
+std::optional<std::vector<std::vector<std::string>>> answer_items(
+    const ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
+    const std::vector<JudgedItem>& items, AnswerJournal& journal, const Deadline* deadline) {
+    std::vector<std::vector<std::string>> answers(items.size());
+    Answering answering(ranks, inputs, model, journal, deadline);
+    for (const Round& round : rounds_of(inputs))
+        if (!answering.run(round, items, answers))
+            return std::nullopt;
     return answers;
 }
 

@@ -84,23 +84,32 @@ std::vector<JudgedItem> my_items(const Communicator& comm, const Benchmark& benc
     return items;
 }
 
-/// Fills in `answers` and `baselines`. Collective.
-void answer(const ModelRanks& ranks, const BenchmarkInputs& inputs,
-            std::vector<JudgedItem>& items) {
-    auto answers = answer_items(ranks, inputs, "model", inputs.model, items);
+/// Fills in `answers` and `baselines`; false if the deadline left some. Collective.
+bool answer(const ModelRanks& ranks, const BenchmarkInputs& inputs, std::vector<JudgedItem>& items,
+            const Deadline* deadline) {
+    AnswerJournal journal(ranks.leaders(), std::filesystem::path(inputs.run.directory) / "answers",
+                          inputs.logger);
+    auto answers =
+        answer_items(ranks, inputs, {"the model", inputs.model}, items, journal, deadline);
+    if (!answers)
+        return false;
     for (std::size_t i = 0; i < items.size(); ++i)
-        items[i].answers = std::move(answers[i]);
+        items[i].answers = std::move((*answers)[i]);
     if (inputs.benchmark.scoring == Scoring::rating)
-        return;
+        return true;
     if (has_baseline(inputs.benchmark)) {
         for (JudgedItem& item : items)
             item.baselines = {*item.item.baseline};
-        return;
+        return true;
     }
     const std::string& name = inputs.evaluate.baseline;
-    auto baselines = answer_items(ranks, inputs, name, named(inputs, name), items);
+    auto baselines =
+        answer_items(ranks, inputs, {name, named(inputs, name)}, items, journal, deadline);
+    if (!baselines)
+        return false;
     for (std::size_t i = 0; i < items.size(); ++i)
-        items[i].baselines = std::move(baselines[i]);
+        items[i].baselines = std::move((*baselines)[i]);
+    return true;
 }
 
 /// One thing to be judged, and which judgement of which item it becomes.
@@ -233,8 +242,7 @@ ExitStatus run_benchmark(const ModelRanks& ranks, const BenchmarkInputs& inputs,
             "no difficulties and gamed rows beside the data: no length-controlled "
             "win rate; data/fetch_benchmarks.py fetches them");
     std::vector<JudgedItem> items = my_items(comm, inputs.benchmark);
-    answer(ranks, inputs, items);
-    if (!judge(ranks, inputs, items, deadline)) {
+    if (!answer(ranks, inputs, items, deadline) || !judge(ranks, inputs, items, deadline)) {
         inputs.logger.warn("stopped at the deadline; run it again for the rest");
         return ExitStatus::requeue;
     }

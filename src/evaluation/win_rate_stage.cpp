@@ -12,14 +12,15 @@ void EvaluateOptions::validate() const {
             "least 0");
 }
 
-void run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs) {
+ExitStatus run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs,
+                        const Deadline& deadline) {
     Benchmark benchmark =
         run_on_all(ranks.leaders(), [&] { return held_out_benchmark(inputs.pairs); });
     keep_first(benchmark.items, inputs.evaluate.limit);
-    run_benchmark(ranks,
-                  {inputs.run, inputs.models, inputs.evaluate, inputs.model, std::move(benchmark),
-                   inputs.output, inputs.provenance, inputs.logger},
-                  nullptr);
+    return run_benchmark(ranks,
+                         {inputs.run, inputs.models, inputs.evaluate, inputs.model,
+                          std::move(benchmark), inputs.output, inputs.provenance, inputs.logger},
+                         &deadline);
 }
 
 }  // namespace popalign

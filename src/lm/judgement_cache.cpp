@@ -4,10 +4,9 @@
 #include <popalign/base/random.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/journal_folder.hpp>
 
 #include <fmt/format.h>
-
-#include <algorithm>
 
 namespace popalign {
 namespace {
@@ -30,15 +29,6 @@ std::uint64_t route_of(const Showing& showing) {
 
 int rank_of(std::uint64_t route, int ranks) {
     return static_cast<int>(route % static_cast<std::uint64_t>(ranks));
-}
-
-std::vector<std::string> journals_in(const std::filesystem::path& folder) {
-    std::vector<std::string> paths;
-    for (const auto& entry : std::filesystem::directory_iterator(folder))
-        if (entry.path().extension() == ".journal")
-            paths.push_back(entry.path().native());
-    std::ranges::sort(paths);
-    return paths;
 }
 
 }  // namespace
@@ -69,38 +59,16 @@ JudgementCache::JudgementCache(const Communicator& comm, const std::filesystem::
     if (folder.empty())
         return;
     read_journals(comm, folder, logger);
-    run_on_all(comm,
-               [&] { journal_.emplace(folder / fmt::format("rank-{:06}.journal", comm.rank())); });
+    run_on_all(comm, [&] { journal_.emplace(journal_of_rank(comm, folder)); });
 }
 
 void JudgementCache::read_journals(const Communicator& comm, const std::filesystem::path& folder,
                                    const Logger& logger) {
-    // One rank looks at the folder: on a shared file system ranks may see different lists.
-    auto paths = run_on_all(comm, [&] {
-        if (!comm.is_root())
-            return std::vector<std::string>();
-        std::filesystem::create_directories(folder);
-        return journals_in(folder);
-    });
-    paths = broadcast_object(comm, paths);
     std::vector<std::vector<Record>> outgoing(static_cast<std::size_t>(comm.size()));
-    run_on_all(comm, [&] {
-        for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < paths.size();
-             i += static_cast<std::size_t>(comm.size())) {
-            const auto summary = read_journal(paths[i], [&](const JournalRecord& found) {
-                auto record = from_bytes<Record>(found.payload);
-                const auto to = static_cast<std::size_t>(rank_of(record.route, comm.size()));
-                outgoing[to].push_back(std::move(record));
-            });
-            for (const DamagedBytes& damaged : summary.damaged)
-                logger.warn_local(
-                    fmt::format("{}: {} bytes at {} are damaged: what was judged there "
-                                "is judged again",
-                                paths[i], damaged.count, damaged.offset));
-            if (summary.torn_bytes > 0)
-                logger.warn_local(fmt::format("{}: {} bytes of an unfinished record are left out",
-                                              paths[i], summary.torn_bytes));
-        }
+    read_journal_folder(comm, folder, logger, [&](std::span<const std::byte> payload) {
+        auto record = from_bytes<Record>(payload);
+        const auto to = static_cast<std::size_t>(rank_of(record.route, comm.size()));
+        outgoing[to].push_back(std::move(record));
     });
     for (auto& part : all_to_all_objects(comm, outgoing))
         for (Record& record : part)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/base/deadline.hpp>
+#include <popalign/base/error.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
 #include <popalign/lm/model_options.hpp>
@@ -49,7 +51,9 @@ struct WinRateInputs {
 };
 
 /// Answers the held-out instructions with the aligned model and the baseline and has the judge
-/// compare them in both orders. Items are spread over the leaders. Collective over them.
-void run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs);
+/// compare them in both orders. Items are spread over the leaders. Returns `requeue` at the
+/// deadline. Collective over the leaders.
+ExitStatus run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs,
+                        const Deadline& deadline);
 
 }  // namespace popalign
