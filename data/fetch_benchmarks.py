@@ -6,6 +6,7 @@ What is there and whole is left alone. Scoring itself never downloads anything.
 
 import argparse
 import hashlib
+import http.client
 import os
 import pathlib
 import sys
@@ -17,7 +18,7 @@ FASTCHAT = ("https://raw.githubusercontent.com/lm-sys/FastChat/0e6d3e4beaab66f4d
             "/fastchat/llm_judge/data/mt_bench")
 HUB = "https://huggingface.co/datasets"
 ALPACA = f"{HUB}/tatsu-lab/alpaca_eval/resolve/2edc6fad8be6b14ea7230aabfd08188da6b8b814"
-LLMBAR = "https://raw.githubusercontent.com/princeton-nlp/LLMBar/main/Dataset/LLMBar"
+LLMBAR = "https://raw.githubusercontent.com/princeton-nlp/LLMBar/caa7bee794bfed74baed038b99229fa3f0c4c511/Dataset/LLMBar"
 
 # Folder, file, address, SHA-256, licence.
 FILES = [
@@ -50,7 +51,7 @@ FILES = [
     ("llmbar", "Manual.json", f"{LLMBAR}/Adversarial/Manual/dataset.json",
      "0d9598769a39cdbbd265778c37e49939d41d5f76dcfb17bd75dcfa07516d3837", "MIT"),
     ("pandalm", "testset-v1.json",
-     "https://raw.githubusercontent.com/WeOpenML/PandaLM/main/data/testset-v1.json",
+     "https://raw.githubusercontent.com/WeOpenML/PandaLM/65d7cff541edaa2d1be0f4b206c31fae42bc334b/data/testset-v1.json",
      "cc154f9067c7382d7ea86f8f246511a5e1ac87e1fddd845c5938d789505b07a4", "Apache-2.0"),
 ]
 
@@ -85,6 +86,8 @@ def main():
     parser.add_argument("benchmarks", nargs="*", metavar="BENCHMARK", help=f"of {', '.join(names)}; default: all")
     parser.add_argument("--directory", type=pathlib.Path,
                         default=pathlib.Path(__file__).resolve().parents[1] / "build/benchmarks")
+    parser.add_argument("--mirror", metavar="URL", help="fetch URL/FOLDER/FILE instead (http or file:///copy, for machines "
+                        "without a connection); the same checksums hold")
     arguments = parser.parse_args()
     unknown = set(arguments.benchmarks) - set(names)
     if unknown:
@@ -97,13 +100,15 @@ def main():
         if path.exists() and sha256(path) == expected:
             print(f"{path}: there")
             continue
+        if arguments.mirror:
+            address = f"{arguments.mirror.rstrip('/')}/{folder}/{name}"
         try:
             fetch(address, path, expected)
             print(f"{path}: fetched ({licence})")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             failed += 1
-            print(f"fetch_benchmarks: {path}: {error}; check the connection, or put the file there by hand",
-                  file=sys.stderr)
+            print(f"fetch_benchmarks: {path}: {address}: {error}; check the connection, name a copy by --mirror, or put the "
+                  "file there by hand", file=sys.stderr)
     return 1 if failed else 0
 
 
