@@ -16,7 +16,9 @@ ChatRequest chat_request(const Question& question, const std::vector<std::string
     request.messages = question.messages;
     request.assistant_prefix = question.assistant_prefix;
     request.max_tokens = question.max_new_tokens;
-    request.seed = question.stream.key();
+    // The stream's key is of the generation alone; this draw, of the instruction too, is no
+    // token's.
+    request.seed = question.stream.bits(std::numeric_limits<std::uint64_t>::max());
     request.stop = stop;
     return request;
 }

@@ -3,12 +3,14 @@
 #include "lm/endpoint_pacing.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/lm/model_source.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <random>
+#include <set>
 
 namespace popalign {
 namespace {
@@ -114,6 +116,30 @@ TEST(EndpointMessages, BodyHoldsOnlyWhatServersKnow) {
     EXPECT_EQ(continued["messages"][2]["content"], "Sure,");
     EXPECT_EQ(continued["continue_final_message"], true);
     EXPECT_EQ(continued["max_completion_tokens"], 9);
+}
+
+TEST(EndpointModel, SeedsDifferByInstructionGenerationAndRun) {
+    ModelOptions options;
+    options.endpoint.url = "http://localhost:1/v1";
+    options.endpoint.model = "m";
+    const auto source = make_model_source("server", options);
+    std::set<std::int64_t> seeds;
+    const auto seed_of = [&](std::uint64_t run, const char* instruction, const char* generation) {
+        const Question question{{{Role::user, "Hello"}},
+                                "",
+                                8,
+                                RandomStream(run, instruction, generation),
+                                instruction,
+                                "Hello",
+                                generation};
+        return nlohmann::json::parse(source->preview(question).text).at("seed").get<std::int64_t>();
+    };
+    for (const std::uint64_t run : {0U, 1U})
+        for (const char* instruction : {"i0", "i1", "i2"})
+            for (const char* generation : {"prefix", "refine"})
+                seeds.insert(seed_of(run, instruction, generation));
+    EXPECT_EQ(seeds.size(), 12U);
+    EXPECT_EQ(seed_of(0, "i0", "prefix"), seed_of(0, "i0", "prefix"));
 }
 
 TEST(EndpointMessages, AnswersAreReadAndHalfOnesAreNot) {
