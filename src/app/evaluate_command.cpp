@@ -1,5 +1,6 @@
 #include "app/config_command.hpp"
 #include "app/cost_log.hpp"
+#include "app/evaluate_arguments.hpp"
 #include "app/stages.hpp"
 
 #include <popalign/base/file.hpp>
@@ -18,31 +19,10 @@
 namespace popalign {
 namespace {
 
-struct Arguments {
-    ConfigArguments config;
-    std::string model, output;
-
-    void add_to(CLI::App& parser) {
-        config.add_to(parser);
-        parser.add_option("--model", model,
-                          "a name under `models` or a path; default: the run's aligned model");
-        parser.add_option("--output", output, "JSON file; default: in <run.directory>/evaluate");
-    }
-    ModelOptions policy(const Config& config_value) const {
-        return model_or_path(
-            config_value,
-            model.empty() ? (std::filesystem::path(config_value.run.directory) / "model").native()
-                          : model);
-    }
-    std::filesystem::path output_path(const Config& config_value, const char* name) const {
-        return output.empty()
-                   ? std::filesystem::path(config_value.run.directory) / "evaluate" / name
-                   : std::filesystem::path(output);
-    }
-    EvaluationTarget target(const Config& config_value, const char* name) const {
-        return {policy(config_value), output_path(config_value, name)};
-    }
-};
+EvaluationTarget target_of(const EvaluateArguments& arguments, const Config& config,
+                           const std::string& name) {
+    return {arguments.policy(config), arguments.output_path(config, name)};
+}
 
 }  // namespace
 
@@ -97,14 +77,15 @@ ExitStatus run_win_rate_stage(const CommandContext& context, const Config& confi
 }
 
 Command make_evaluate_preference_command(CLI::App& evaluate) {
-    auto arguments = std::make_shared<Arguments>();
+    auto arguments = std::make_shared<EvaluateArguments>();
     CLI::App* parser =
         evaluate.add_subcommand("preference", "reward accuracy and margin on the held-out pairs");
     arguments->add_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    const auto target = run_on_all(
-                        context.comm, [&] { return arguments->target(config, "preference.json"); });
+                    const auto target = run_on_all(context.comm, [&] {
+                        return target_of(*arguments, config, "preference.json");
+                    });
                     const ExitStatus status = run_preference_stage(context, config, target);
                     run_on_all(context.comm, [&] {
                         if (context.comm.is_root())
@@ -116,14 +97,15 @@ Command make_evaluate_preference_command(CLI::App& evaluate) {
 }
 
 Command make_evaluate_win_rate_command(CLI::App& evaluate) {
-    auto arguments = std::make_shared<Arguments>();
+    auto arguments = std::make_shared<EvaluateArguments>();
     CLI::App* parser = evaluate.add_subcommand(
         "win-rate", "judged win rate over the baseline on the held-out instructions");
     arguments->add_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    const auto target = run_on_all(
-                        context.comm, [&] { return arguments->target(config, "win_rate.json"); });
+                    const auto target = run_on_all(context.comm, [&] {
+                        return target_of(*arguments, config, "win_rate.json");
+                    });
                     return run_win_rate_stage(context, config, target);
                 });
             }};

@@ -11,6 +11,7 @@ popalign_module(
           model_files.cpp
           normalizer.cpp
           pre_tokenizer.cpp
+          rating_text.cpp
           sentence_piece_file.cpp
           sentence_pieces.cpp
           split_regex.cpp
@@ -22,5 +23,6 @@ popalign_module(
           tokenizer_members.cpp
           unicode.cpp
           verdict_text.cpp
+          verdict_words.cpp
   PUBLIC popalign::base popalign::store
   PRIVATE PkgConfig::pcre2 PkgConfig::utf8proc nlohmann_json::nlohmann_json fmt::fmt)

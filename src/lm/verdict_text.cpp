@@ -1,8 +1,9 @@
+#include "lm/verdict_words.hpp"
+
 #include <popalign/lm/verdict_text.hpp>
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <iterator>
 #include <set>
 #include <string>
@@ -11,51 +12,6 @@
 
 namespace popalign {
 namespace {
-
-using Replacement = std::pair<std::string_view, std::string_view>;
-
-/// Spellings of the same sign, longest first where one begins another.
-constexpr Replacement spellings[] = {
-    {"&gt;", ">"}, {"&lt;", "<"}, {"&amp;", "&"}, {"［", "["},    {"］", "]"},    {"【", "["},
-    {"】", "]"},   {"〔", "["},   {"〕", "]"},    {"〖", "[["},   {"〗", "]]"},   {"⟦", "[["},
-    {"⟧", "]]"},   {"＞", ">"},   {"＜", "<"},    {"＝", "="},    {"≫", ">>"},    {"≪", "<<"},
-    {"：", ":"},   {"。", "."},   {"，", ","},    {"！", "!"},    {"（", "("},    {"）", ")"},
-    {"Ａ", "A"},   {"Ｂ", "B"},   {"Ｃ", "C"},    {"А", "A"},     {"В", "B"},     {"С", "C"},
-    {"“", "\""},   {"”", "\""},   {"’", "'"},     {"\u200B", ""}, {"\uFEFF", ""}, {"\u00A0", " "},
-    {"\\[", "["},  {"\\]", "]"}};
-
-std::string unified(std::string_view text) {
-    std::string result;
-    for (std::size_t at = 0; at < text.size();) {
-        const auto found = std::ranges::find_if(spellings, [&](const Replacement& replacement) {
-            return text.substr(at).starts_with(replacement.first);
-        });
-        if (found == std::end(spellings)) {
-            result += text[at++];
-        } else {
-            result += found->second;
-            at += found->first.size();
-        }
-    }
-    return result;
-}
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return result;
-}
-
-std::string_view stripped(std::string_view text, std::string_view of) {
-    const auto first = text.find_first_not_of(of);
-    if (first == std::string_view::npos)
-        return {};
-    return text.substr(first, text.find_last_not_of(of) - first + 1);
-}
-
-constexpr std::size_t longest_label = 64;  // [bytes] in brackets
-constexpr std::string_view decoration = " \t\r\n*_`#\"'~|-.!,:;";
 
 /// `B << A` as `A>>B`; anything else without white space.
 std::string canonical(std::string_view text) {
@@ -104,42 +60,6 @@ class Labels {
     std::vector<std::string> keys_;
 };
 
-std::vector<std::string_view> lines_of(std::string_view text) {
-    std::vector<std::string_view> lines;
-    for (std::size_t begin = 0; begin <= text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size());
-        std::string_view line = text.substr(begin, end - begin);
-        while (line.starts_with("> "))  // markdown's quotes
-            line.remove_prefix(2);
-        lines.push_back(line);
-        begin = end + 1;
-    }
-    return lines;
-}
-
-/// Whether the words say no, or leave it open.
-bool denies(std::string_view text) {
-    static constexpr std::string_view words[] = {
-        "not",     "no",     "never", "neither", "none",    "nor",     "cannot",
-        "without", "unless", "if",    "than",    "instead", "either",  "unable",
-        "nicht",   "kein",   "pas",   "ni",      "non",     "unclear", "whether"};
-    const std::string folded = lower(text);
-    if (folded.find("n't") != std::string::npos || folded.find('?') != std::string::npos ||
-        folded.find("不") != std::string::npos || folded.find("ない") != std::string::npos)
-        return true;
-    std::string word;
-    for (const char c : folded + " ") {
-        if (std::isalpha(static_cast<unsigned char>(c)) != 0) {
-            word += c;
-            continue;
-        }
-        if (std::ranges::find(words, word) != std::end(words))
-            return true;
-        word.clear();
-    }
-    return false;
-}
-
 /// What one way of looking found: nothing, one label, or what makes the text unusable.
 struct Finding {
     std::set<std::size_t> labels;
@@ -177,64 +97,10 @@ Finding in_brackets(std::string_view text, const Labels& labels, std::string_vie
     return finding;
 }
 
-constexpr std::string_view announcements[] = {"my final verdict is",
-                                              "the final verdict is",
-                                              "final verdict is",
-                                              "my final verdict",
-                                              "final verdict",
-                                              "my verdict is",
-                                              "the verdict is",
-                                              "verdict is",
-                                              "verdict",
-                                              "final answer is",
-                                              "final answer",
-                                              "the answer is",
-                                              "answer",
-                                              "my choice is",
-                                              "choice",
-                                              "final decision",
-                                              "decision",
-                                              "the winner is",
-                                              "winner is",
-                                              "winner",
-                                              "final judgment",
-                                              "final judgement",
-                                              "judgment",
-                                              "judgement",
-                                              "conclusion",
-                                              "final rating",
-                                              "rating",
-                                              "score",
-                                              "urteil",
-                                              "endurteil",
-                                              "veredicto final",
-                                              "veredicto",
-                                              "verdict final",
-                                              "verdetto finale",
-                                              "最终判断",
-                                              "最终裁决",
-                                              "结论",
-                                              "最終判定"};
 constexpr std::string_view nouns[] = {"assistant ", "response ",  "answer ", "model ",
                                       "option ",    "candidate ", "output "};
 constexpr std::string_view endings[] = {" is better", " is the better one", " wins",
                                         " is the winner", " is the best"};
-
-/// The line without the word that announces a verdict, and whether there was one.
-std::pair<std::string_view, bool> announced(std::string_view line,
-                                            std::string_view around = " \t\r\n*_`#\"'~|-.!,:;=$") {
-    line = stripped(line, around);
-    const std::string folded = lower(line);
-    for (const std::string_view words : announcements) {
-        if (!folded.starts_with(words) || folded.size() == words.size())
-            continue;
-        const std::string_view rest = line.substr(words.size());
-        if (std::isalpha(static_cast<unsigned char>(rest.front())) != 0)
-            continue;  // the beginning of a longer word
-        return {stripped(rest, around), true};
-    }
-    return {line, false};
-}
 
 /// Lines that are a label and nothing else but decoration, or a word that announces it.
 Finding in_lines(std::string_view text, const Labels& labels) {
@@ -329,57 +195,12 @@ bool abstains(std::string_view text) {
     return found && lines == 1;
 }
 
-constexpr std::string_view around_ratings = " \t\r\n*_`#\"':;.";
-
-std::optional<double> rating_of(std::string_view text) {
-    text = announced(stripped(text, around_ratings), around_ratings).first;
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc())
-        return std::nullopt;
-    const auto rest = stripped({end, text.data() + text.size()}, " \t");
-    const bool whole = rest.empty() || rest == "/10" || rest == "/ 10" || rest == "out of 10";
-    if (!whole || !(value >= 1 && value <= 10))
-        return std::nullopt;
-    return value;
-}
-
-/// What stands between doubled brackets.
-std::set<double> ratings_in_brackets(std::string_view text) {
-    std::set<double> ratings;
-    for (auto at = text.find("[["); at != std::string_view::npos; at = text.find("[[", at + 1)) {
-        const auto end = text.find("]]", at + 2);
-        if (end == std::string_view::npos)
-            break;
-        if (end - at > longest_label)
-            continue;
-        if (const auto rating = rating_of(text.substr(at + 2, end - at - 2)))
-            ratings.insert(*rating);
-    }
-    return ratings;
-}
-
-/// Lines that a rating was announced in, or that are one in brackets.
-std::set<double> ratings_in_lines(std::string_view text) {
-    std::set<double> ratings;
-    for (const std::string_view line : lines_of(text)) {
-        auto [rest, is_announced] = announced(stripped(line, around_ratings), around_ratings);
-        const bool in_brackets = rest.starts_with('[') && rest.ends_with(']');
-        if (in_brackets)
-            rest = stripped(rest, "[]");
-        if (is_announced || in_brackets)
-            if (const auto rating = rating_of(rest))
-                ratings.insert(*rating);
-    }
-    return ratings;
-}
-
 }  // namespace
 
 ParsedVerdict parse_verdict(std::string_view raw, std::span<const std::string> labels) {
     const std::string text = unified(raw);
     const Labels known(labels);
-    for (const auto& [open, close] : {Replacement{"[[", "]]"}, Replacement{"[", "]"}})
+    for (const auto& [open, close] : {std::pair{"[[", "]]"}, std::pair{"[", "]"}})
         if (const Finding finding = in_brackets(text, known, open, close); !finding.empty())
             return finding.verdict();
     if (const Finding finding = in_lines(text, known); !finding.empty())
@@ -387,14 +208,6 @@ ParsedVerdict parse_verdict(std::string_view raw, std::span<const std::string> l
     if (const Finding finding = as_relation(text, known); !finding.empty())
         return finding.verdict();
     return {abstains(text) ? TextVerdict::abstained : TextVerdict::unparsed, 0};
-}
-
-std::optional<double> parse_rating(std::string_view raw) {
-    const std::string text = unified(raw);
-    std::set<double> ratings = ratings_in_brackets(text);
-    if (ratings.empty())
-        ratings = ratings_in_lines(text);
-    return ratings.size() == 1 ? std::optional(*ratings.begin()) : std::nullopt;
 }
 
 }  // namespace popalign
