@@ -58,10 +58,12 @@ void announce(const Communicator& comm, const JudgeSpec& judge, const Work& work
     usage.answer_tokens = total(comm, usage.answer_tokens);
     usage.cost = all_reduce(comm, usage.cost, Reduction::sum);
     logger.info(fmt::format(
-        "judge {} ({}): {} judgements asked for, {} of them different, {} known; {} to make, {} "
+        "judge {}: {} judgements asked for, {} of them different, {} known; {} to make, {} "
         "prompt and at most {} answer tokens{}",
-        judge.name, judge.judge_template.name, report.asked, report.distinct, report.known,
-        report.distinct - report.known, usage.prompt_tokens, usage.answer_tokens,
+        reads_template(judge) ? fmt::format("{} ({})", judge.name, judge.judge_template.name)
+                              : judge.name,
+        report.asked, report.distinct, report.known, report.distinct - report.known,
+        usage.prompt_tokens, usage.answer_tokens,
         usage.cost > 0 ? fmt::format(", cost at most {:.4f}", usage.cost) : ""));
 }
 
