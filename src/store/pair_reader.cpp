@@ -12,7 +12,9 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <span>
 #include <tuple>
+#include <utility>
 
 namespace popalign {
 namespace {
@@ -45,6 +47,10 @@ std::vector<Message> read_context(const std::string& text) {
 struct PairFile::Contents {
     template <class T>
     using Columns = std::map<std::string, ColumnReader<T>, std::less<>>;
+    template <class T>  // offsets and elements
+    using Sequences =
+        std::map<std::string,
+                 std::pair<const ColumnReader<std::uint64_t>*, const ColumnReader<T>*>>;
 
     std::filesystem::path path;
     hdf5::File file;
@@ -53,6 +59,7 @@ struct PairFile::Contents {
     mutable std::tuple<Columns<std::uint8_t>, Columns<std::uint32_t>, Columns<std::uint64_t>,
                        Columns<std::int32_t>, Columns<double>>
         columns;
+    mutable std::tuple<Sequences<std::uint8_t>, Sequences<std::int32_t>> open_sequences;
     mutable ChunkCache cache{cached_bytes};
     mutable std::map<std::string, bool> present;
 
@@ -94,25 +101,38 @@ struct PairFile::Contents {
     std::vector<T> numbers_or(const std::string& name, Range rows, T absent) const {
         return has(name) ? numbers<T>(name, rows) : std::vector<T>(rows.size(), absent);
     }
-    template <class T>
-    std::vector<std::vector<T>> sequences(const std::string& name, const std::string& part,
-                                          Range rows) const {
-        const std::string values_name = name + "/" + part;
-        const auto offsets = numbers<std::uint64_t>(name + "/offsets", {rows.begin, rows.end + 1});
+    /// `make(elements)` for each row's.
+    template <class T, class Make>
+    void each_sequence(const std::string& name, const char* part, Range rows, Make&& make) const {
+        auto& open = std::get<Sequences<T>>(open_sequences);
+        auto found = open.find(name);
+        if (found == open.end())
+            found = open.emplace(name, std::pair(&column<std::uint64_t>(name + "/offsets"),
+                                                 &column<T>(name + "/" + part)))
+                        .first;
+        const auto [offset_column, value_column] = found->second;
+        const auto offsets = offset_column->read(rows.begin, rows.size() + 1, cache);
         if (!std::ranges::is_sorted(offsets))
             throw UsageError(fmt::format("the offsets of '{}' decrease", name));
-        const auto values = numbers<T>(values_name, {offsets.front(), offsets.back()});
-        std::vector<std::vector<T>> result;
+        const auto values =
+            value_column->read(offsets.front(), offsets.back() - offsets.front(), cache);
         for (std::size_t i = 0; i + 1 < offsets.size(); ++i)
-            result.emplace_back(
-                values.begin() + static_cast<std::ptrdiff_t>(offsets[i] - offsets[0]),
-                values.begin() + static_cast<std::ptrdiff_t>(offsets[i + 1] - offsets[0]));
+            make(std::span(values).subspan(offsets[i] - offsets[0], offsets[i + 1] - offsets[i]));
+    }
+    template <class T>
+    std::vector<std::vector<T>> sequences(const std::string& name, const char* part,
+                                          Range rows) const {
+        std::vector<std::vector<T>> result;
+        each_sequence<T>(name, part, rows, [&](std::span<const T> elements) {
+            result.emplace_back(elements.begin(), elements.end());
+        });
         return result;
     }
     std::vector<std::string> texts(const std::string& name, Range rows) const {
         std::vector<std::string> result;
-        for (const auto& bytes : sequences<std::uint8_t>(name, "bytes", rows))
-            result.emplace_back(bytes.begin(), bytes.end());
+        each_sequence<std::uint8_t>(name, "bytes", rows, [&](std::span<const std::uint8_t> bytes) {
+            result.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        });
         return result;
     }
     /// Rows of a table, by a text column of it.

@@ -74,11 +74,12 @@ def bench_trl(arguments, model, rows, batch, folder):
 
 
 def bench_popalign(arguments, model, pairs, ranks, threads):
-    launcher = ["mpirun", "-n", ranks, "--bind-to", "none"] if ranks > 1 else []
+    launcher = ["mpirun", "-n", ranks, "--oversubscribe", "--bind-to", "none"] if ranks > 1 else []
     result = json.loads(run([*launcher, arguments.program, "bench", "train", "--model", model, "--pairs", pairs,
                              "--global-batch-size", arguments.global_batch, "--max-length", arguments.max_length,
                              "--max-prompt-length", arguments.max_length // 2, *arguments.option],
-                            env={**os.environ, "OMP_NUM_THREADS": str(threads)}))
+                            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OMPI_ALLOW_RUN_AS_ROOT": "1",
+                                 "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}))
     print(f"popalign, {ranks} ranks of {threads} threads: {result['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
     return result
 
