@@ -53,8 +53,8 @@ class Answerer {
   public:
     virtual ~Answerer() = default;
     /// Calls `done(index of the question, answer)` once for each, in no particular order; gives up
-    /// the unfinished ones when `keep_going` says no. Where it has room, it asks for `more`. Returns
-    /// how many tokens were computed here.
+    /// the unfinished ones when `keep_going` says no. Where it has room, it asks for `more`.
+    /// Returns how many tokens were computed here.
     virtual std::uint64_t answer(std::span<const Question> questions,
                                  const std::function<void(std::size_t, Answer)>& done,
                                  const std::function<bool()>& keep_going,

@@ -33,7 +33,7 @@ struct TrainOptions : ObjectiveOptions {
     double warmup_ratio = 0.1;
     double max_grad_norm = 1.0;
     double weight_decay = 0.0;
-    std::vector<std::string> exclude_flags{"identical", "near_duplicate", "empty",   "truncated",
+    std::vector<std::string> exclude_flags{"identical", "near_duplicate", "empty",  "truncated",
                                            "unparsed",  "refusal",        "overlap"};
     std::vector<std::string> strategies;
     std::map<std::string, double> strategy_weights;
