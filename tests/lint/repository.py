@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 # Spelled in pieces, for this file is checked too.
-FORBIDDEN = re.compile("|".join(["/" + "work/", "/" + "root/", "/home/" + r"\w", "py" + r"pi\.org",
-                                 "python" + r"hosted\.", "extra-index" + "-url", "index-" + "url"]))
+FORBIDDEN = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + r"home/\w", "py" + r"pi\.org",
+                                 "python" + r"hosted\.", "index" + "-url"]))
 
 
 def tracked(root):
