@@ -1,6 +1,6 @@
 #include "lm/row_kernels.hpp"
 
-#include "lm/vector_levels.hpp"
+#include <popalign/base/vector_levels.hpp>
 
 #include <algorithm>
 #include <cmath>

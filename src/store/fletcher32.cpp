@@ -1,5 +1,7 @@
 #include "store/fletcher32.hpp"
 
+#include <popalign/base/vector_levels.hpp>
+
 #include <algorithm>
 #include <cstring>
 
@@ -16,6 +18,7 @@ std::uint32_t folded(std::uint64_t sum) noexcept {
 
 }  // namespace
 
+POPALIGN_VECTOR_LEVELS
 std::uint32_t fletcher32(std::span<const std::byte> data) noexcept {
     // The running sum of sums is a weighted sum over a block, which compilers vectorise.
     constexpr std::size_t block = 128;
