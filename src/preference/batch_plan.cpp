@@ -86,6 +86,15 @@ std::vector<Group> groups_of(std::span<const std::size_t> batch,
     return groups;
 }
 
+/// Packed tokens of the first item and of those behind it that have its prompt.
+std::uint64_t tokens_of_prompt(std::span<const PairLengths> lengths,
+                               std::span<const PairHashes> hashes) {
+    PackedSize size;
+    for (std::size_t i = 0; i < hashes.size() && hashes[i].prompt == hashes[0].prompt; ++i)
+        size.add(lengths[i], hashes[i]);
+    return size.tokens();
+}
+
 }  // namespace
 
 std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
@@ -108,11 +117,16 @@ std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
 
 std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
                                  std::span<const PairHashes> hashes, std::int64_t budget) {
+    const auto most = static_cast<std::uint64_t>(budget);
     std::vector<Range> ranges;
     PackedSize size;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
-        if (ranges.empty() ||
-            size.tokens() + size.cost(lengths[i], hashes[i]) > static_cast<std::uint64_t>(budget)) {
+        bool fits = !ranges.empty() && size.tokens() + size.cost(lengths[i], hashes[i]) <= most;
+        if (fits && hashes[i].prompt != hashes[i - 1].prompt) {
+            const std::uint64_t group = tokens_of_prompt(lengths.subspan(i), hashes.subspan(i));
+            fits = size.tokens() + group <= most || group > most;
+        }
+        if (!fits) {
             ranges.push_back({i, i});
             size = {};
         }

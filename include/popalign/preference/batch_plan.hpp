@@ -42,8 +42,8 @@ std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
                                         std::span<const PairLengths> lengths,
                                         std::span<const PairHashes> hashes, int rank, int ranks);
 
-/// Cuts consecutive items into runs of at most `budget` packed tokens; an item larger than that
-/// stands alone.
+/// Cuts consecutive items into runs of at most `budget` packed tokens, not within neighbours of one
+/// prompt unless they alone are more; an item larger than the budget stands alone.
 std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
                                  std::span<const PairHashes> hashes, std::int64_t budget);
 

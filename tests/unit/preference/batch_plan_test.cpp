@@ -111,6 +111,10 @@ TEST(OrderByInstructionTest, KeepsPromptsTogetherAndEveryItem) {
     EXPECT_EQ(micro_batches(pairs.lengths, hashes, 10 + 5 + 6 * 7).size(), 4u);
     // With room for one token less, passes end within prompts: after 5, 3, 4, 5, 3 and 4 pairs.
     EXPECT_EQ(micro_batches(pairs.lengths, hashes, 10 + 5 + 6 * 7 - 1).size(), 6u);
+    // With room for more than one prompt but not for two, no prompt is computed twice.
+    for (const auto& range : micro_batches(pairs.lengths, hashes, 2 * (10 + 5 + 6 * 7) - 1))
+        EXPECT_EQ(range.size(), 6u);
+    EXPECT_EQ(micro_batches(pairs.lengths, hashes, 2 * (10 + 5 + 6 * 7)).size(), 2u);
 }
 
 TEST(ShareOfBatchTest, PromptsStayOnOneRankUnlessTheyAreTooLarge) {
