@@ -38,11 +38,14 @@ class Planner {
                      PairSide pair_side, const std::string& label, std::int64_t draw) {
         const Contrast& contrast = strategy.variants.at(options.variant);
         const bool good = pair_side == PairSide::chosen;
+        const Side& asked = good ? contrast.chosen : contrast.rejected;
+        // Where one side is a second sample, draws take turns, so that more draws change none.
+        const bool two_samples = contrast.chosen.sample + contrast.rejected.sample > 0;
         PlannedGeneration made;
         made.name = label + (good ? "/chosen" : "/rejected") +
                     (draw == 0 ? "" : fmt::format("/draw-{}", draw + 1));
-        made.model = options.model_for((good ? contrast.chosen : contrast.rejected).model);
-        made.draw = draw;
+        made.model = options.model_for(asked.model);
+        made.draw = two_samples ? 2 * draw + asked.sample : draw;
         for (const Affix& affix : contrast.affixes)
             made.affixes.push_back(good ? affix : Affix{affix.rejected, affix.chosen});
         const auto turns = strategy.turns(contrast, pair_side, options.shots);

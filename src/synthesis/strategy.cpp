@@ -59,6 +59,8 @@ std::string problem_of(const Side& side, const Contrast& contrast,
     if (side.shots < 0 || side.shots > static_cast<std::int64_t>(strategy.demonstrations.size()))
         return fmt::format("shots {} with {} demonstrations", side.shots,
                            strategy.demonstrations.size());
+    if (side.sample != 0 && side.sample != 1)
+        return "a side's sample is not 0 or 1";
     return "";
 }
 

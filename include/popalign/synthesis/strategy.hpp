@@ -61,13 +61,15 @@ struct Turn {
 struct Side {
     std::string model;  ///< the key of the strategy's entry that names the model
     std::vector<Turn> turns;
-    std::int64_t shots = 0;  ///< demonstrations shown, from the first on; 0: all
+    std::int64_t shots = 0;   ///< demonstrations shown, from the first on; 0: all
+    std::int64_t sample = 0;  ///< sides that are equal but for this are drawn apart
 
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("model", model, "model, chosen or rejected", Presence::required);
         v.field("turns", turns, "the dialogue", Presence::required);
         v.field("shots", shots, "demonstrations shown, from the first on; 0: all");
+        v.field("sample", sample, "0 or 1: two sides that are asked alike answer apart");
     }
     bool operator==(const Side&) const = default;
 };

@@ -132,5 +132,22 @@ TEST(GenerationPlan, RefusesWhatIsIncomplete) {
     }
 }
 
+TEST(GenerationPlanTest, TwoSamplesOfOnePromptAreDrawnApartAndMoreDrawsChangeNone) {
+    StrategyOptions rlaif;
+    rlaif.name = "rlaif";
+    rlaif.model = "teacher";
+    const GenerationPlan one = make_generation_plan({rlaif}, Sharing::equal_once);
+    rlaif.draws = 2;
+    const GenerationPlan two = make_generation_plan({rlaif}, Sharing::equal_once);
+    ASSERT_EQ(one.generations.size(), 2u);
+    ASSERT_EQ(two.generations.size(), 4u);
+    EXPECT_EQ(one.generations[0].turns, one.generations[1].turns);
+    std::set<std::string> purposes;
+    for (const auto& generation : two.generations)
+        EXPECT_TRUE(purposes.insert(generation.purpose).second);
+    for (std::size_t i = 0; i < 2; ++i)
+        EXPECT_EQ(one.generations[i].purpose, two.generations[i].purpose);
+}
+
 }  // namespace
 }  // namespace popalign
