@@ -35,6 +35,12 @@ TrainInputs train_inputs(const CommandContext& context, const Config& config, Tr
         made.model = find_model(config, config.train.model);
         if (!config.train.reference.empty())
             made.reference = find_model(config, config.train.reference);
+        if (config.train.objective == "ppo") {
+            config.train.validate();
+            made.reward_model = find_model(config, config.train.ppo.reward_model);
+            if (!config.train.ppo.critic.empty())
+                made.critic = find_model(config, config.train.ppo.critic);
+        }
         made.device = config.run.device;
         made.seed = config.run.seed;
         made.options = config.train;
@@ -46,6 +52,12 @@ TrainInputs train_inputs(const CommandContext& context, const Config& config, Tr
 
 ExitStatus print_plan(const CommandContext& context, const Config& config) {
     const TrainInputs inputs = train_inputs(context, config, TrainGoal::model);
+    run_on_all(context.comm, [&] {
+        if (config.train.objective == "ppo")
+            throw UsageError(
+                "train --plan does not plan ppo; plan the objective sft with both sizes "
+                "of model, and add `ppo.rollout_batch_size` answers a round");
+    });
     const std::string plan = plan_training(context.comm, inputs, context.logger);
     if (context.comm.is_root())
         fmt::print("{}\n", plan);

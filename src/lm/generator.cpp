@@ -286,7 +286,9 @@ class Decoder {
         const double log_probability = decision.drawn.log_probability;
         result.token_logprobs.push_back(static_cast<float>(log_probability));
         result.logprob += log_probability;
-        if (!decision.stop_token)
+        if (decision.stop_token)
+            result.stop_token = decision.drawn.token;
+        else
             result.tokens.push_back(decision.drawn.token);
         if (decision.ends)
             result.finish_reason = FinishReason::stop;

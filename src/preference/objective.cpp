@@ -29,7 +29,7 @@ std::size_t row_of(std::string_view key, std::string_view name) {
     const auto table = objective_table();
     const auto row = std::ranges::find(table, name, &ObjectiveRow::name);
     require(row != table.end(), key,
-            fmt::format("'{}' is not supported; use one of: {}", name,
+            fmt::format("'{}' is not supported; use one of: {}, or ppo alone", name,
                         fmt::join(objective_names(), ", ")));
     return static_cast<std::size_t>(row - table.begin());
 }

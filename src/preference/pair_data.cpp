@@ -1,10 +1,12 @@
 #include "preference/gather.hpp"
+#include "preference/prompts.hpp"
+#include "preference/token_hash.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
-#include <popalign/base/random.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/pair_data.hpp>
+#include <popalign/record/verdict_summary.hpp>
 #include <popalign/store/pair_store.hpp>
 
 #include <fmt/format.h>
@@ -14,37 +16,16 @@
 #include <array>
 #include <memory>
 #include <string_view>
-#include <type_traits>
+#include <utility>
 
 namespace popalign {
 namespace {
-
-constexpr std::size_t block_rows = 4096;
-
-/// Calls `visit` with consecutive ranges that bound what is in memory at once.
-template <class Visit>
-void in_blocks(Range range, Visit&& visit) {
-    for (std::size_t begin = range.begin; begin < range.end; begin += block_rows)
-        visit(Range{begin, std::min(begin + block_rows, range.end)});
-}
 
 std::vector<std::string_view> flag_names() {
     std::vector<std::string_view> names;
     for (const auto& [flag, name] : pair_flag_names)
         names.push_back(name);
     return names;
-}
-
-std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
-    const std::vector<Split> mine = run_on_all(comm, [&] {
-        std::vector<Split> splits;
-        in_blocks(partition(file.instruction_count(), comm.rank(), comm.size()), [&](Range rows) {
-            for (const Instruction& instruction : file.instructions(rows))
-                splits.push_back(instruction.split);
-        });
-        return splits;
-    });
-    return gather_all(comm, mine);
 }
 
 /// Rows of /strategies of that name. Throws UsageError if there are none.
@@ -82,21 +63,56 @@ std::vector<double> strategy_weights(const PairFile& file, const PairSelection& 
     return weights;
 }
 
-/// Whether each instruction is among the selected ones.
-std::vector<bool> wanted_instructions(const std::vector<Split>& splits,
-                                      const PairSelection& selection) {
-    std::vector<bool> wanted(splits.size(), false);
-    std::int64_t count = 0;
-    for (std::size_t i = 0; i < splits.size(); ++i)
-        if (splits[i] == selection.split)
-            wanted[i] =
-                ++count <= selection.limit_instructions || selection.limit_instructions == 0;
-    return wanted;
+enum class Label : std::uint8_t { none, as_made, turned };
+
+/// The row of the judge that is called so, or `name/template`. Throws UsageError unless it is one.
+std::uint32_t judge_number(const std::vector<JudgeRow>& judges, const std::string& wanted) {
+    std::vector<std::string> names;
+    std::vector<std::size_t> found;
+    for (const JudgeRow& row : judges) {
+        names.push_back(row.name + "/" + row.template_name);
+        if (row.name == wanted || names.back() == wanted)
+            found.push_back(names.size() - 1);
+    }
+    if (found.size() != 1)
+        throw UsageError(
+            fmt::format("train.labels: '{}' is {} of the pair file's judges ({}); name "
+                        "one, or run `popalign judge` first",
+                        wanted, found.empty() ? "none" : "several", fmt::join(names, ", ")));
+    return static_cast<std::uint32_t>(found.front());
+}
+
+/// What a judge says of each pair. Throws AgreedError if the file has no such judge. Collective.
+std::vector<Label> labels_by(const Communicator& comm, const PairFile& file,
+                             const std::string& judge) {
+    std::vector<std::uint8_t> labels(file.pair_count());
+    run_on_all(comm, [&] {
+        if (!comm.is_root())
+            return;
+        const std::uint32_t number = judge_number(file.judges(), judge);
+        std::vector<Verdict> verdicts = file.verdicts();
+        std::erase_if(verdicts, [&](const Verdict& verdict) { return verdict.judge != number; });
+        for (std::span<const Verdict> rest = verdicts; !rest.empty();) {
+            const auto of_pair = leading_pair(rest);
+            const double credit = pair_credit(of_pair).value_or(0.5);
+            const Label label = credit > 0.5   ? Label::as_made
+                                : credit < 0.5 ? Label::turned
+                                               : Label::none;
+            labels[of_pair.front().pair] = static_cast<std::uint8_t>(label);
+            rest = rest.subspan(of_pair.size());
+        }
+    });
+    broadcast(comm, std::span<std::uint8_t>(labels));
+    std::vector<Label> result;
+    for (const std::uint8_t label : labels)
+        result.push_back(static_cast<Label>(label));
+    return result;
 }
 
 std::vector<std::uint64_t> select_rows(const Communicator& comm, const PairFile& file,
-                                       const PairSelection& selection) {
-    const auto instructions = wanted_instructions(read_splits(comm, file), selection);
+                                       const PairSelection& selection,
+                                       const std::vector<Label>& labels) {
+    const auto instructions = wanted_instructions(comm, file, selection);
     const std::uint32_t excluded = flag_mask(selection.exclude_flags);
     const std::vector<bool> used = wanted_strategies(file, selection.strategies);
     const auto weights = run_on_all(comm, [&] { return strategy_weights(file, selection); });
@@ -106,7 +122,8 @@ std::vector<std::uint64_t> select_rows(const Communicator& comm, const PairFile&
             const auto pairs = file.pairs(range);
             for (std::size_t i = 0; i < pairs.size(); ++i)
                 if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
-                    instructions.at(pairs[i].instruction))
+                    instructions.at(pairs[i].instruction) &&
+                    (labels.empty() || labels[range.begin + i] != Label::none))
                     found.push_back({range.begin + i, pairs[i].instruction, pairs[i].strategy});
         });
         return found;
@@ -140,14 +157,16 @@ class PairEncoder {
 
     const PairFile& file() const noexcept { return file_; }
 
+    /// What a judge says instead of the strategies.
+    void set_labels(std::vector<Label> labels) { labels_ = std::move(labels); }
+
     PairExample encode(std::uint64_t row) const {
-        const PreferencePair pair = file_.pairs({row, row + 1}).at(0);
+        PreferencePair pair = file_.pairs({row, row + 1}).at(0);
+        if (!labels_.empty() && labels_.at(row) == Label::turned)
+            std::swap(pair.chosen, pair.rejected);
         const auto instruction = file_.instructions({pair.instruction, pair.instruction + 1}).at(0);
         const auto responses = file_.responses(std::array{pair.chosen, pair.rejected});
-        std::vector<Message> dialogue = instruction.context;
-        dialogue.push_back({Role::user, instruction.text});
-        const auto pieces = front_end_.chat->render_prompt(dialogue);
-        PairExample example{encode_pieces(front_end_.tokenizer, pieces),
+        PairExample example{encode_prompt(front_end_, instruction),
                             completion(responses.at(0)),
                             completion(responses.at(1)),
                             pair.strategy,
@@ -170,13 +189,8 @@ class PairEncoder {
     ModelFrontEnd front_end_;
     TokenLimits limits_;
     TokenId end_of_turn_ = 0;
+    std::vector<Label> labels_;
 };
-
-template <class T>
-std::string_view bytes_of(const std::vector<T>& values) {
-    static_assert(std::has_unique_object_representations_v<T>);
-    return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
 
 struct Measured {
     PairLengths lengths;
@@ -210,8 +224,7 @@ PairLengths lengths_of(const PairExample& example) noexcept {
 }
 
 PairHashes hashes_of(const PairExample& example) noexcept {
-    const auto hash = [](const auto& tokens) { return stable_hash(bytes_of(tokens), 0); };
-    return {hash(example.prompt), hash(example.chosen), hash(example.rejected)};
+    return {token_hash(example.prompt), token_hash(example.chosen), token_hash(example.rejected)};
 }
 
 std::uint32_t flag_mask(std::span<const std::string> names) {
@@ -271,9 +284,13 @@ void truncate(PairExample& example, const TokenLimits& limits) {
 PairData open_pair_data(const Communicator& comm, const std::filesystem::path& path,
                         const ModelFrontEnd& front_end, const PairSelection& selection,
                         const TokenLimits& limits) {
-    const auto encoder = run_on_all(
-        comm, [&] { return std::make_shared<const PairEncoder>(path, front_end, limits); });
-    const auto rows = select_rows(comm, encoder->file(), selection);
+    const auto encoder =
+        run_on_all(comm, [&] { return std::make_shared<PairEncoder>(path, front_end, limits); });
+    std::vector<Label> labels;
+    if (!selection.labels.empty())
+        labels = labels_by(comm, encoder->file(), selection.labels);
+    const auto rows = select_rows(comm, encoder->file(), selection, labels);
+    encoder->set_labels(std::move(labels));
     const auto measured = measure(comm, *encoder, rows);
 
     PairData data;

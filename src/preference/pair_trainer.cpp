@@ -200,34 +200,6 @@ void PairTrainer::find_culprit(const BatchShare& share, const BatchContext& cont
     }
 }
 
-std::optional<Error> PairTrainer::run_passes(const BatchShare& share, const BatchContext& context,
-                                             StepReport& report) {
-    using Pass = TrainedParameters::Pass;
-    const auto ranges = passes_of(share.pairs, options_.micro_batch_tokens);
-    std::size_t passes = std::max<std::size_t>(1, ranges.size());
-    const bool each = parameters_.sharding() == Sharding::gradients;
-    if (each)
-        passes = all_reduce<std::uint64_t>(comm_, passes, Reduction::maximum);
-    std::optional<Error> failure;
-    for (std::size_t i = 0; i < passes; ++i) {
-        const Pass pass = each || i + 1 == passes ? Pass::summed : Pass::local;
-        parameters_.begin(pass);
-        // After a failure the sums go on, for the others: all leave together behind them.
-        try {
-            if (i < ranges.size() && !failure)
-                accumulate(std::span(share.pairs).subspan(ranges[i].begin, ranges[i].size()), share,
-                           context, pass, report);
-        } catch (const Error& error) {
-            failure = error;
-        } catch (const std::exception& error) {
-            failure = Error(error.what());
-        }
-        if (i + 1 < passes)
-            parameters_.end();
-    }
-    return failure;
-}
-
 void PairTrainer::share_report(StepReport& report, double seconds, double communication) const {
     all_reduce(comm_, report.statistics.sums(), Reduction::sum);
     TrainingCost& cost = report.cost;
@@ -246,7 +218,12 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     look_at_batch(share, context);
     report.divergence = context.divergence;
     parameters_.clear();
-    std::optional<Error> failure = run_passes(share, context, report);
+    const auto ranges = passes_of(share.pairs, options_.micro_batch_tokens);
+    std::optional<Error> failure =
+        parameters_.run_passes(ranges.size(), [&](std::size_t i, TrainedParameters::Pass pass) {
+            accumulate(std::span(share.pairs).subspan(ranges[i].begin, ranges[i].size()), share,
+                       context, pass, report);
+        });
 
     // Whoever is early waits here.
     const double waited = parameters_.waited();

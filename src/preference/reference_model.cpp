@@ -34,13 +34,18 @@ StartingPoint ReferenceModel::starting_point() const noexcept {
                                                      : StartingPoint::elsewhere;
 }
 
+std::string ReferenceModel::key_of(const PairData& data) const {
+    // A judge's labels turn pairs; the values under the plain key are of them as they were made.
+    return inputs_.options.labels.empty() ? key_ : sha256_hex(key_ + data.digest);
+}
+
 std::optional<ReferenceValues> ReferenceModel::values(const PairData& data, const CausalLm* policy,
                                                       const Deadline& deadline,
                                                       const Logger& logger) {
     ReferenceValues result;
     if (!objective_.uses_reference())
         return result;
-    auto own = values_of(data, key_, policy, deadline, logger);
+    auto own = values_of(data, key_of(data), policy, deadline, logger);
     if (!own)
         return std::nullopt;
     result.own = std::move(*own);
@@ -94,6 +99,7 @@ PairData open_training_pairs(const Communicator& comm, const TrainInputs& inputs
     if (split == Split::train) {
         selection.proportions = options.proportions;
         selection.limit_instructions = options.limit_instructions;
+        selection.labels = options.labels;
     }
     PairData data = open_pair_data(comm, inputs.pair_file, policy.front_end, selection,
                                    {options.max_length, options.max_prompt_length});

@@ -40,6 +40,7 @@ class ReferenceModel {
                                                          const Logger& logger);
 
   private:
+    std::string key_of(const PairData& data) const;
     std::optional<CompletionLogProbabilities> values_of(const PairData& data,
                                                         const std::string& key,
                                                         const CausalLm* policy,

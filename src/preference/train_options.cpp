@@ -26,7 +26,14 @@ void require_count(std::int64_t value, std::string_view key) {
 }  // namespace
 
 void TrainOptions::validate() const {
-    ObjectiveOptions::validate();
+    if (objective == "ppo") {
+        require(objective_weights.empty(), "objective_weights", "ppo stands alone");
+        ppo.validate(global_batch_size);
+        require(max_prompt_length + ppo.max_new_tokens <= max_length, "ppo.max_new_tokens",
+                "prompts and answers must fit in train.max_length");
+    } else {
+        ObjectiveOptions::validate();
+    }
     flag_mask(exclude_flags);
     for (const auto& [name, weight] : strategy_weights)
         require_positive(weight, "strategy_weights." + name);

@@ -131,6 +131,31 @@ void TrainedParameters::end() {
         start_next();
 }
 
+std::optional<Error> TrainedParameters::run_passes(
+    std::size_t count, const std::function<void(std::size_t, Pass)>& pass) {
+    std::size_t passes = std::max<std::size_t>(1, count);
+    const bool each = options_.sharding == Sharding::gradients;
+    if (each)
+        passes = all_reduce<std::uint64_t>(comm_, passes, Reduction::maximum);
+    std::optional<Error> failure;
+    for (std::size_t i = 0; i < passes; ++i) {
+        const Pass mode = each || i + 1 == passes ? Pass::summed : Pass::local;
+        begin(mode);
+        // After a failure the sums go on, for the others: all leave together behind them.
+        try {
+            if (i < count && !failure)
+                pass(i, mode);
+        } catch (const Error& error) {
+            failure = error;
+        } catch (const std::exception& error) {
+            failure = Error(error.what());
+        }
+        if (i + 1 < passes)
+            end();
+    }
+    return failure;
+}
+
 void TrainedParameters::finish() {
     reducer_->finish();
     absorb(0);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct GenerationRequest {
 
 struct GeneratedTokens {
     std::vector<TokenId> tokens;  ///< without the stop token
+    std::optional<TokenId> stop_token = {};
     /// Of the tokens and the stop token, under the model itself, before any option [nat].
     std::vector<float> token_logprobs;
     double logprob = 0;  ///< their sum

@@ -35,11 +35,12 @@ struct ObjectiveOptions {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("objective", objective,
-                "what is optimised, by its name in src/preference/README.md: dpo, cdpo, robust, "
-                "hinge, ipo, ipo_sum, dpo_norm, simpo, cpo, orpo, kto, apo_zero, apo_down, "
-                "exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, discopop, sft or "
-                "reward");
+        v.field(
+            "objective", objective,
+            "what is optimised, by its name in src/preference/README.md: dpo, cdpo, robust, "
+            "hinge, ipo, ipo_sum, dpo_norm, simpo, cpo, orpo, kto, apo_zero, apo_down, "
+            "exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, discopop, sft, reward or "
+            "ppo");
         v.field("objective_weights", objective_weights,
                 "a weighted sum instead of `objective` alone, as {dpo: 1, sft: 0.2}");
         v.field("beta", beta,

@@ -47,6 +47,9 @@ struct PairSelection {
     /// Weights by strategy: one pair an instruction (see `mix_rows`); empty: all pairs.
     std::map<std::string, double> proportions = {};
     std::int64_t limit_instructions = 0;  ///< the first so many of the split; 0: all
+    /// A judge in the pair file: pairs that it finds the other way round are turned, those it finds
+    /// equal, or did not judge in both orders, left out. Empty: the strategies say which is chosen.
+    std::string labels = {};
 };
 
 /// A pair that may be used: its instruction and strategy, as numbers.

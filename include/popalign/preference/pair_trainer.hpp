@@ -1,6 +1,5 @@
 #pragma once
 
-#include <popalign/base/error.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/causal_lm.hpp>
 #include <popalign/preference/objective.hpp>
@@ -13,7 +12,6 @@
 #include <popalign/preference/training_cost.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
 namespace popalign {
@@ -95,9 +93,6 @@ class PairTrainer {
     void look_at_batch(const BatchShare& share, BatchContext& context) const;
     void accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
                     const BatchContext& context, TrainedParameters::Pass pass, StepReport& report);
-    /// All passes of this rank, the last of them (or all) summed over ranks; what went wrong.
-    std::optional<Error> run_passes(const BatchShare& share, const BatchContext& context,
-                                    StepReport& report);
     void share_report(StepReport& report, double seconds, double communication) const;
     void require_usable(const PairScore& score, const PairLoss& loss) const;
     /// Throws Error naming the first pair of this rank whose gradient is not finite, if any.

@@ -3,6 +3,7 @@
 #include <popalign/lm/causal_lm.hpp>
 #include <popalign/preference/machine_description.hpp>
 #include <popalign/preference/objective.hpp>
+#include <popalign/preference/ppo_options.hpp>
 
 #include <cstdint>
 #include <map>
@@ -39,6 +40,8 @@ struct TrainOptions : ObjectiveOptions {
     std::map<std::string, double> strategy_weights;
     std::map<std::string, double> proportions;
     std::int64_t limit_instructions = 0;
+    std::string labels;
+    PpoOptions ppo;
     MachineDescription machine;
     std::int64_t checkpoint_steps = 100;
     std::int64_t keep_checkpoints = 1;
@@ -92,6 +95,11 @@ struct TrainOptions : ObjectiveOptions {
         v.field("limit_instructions", limit_instructions,
                 "only pairs of the first so many training instructions; 0: all. Smaller sets are "
                 "the beginnings of larger ones");
+        v.field("labels", labels,
+                "a judge in the pair file that says which answer is chosen, by its name there; "
+                "ties are "
+                "left out; empty: the strategies say");
+        v.field("ppo", ppo, "what the objective ppo takes besides");
         v.field("machine", machine, "what `train --plan` plans for");
         v.field("checkpoint_steps", checkpoint_steps, "steps between checkpoints");
         v.field("keep_checkpoints", keep_checkpoints, "newest checkpoints that stay");

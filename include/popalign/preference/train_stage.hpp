@@ -20,8 +20,9 @@ enum class TrainGoal {
 
 struct TrainInputs {
     std::filesystem::path pair_file;
-    std::filesystem::path directory;  ///< the run's: gets train/ and model/
-    ModelOptions model, reference;    ///< an empty reference path: `model` as it starts
+    std::filesystem::path directory;    ///< the run's: gets train/ and model/
+    ModelOptions model, reference;      ///< an empty reference path: `model` as it starts
+    ModelOptions reward_model, critic;  ///< of ppo; an empty critic path: the reward model
     std::string device = "auto";
     std::uint64_t seed = 0;
     TrainOptions options;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/error.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/causal_lm.hpp>
 #include <popalign/lm/part_reducer.hpp>
@@ -7,7 +8,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace popalign {
@@ -60,6 +63,11 @@ class TrainedParameters {
     void end();
     /// Waits until the gradients are summed. Collective.
     void finish();
+    /// All passes of a step up to the end of the last, which is the caller's: calls
+    /// `pass(i, Pass)` for each of this rank's `count`. Returns what went wrong here; the sums went
+    /// on nevertheless, for the others. Collective.
+    std::optional<Error> run_passes(std::size_t count,
+                                    const std::function<void(std::size_t, Pass)>& pass);
     /// Seconds of this step so far in which passes waited for sums.
     double waited() const noexcept { return waited_; }
 

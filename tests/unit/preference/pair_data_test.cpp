@@ -4,6 +4,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/preference/pair_data.hpp>
+#include <popalign/store/pair_store.hpp>
 
 #include <gtest/gtest.h>
 
@@ -115,6 +116,36 @@ TEST(MixRows, TakesWhatAnInstructionHasAndCatchesUp) {
                                                 {4, 2, 1}, {5, 3, 0}, {6, 3, 1}, {7, 4, 2}};
     EXPECT_EQ(mix_rows(candidates, std::vector<double>{1, 1, 0}),
               (std::vector<std::uint64_t>{0, 2, 4, 6}));
+}
+
+TEST_F(PairDataTest, AJudgesLabelsTurnPairsAndLeaveOutTies) {
+    const PairData as_made = open(world(), {Split::train, {}, {"good"}});
+    // Pair 0 is found right, 2 wrong and 4 equal; 6 was shown in one order alone.
+    std::vector<Verdict> verdicts;
+    const auto add = [&](std::uint64_t pair, AnswerOrder order, VerdictLabel label, double p) {
+        if (world().is_root())
+            verdicts.push_back({pair, 1, order, label, p, "", true});
+    };
+    for (const AnswerOrder order : {AnswerOrder::chosen_first, AnswerOrder::rejected_first}) {
+        add(0, order, VerdictLabel::chosen, 0.9);
+        add(2, order, VerdictLabel::rejected, 0.2);
+        const bool first = order == AnswerOrder::chosen_first;
+        add(4, order, first ? VerdictLabel::chosen : VerdictLabel::rejected, first ? 0.8 : 0.2);
+    }
+    add(6, AnswerOrder::chosen_first, VerdictLabel::chosen, 0.9);
+    write_verdicts(world(), path(), {{"longest", "", "", ""}, {"judge", "0", "rlaif", "0"}},
+                   verdicts);
+
+    for (const char* name : {"judge", "judge/rlaif"}) {
+        const PairData data =
+            open(world(), {.exclude_flags = {}, .strategies = {}, .labels = name});
+        ASSERT_EQ(data.rows, (std::vector<std::uint64_t>{0, 2}));
+        EXPECT_EQ(data.example(0).chosen, as_made.example(0).chosen);
+        EXPECT_EQ(data.example(1).chosen, as_made.example(1).rejected);
+        EXPECT_EQ(data.example(1).rejected, as_made.example(1).chosen);
+        EXPECT_EQ(data.lengths[1].chosen, as_made.lengths[1].rejected);
+    }
+    EXPECT_THROW(open(world(), {.exclude_flags = {}, .strategies = {}, .labels = "other"}), Error);
 }
 
 TEST_F(PairDataTest, UnknownNamesAreRefused) {

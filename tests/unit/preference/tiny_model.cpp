@@ -47,6 +47,13 @@ CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::D
     return model;
 }
 
+CausalLm tiny_critic(at::ScalarType dtype) {
+    CausalLm model = tiny_model("llama", dtype);
+    model.parameters().push_back(
+        {"score.weight", at::randn({1, model.config().hidden_size}, at::kDouble).to(dtype) * 0.1});
+    return model;
+}
+
 PairData random_pairs(std::size_t count, std::size_t strategies) {
     PairData data;
     auto examples = std::make_shared<std::vector<PairExample>>();

@@ -15,6 +15,9 @@ namespace popalign::test {
 CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype,
                     at::Device device = at::kCPU, std::int64_t vocabulary = 61);
 
+/// The same with a head for scores.
+CausalLm tiny_critic(at::ScalarType dtype);
+
 /// `count` pairs of random tokens; lengths vary and strategies take turns.
 PairData random_pairs(std::size_t count, std::size_t strategies = 2);
 

@@ -1,0 +1,74 @@
+#include "preference/gather.hpp"
+#include "preference/prompts.hpp"
+#include "preference/token_hash.hpp"
+
+#include <popalign/base/hash.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/preference/prompt_data.hpp>
+
+#include <memory>
+
+namespace popalign {
+namespace {
+
+std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
+    const std::vector<Split> mine = run_on_all(comm, [&] {
+        std::vector<Split> splits;
+        in_blocks(partition(file.instruction_count(), comm.rank(), comm.size()), [&](Range rows) {
+            for (const Instruction& instruction : file.instructions(rows))
+                splits.push_back(instruction.split);
+        });
+        return splits;
+    });
+    return gather_all(comm, mine);
+}
+
+}  // namespace
+
+std::vector<bool> wanted_instructions(const Communicator& comm, const PairFile& file,
+                                      const PairSelection& selection) {
+    const std::vector<Split> splits = read_splits(comm, file);
+    std::vector<bool> wanted(splits.size(), false);
+    std::int64_t count = 0;
+    for (std::size_t i = 0; i < splits.size(); ++i)
+        if (splits[i] == selection.split)
+            wanted[i] =
+                ++count <= selection.limit_instructions || selection.limit_instructions == 0;
+    return wanted;
+}
+
+std::vector<TokenId> encode_prompt(const ModelFrontEnd& front_end, const Instruction& instruction) {
+    std::vector<Message> dialogue = instruction.context;
+    dialogue.push_back({Role::user, instruction.text});
+    const auto pieces = front_end.require_chat("train.model").render_prompt(dialogue);
+    return encode_pieces(front_end.tokenizer, pieces);
+}
+
+PromptData open_prompt_data(const Communicator& comm, const std::filesystem::path& path,
+                            const ModelFrontEnd& front_end, const PairSelection& selection,
+                            std::int64_t max_prompt_length) {
+    const auto file = run_on_all(comm, [&] { return std::make_shared<const PairFile>(path); });
+    const auto wanted = wanted_instructions(comm, *file, selection);
+    PromptData data;
+    for (std::size_t row = 0; row < wanted.size(); ++row)
+        if (wanted[row])
+            data.rows.push_back(row);
+    data.prompt = [file, front_end, rows = data.rows, max_prompt_length](std::size_t item) {
+        const std::uint64_t row = rows.at(item);
+        auto tokens = encode_prompt(front_end, file->instructions({row, row + 1}).at(0));
+        if (std::ssize(tokens) > max_prompt_length)
+            tokens.erase(tokens.begin(), tokens.end() - max_prompt_length);
+        return tokens;
+    };
+    const auto mine = run_on_all(comm, [&] {
+        std::vector<std::uint64_t> hashes;
+        const Range share = partition(data.size(), comm.rank(), comm.size());
+        for (std::size_t item = share.begin; item < share.end; ++item)
+            hashes.push_back(token_hash(data.prompt(item)));
+        return hashes;
+    });
+    data.digest = sha256_hex(bytes_of(gather_all(comm, mine)));
+    return data;
+}
+
+}  // namespace popalign

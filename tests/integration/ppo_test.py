@@ -1,0 +1,75 @@
+"""PPO as its users run it: a reward model made by `train`, then a policy on the same pair file's instructions; on one and on
+two ranks, stopped and continued; the policy's answers by the engine and the trainer's own path agree."""
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import check, command, environment, run, write_config
+from tiny_model import write_tiny_model
+
+METRICS = ["objective/kl", "objective/entropy", "objective/scores", "objective/non_score_reward", "objective/rlhf_reward",
+           "policy/approxkl_avg", "policy/clipfrac_avg", "policy/entropy_avg", "loss/policy_avg", "loss/value_avg",
+           "val/clipfrac_avg", "val/ratio", "val/ratio_var", "val/num_eos_tokens", "lr", "episode"]
+TIMINGS = ["timing/generation", "timing/scoring", "timing/learning"]
+
+
+def metrics(directory):
+    rows = [json.loads(line) for line in (directory / "train/metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name not in TIMINGS} for row in rows]
+
+
+def main():
+    program = pathlib.Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        work = pathlib.Path(folder)
+        model, pairs = write_tiny_model(work / "tiny"), work / "run/pairs.h5"
+        config = write_config(work / "run.yaml", work / "run", model,
+                              instructions={"limit": 8, "held_out": 4},
+                              train={"objective": "reward", "learning_rate": 1e-3, "exclude_flags": [],
+                                     "global_batch_size": 4, "max_length": 1024, "max_prompt_length": 512})
+        content = json.loads(config.read_text())
+        content["run"]["pairs"] = str(pairs)
+        content["models"]["reward"] = {"path": str(work / "run/model")}
+        content["train"]["ppo"] = {"reward_model": "reward", "rollout_batch_size": 8, "max_new_tokens": 12, "epochs": 2}
+        config.write_text(json.dumps(content))
+        run(program, "synthesize", "--config", config)
+        run(program, "train", "--config", config)
+
+        def ppo(name, *more):
+            return ["train", "--config", config, "--set", "train.objective=ppo", "--set", f"run.directory={work / name}",
+                    "--set", "train.epochs=6", "--set", "train.warmup_ratio=0", *more]
+
+        run(program, *ppo("one"))
+        rows = metrics(work / "one")
+        check(len(rows) == 6 and all(name in row for row in rows for name in METRICS), "a line a round, with TRL's names")
+        check(abs(rows[0]["objective/kl"]) < 1e-9, f"the policy starts at its reference: KL {rows[0]['objective/kl']}")
+        check(rows[-1]["objective/kl"] != 0 and (work / "one/model/model.safetensors").exists(), "and leaves it")
+        run(program, *ppo("two"), ranks=2)
+        worst = max(abs(a["objective/scores"] - b["objective/scores"]) for a, b in zip(rows, metrics(work / "two")))
+        check(worst < 2e-3, f"two ranks have the same curve of scores ({worst:.1e} apart)")
+
+        slow = ppo("parts", "--set", "train.epochs=60")
+        process = subprocess.Popen(command(program, 2, *slow), env=environment(), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        while not (work / "parts/train/checkpoints").exists() or not any((work / "parts/train/checkpoints").glob("step-*")):
+            check(process.poll() is None, "training goes on") if process.poll() is not None else time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        subprocess.run(["pkill", "-9", "-f", str(work / "parts")])
+        process.wait()
+        run(program, *slow, ranks=2)
+        run(program, *ppo("whole", "--set", "train.epochs=60"), ranks=2)
+        check(metrics(work / "parts") == metrics(work / "whole"), "killed and continued is as never killed")
+
+        refused = run(program, *ppo("wrong", "--set", "train.ppo.reward_model=student"), expect=2)
+        check("has no head for scores" in refused.stderr, "a model without a head is no reward model")
+        plan = run(program, *ppo("one", "--plan"), expect=2)
+        check("does not plan ppo" in plan.stderr, "`--plan` says that it cannot")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
