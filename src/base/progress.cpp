@@ -40,9 +40,15 @@ void Progress::show(bool last) {
     const double seconds = std::chrono::duration<double>(shown_ - start_).count();
     const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
     const double left = rate > 0 ? static_cast<double>(total_ - std::min(done_, total_)) / rate : 0;
-    std::string line = fmt::format("{}: {}/{} {}, {:.3g} {}/s, {} {}{}{}", what_, done_, total_,
-                                   unit_, rate, unit_, format_seconds(last ? seconds : left),
-                                   last ? "in all" : "left", note_.empty() ? "" : ", ", note_);
+    // Work that is taken over from other ranks was not expected of this one.
+    const bool beyond = done_ > total_;
+    std::string line = fmt::format("{}: {}{} {}, {:.3g} {}/s, {} {}{}{}", what_, done_,
+                                   beyond ? "" : fmt::format("/{}", total_), unit_, rate, unit_,
+                                   format_seconds(last || beyond ? seconds : left),
+                                   last     ? "in all"
+                                   : beyond ? "so far"
+                                            : "left",
+                                   note_.empty() ? "" : ", ", note_);
     if (!terminal_)
         return write_line(line);
     constexpr std::size_t width = 24;

@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -184,20 +185,31 @@ void PairTrainer::require_usable(const PairScore& score, const PairLoss& loss) c
         score.reference_chosen, score.reference_rejected, score.pair));
 }
 
-void PairTrainer::find_culprit(const BatchShare& share, const BatchContext& context) {
+void PairTrainer::find_culprits(const BatchShare& share, const BatchContext& context) {
+    constexpr std::size_t most_named = 8;
     StepReport unused{PairStatistics(strategies_)};
+    std::vector<std::uint64_t> pairs;
+    std::string parameter_name;
     for (const ReferencedPair& pair : share.pairs) {
         parameters_.clear();
         parameters_.begin(TrainedParameters::Pass::local);
         accumulate({&pair, 1}, share, context, TrainedParameters::Pass::local, unused);
         for (const NamedParameter& parameter : model_.trainable())
             if (parameter.tensor.grad().defined() &&
-                !at::isfinite(parameter.tensor.grad()).all().item<bool>())
-                throw Error(fmt::format(
-                    "the gradient of pair {} is not finite at step {}, first in {}; look at the "
-                    "pair with `popalign inspect --row {}`, or lower train.learning_rate",
-                    pair.example.pair, optimizer_.steps() + 1, parameter.name, pair.example.pair));
+                !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
+                pairs.push_back(pair.example.pair);
+                if (parameter_name.empty())
+                    parameter_name = parameter.name;
+                break;
+            }
+        if (pairs.size() == most_named)
+            break;
     }
+    if (!pairs.empty())
+        throw Error(fmt::format(
+            "the gradient of pair {} is not finite at step {}, first in {}; look at it with "
+            "`popalign inspect --row {}`, or lower train.learning_rate",
+            fmt::join(pairs, ", "), optimizer_.steps() + 1, parameter_name, pairs.front()));
 }
 
 void PairTrainer::share_report(StepReport& report, double seconds, double communication) const {
@@ -235,7 +247,7 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     report.grad_norm = parameters_.norm();
     if (std::isfinite(report.grad_norm))
         return report;
-    run_on_all(comm_, [&] { find_culprit(share, context); });
+    run_on_all(comm_, [&] { find_culprits(share, context); });
     throw AgreedError(0, 1,
                       fmt::format("the gradient summed over ranks is not finite at step {} (each "
                                   "pair's is); lower train.learning_rate",

@@ -179,6 +179,8 @@ class TrainingLoop {
         line["num_tokens"] = static_cast<std::int64_t>(state_.tokens);
         line["perf/tokens_per_second"] = report.statistics.tokens() / report.seconds;
         line["perf/exposed_communication"] = report.communication / report.seconds;
+        if (const double peak = 1e12 * run_.options.machine.teraflops; peak > 0)
+            line["perf/mfu"] = report.cost.training() / (report.seconds * comm_.size() * peak);
         line["train/padding_fraction"] = 0.0;
         metrics_->append(line.dump());
     }

@@ -90,6 +90,16 @@ def table(pair_file, accuracy):
     return "\n".join(lines)
 
 
+def check(arguments, accuracy):
+    """Nothing may be missing: a pair of each strategy and instruction, verdicts in both orders, sums that hold."""
+    start(argparse.Namespace(**{**vars(arguments), "ranks": 1}), "inspect", arguments.out / "run/pairs.h5", "--verify")
+    for name, judged in accuracy["strategies"].items():
+        if judged["n"] != arguments.instructions or judged["n_valid"] == 0:
+            sys.exit(f"{name}: {judged['n']} pairs judged, {judged['n_valid']} of them in both orders; {arguments.instructions} wanted")
+    if len(accuracy["strategies"]) != 6:
+        sys.exit(f"{len(accuracy['strategies'])} strategies instead of six")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=pathlib.Path)
@@ -104,9 +114,10 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--without-plan", action="store_true", help="do not compare with what --plan said")
     arguments = parser.parse_args()
-    if not DATA.exists():
-        print(f"skipped: {DATA} is absent")
-        return 77
+    for needed in (DATA, arguments.models / TEACHER, arguments.models / STUDENT):
+        if not needed.exists():
+            print(f"skipped: {needed} is absent")
+            return 77
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_instructions(arguments.out / "instructions.jsonl", arguments.instructions, arguments.words)
     config = write_config(arguments)
@@ -118,6 +129,7 @@ def main():
     said = [line for line in done.stderr.splitlines() if "answer tokens/s" in line or "% saved" in line]
     _, judging = start(arguments, "judge", "--config", config)
     accuracy = json.loads((arguments.out / "run/contrast_accuracy.json").read_text())
+    check(arguments, accuracy)
     text = [f"{arguments.instructions} instructions, variant {arguments.variant}, answers up to {arguments.tokens} tokens, {arguments.dtype}, "
             f"{arguments.ranks} ranks of {arguments.threads} threads: synthesis {seconds:.0f} s, judgement {judging:.0f} s", "",
             table(arguments.out / "run/pairs.h5", accuracy), "", *said]

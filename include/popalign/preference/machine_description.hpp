@@ -19,7 +19,9 @@ struct MachineDescription {
     void visit(Visitor& v) {
         v.field("nodes", nodes, "0: this machine, which is measured");
         v.field("ranks_per_node", ranks_per_node, "a GPU each");
-        v.field("teraflops", teraflops, "peak of one rank in the type that is computed in");
+        v.field("teraflops", teraflops,
+                "peak of one rank in the type that is computed in; where it is given, training "
+                "logs perf/mfu");
         v.field("efficiency", efficiency, "part of the peak that training reaches");
         v.field("memory_gigabytes", memory_gigabytes, "of one rank");
         v.field("memory_gigabytes_per_second", memory_gigabytes_per_second,

@@ -95,8 +95,8 @@ class PairTrainer {
                     const BatchContext& context, TrainedParameters::Pass pass, StepReport& report);
     void share_report(StepReport& report, double seconds, double communication) const;
     void require_usable(const PairScore& score, const PairLoss& loss) const;
-    /// Throws Error naming the first pair of this rank whose gradient is not finite, if any.
-    void find_culprit(const BatchShare& share, const BatchContext& context);
+    /// Throws Error naming the first pairs of this rank whose gradients are not finite, if any.
+    void find_culprits(const BatchShare& share, const BatchContext& context);
 
     Communicator comm_;
     CausalLm& model_;

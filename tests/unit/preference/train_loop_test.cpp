@@ -96,11 +96,13 @@ class TrainLoopTest : public ::testing::Test {
 };
 
 TEST_F(TrainLoopTest, MetricsHaveTheFieldsNamesOncePerStep) {
+    options_.machine.teraflops = 0.001;
     ASSERT_EQ(train(world(), directory_ / "run").status, ExitStatus::done);
     if (!world().is_root())
         return;
     const auto lines = metrics_in(directory_ / "run");
     ASSERT_EQ(lines.size(), 8u);
+    EXPECT_GT(lines[0]["perf/mfu"].get<double>(), 0);
     for (std::size_t i = 0; i < lines.size(); ++i) {
         EXPECT_EQ(lines[i]["step"], i + 1);
         for (const char* name :
