@@ -13,6 +13,7 @@ namespace popalign {
 namespace {
 
 constexpr std::size_t checksum_bytes = sizeof(std::uint32_t);
+constexpr std::size_t kept_bytes = std::size_t{2} << 20;  // of a column, if its chunks are smaller
 
 bool has_only_a_checksum(hid_t properties) {
     if (H5Pget_nfilters(properties) != 1)
@@ -24,26 +25,6 @@ bool has_only_a_checksum(hid_t properties) {
 }
 
 }  // namespace
-
-const std::vector<std::byte>* ChunkCache::find(const Key& key) {
-    const auto found = places_.find(key);
-    if (found == places_.end())
-        return nullptr;
-    chunks_.splice(chunks_.begin(), chunks_, found->second);
-    return &found->second->second;
-}
-
-const std::vector<std::byte>& ChunkCache::put(const Key& key, std::vector<std::byte> chunk) {
-    bytes_ += chunk.size();
-    while (bytes_ > most_bytes_ && !chunks_.empty()) {
-        bytes_ -= chunks_.back().second.size();
-        places_.erase(chunks_.back().first);
-        chunks_.pop_back();
-    }
-    chunks_.emplace_front(key, std::move(chunk));
-    places_[key] = chunks_.begin();
-    return chunks_.front().second;
-}
 
 template <class T>
 ColumnReader<T>::ColumnReader(hid_t parent, std::string name)
@@ -59,48 +40,51 @@ ColumnReader<T>::ColumnReader(hid_t parent, std::string name)
     const bool as_in_memory = H5Tequal(type.get(), hdf5::memory_type<T>()) > 0;
     storage_ = as_in_memory && has_only_a_checksum(properties.get()) ? Storage::checksum_only
                                                                      : Storage::other;
+    const std::uint64_t chunks = (size_ + chunk_rows_ - 1) / chunk_rows_;
+    kept_.resize(std::max<std::uint64_t>(
+        1, std::min<std::uint64_t>(chunks, kept_bytes / (chunk_rows_ * sizeof(T)))));
 }
 
 template <class T>
-const std::vector<std::byte>* ColumnReader<T>::chunk(std::uint64_t number,
-                                                     ChunkCache& cache) const {
-    if (const auto* found = cache.find({this, number}))
-        return found;
+const std::byte* ColumnReader<T>::chunk(std::uint64_t number) const {
+    Chunk& place = kept_[number % kept_.size()];
+    if (place.number == number)
+        return place.stored.data();
+    place.number = ~std::uint64_t{0};
     const hsize_t first = number * chunk_rows_;
     const std::size_t bytes = chunk_rows_ * sizeof(T);
     hsize_t stored = 0;
     if (H5Dget_chunk_storage_size(column_.get(), &first, &stored) < 0 ||
         stored != bytes + checksum_bytes)
         return nullptr;
-    std::vector<std::byte> data(stored);
+    place.stored.resize(stored);
     std::uint32_t filters_left_out = 0;
     hdf5::check_status(
-        H5Dread_chunk(column_.get(), H5P_DEFAULT, &first, &filters_left_out, data.data()),
+        H5Dread_chunk(column_.get(), H5P_DEFAULT, &first, &filters_left_out, place.stored.data()),
         "H5Dread_chunk", name_);
     if (filters_left_out != 0)
         return nullptr;
     std::uint32_t checksum = 0;
-    std::memcpy(&checksum, data.data() + bytes, checksum_bytes);
-    data.resize(bytes);
-    if (checksum != fletcher32(data))
+    std::memcpy(&checksum, place.stored.data() + bytes, checksum_bytes);
+    if (checksum != fletcher32(std::span(place.stored).first(bytes)))
         throw Error(fmt::format("column '{}': the checksum of rows {} to {} is wrong", name_, first,
                                 std::min<std::uint64_t>(first + chunk_rows_, size_) - 1));
-    return &cache.put({this, number}, std::move(data));
+    place.number = number;
+    return place.stored.data();
 }
 
 template <class T>
-std::vector<T> ColumnReader<T>::read(std::uint64_t begin, std::uint64_t count,
-                                     ChunkCache& cache) const {
+std::vector<T> ColumnReader<T>::read(std::uint64_t begin, std::uint64_t count) const {
     if (storage_ == Storage::other || count == 0 || begin > size_ || count > size_ - begin)
         return hdf5::read_column<T>(column_, name_, begin, count);
     std::vector<T> values(count);
     for (std::uint64_t done = 0; done < count;) {
         const std::uint64_t at = (begin + done) % chunk_rows_;
-        const auto* data = chunk((begin + done) / chunk_rows_, cache);
+        const std::byte* data = chunk((begin + done) / chunk_rows_);
         if (data == nullptr)
             return hdf5::read_column<T>(column_, name_, begin, count);
         const std::uint64_t part = std::min(chunk_rows_ - at, count - done);
-        std::memcpy(values.data() + done, data->data() + at * sizeof(T), part * sizeof(T));
+        std::memcpy(values.data() + done, data + at * sizeof(T), part * sizeof(T));
         done += part;
     }
     return values;

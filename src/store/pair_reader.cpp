@@ -22,7 +22,6 @@ namespace {
 using namespace pair_layout;
 
 constexpr std::uint64_t rows_per_check = 4096;
-constexpr std::size_t cached_bytes = std::size_t{64} << 20;
 
 template <class Enum>
 Enum checked_enum(std::uint8_t value, std::uint8_t last, const char* column) {
@@ -60,7 +59,6 @@ struct PairFile::Contents {
                        Columns<std::int32_t>, Columns<double>>
         columns;
     mutable std::tuple<Sequences<std::uint8_t>, Sequences<std::int32_t>> open_sequences;
-    mutable ChunkCache cache{cached_bytes};
     mutable std::map<std::string, bool> present;
 
     /// What is wrong inside is wrong with the file: its name goes in front.
@@ -88,7 +86,7 @@ struct PairFile::Contents {
     }
     template <class T>
     std::vector<T> numbers(const std::string& name, Range rows) const {
-        return column<T>(name).read(rows.begin, rows.size(), cache);
+        return column<T>(name).read(rows.begin, rows.size());
     }
     bool has(const std::string& name) const {
         const auto [found, fresh] = present.try_emplace(name, false);
@@ -111,11 +109,10 @@ struct PairFile::Contents {
                                                  &column<T>(name + "/" + part)))
                         .first;
         const auto [offset_column, value_column] = found->second;
-        const auto offsets = offset_column->read(rows.begin, rows.size() + 1, cache);
+        const auto offsets = offset_column->read(rows.begin, rows.size() + 1);
         if (!std::ranges::is_sorted(offsets))
             throw UsageError(fmt::format("the offsets of '{}' decrease", name));
-        const auto values =
-            value_column->read(offsets.front(), offsets.back() - offsets.front(), cache);
+        const auto values = value_column->read(offsets.front(), offsets.back() - offsets.front());
         for (std::size_t i = 0; i + 1 < offsets.size(); ++i)
             make(std::span(values).subspan(offsets[i] - offsets[0], offsets[i + 1] - offsets[i]));
     }
