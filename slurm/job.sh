@@ -19,6 +19,14 @@ fi
 prepare
 [[ -x $popalign ]] || fail "$popalign is not there; build it, or name it in POPALIGN"
 
+# A requeued job would use the step numbers of its first start again, under which a node that was lost may still
+# hold the sockets of Slurm's PMIx plugin: the step does not start there.
+if ((${SLURM_RESTART_COUNT:-0} > 0)); then
+    for ((used = 8 * (SLURM_RESTART_COUNT % 8); used > 0; --used)); do
+        srun --mpi=none --nodes=1 --ntasks=1 --quiet true 2>/dev/null || true
+    done
+fi
+
 # The program saves before the job's end; where Slurm does not say when that is, its queue does.
 if [[ -z ${SLURM_JOB_END_TIME:-} ]]; then
     job_end=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%e 2>/dev/null || true)

@@ -1,5 +1,4 @@
 #include <popalign/base/error.hpp>
-#include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
 #include <popalign/base/unique_handle.hpp>
 
@@ -8,6 +7,9 @@
 
 #include <array>
 #include <cstring>
+#include <fstream>
+#include <span>
+#include <vector>
 
 namespace popalign {
 namespace {
@@ -34,19 +36,31 @@ struct DigestTraits {
     static void release(Handle handle) noexcept { EVP_MD_CTX_free(handle); }
 };
 
-std::string sha256_bytes(std::span<const std::byte> data) {
-    UniqueHandle<DigestTraits> context(EVP_MD_CTX_new());
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int length = 0;
-    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1 ||
-        EVP_DigestUpdate(context.get(), data.data(), data.size()) != 1 ||
-        EVP_DigestFinal_ex(context.get(), digest.data(), &length) != 1)
-        throw_call_failed("EVP_Digest (SHA-256)", "OpenSSL refused");
-    std::string text;
-    for (unsigned int i = 0; i < length; ++i)
-        text += fmt::format("{:02x}", digest[i]);
-    return text;
-}
+class Sha256 {
+  public:
+    Sha256() : context_(EVP_MD_CTX_new()) {
+        require(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+    }
+    void add(std::span<const char> data) {
+        require(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1);
+    }
+    std::string hex() {
+        std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+        unsigned int length = 0;
+        require(EVP_DigestFinal_ex(context_.get(), digest.data(), &length) == 1);
+        std::string text;
+        for (unsigned int i = 0; i < length; ++i)
+            text += fmt::format("{:02x}", digest[i]);
+        return text;
+    }
+
+  private:
+    static void require(bool done) {
+        if (!done)
+            throw_call_failed("EVP_Digest (SHA-256)", "OpenSSL refused");
+    }
+    UniqueHandle<DigestTraits> context_;
+};
 
 }  // namespace
 
@@ -67,11 +81,25 @@ std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t previous) no
 }
 
 std::string sha256_hex(std::string_view data) {
-    return sha256_bytes(std::as_bytes(std::span(data)));
+    Sha256 hash;
+    hash.add(data);
+    return hash.hex();
 }
 
 std::string sha256_file(const std::filesystem::path& path) {
-    return sha256_bytes(MappedFile(path).bytes());
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        throw_system_error("open it", path.native());
+    // A mapped file would count as this process's memory.
+    std::vector<char> block(std::size_t{1} << 20);
+    Sha256 hash;
+    while (file) {
+        file.read(block.data(), std::ssize(block));
+        hash.add(std::span(block).first(static_cast<std::size_t>(file.gcount())));
+    }
+    if (file.bad())
+        throw_system_error("read it", path.native());
+    return hash.hex();
 }
 
 }  // namespace popalign

@@ -10,11 +10,15 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
+#include <span>
 #include <utility>
 
 namespace popalign {
@@ -48,6 +52,15 @@ std::vector<SliceTensors> tensors_of(const std::vector<ParameterSlice>& slices,
     return all;
 }
 
+/// Lets go of pages of a mapped file, which would count as this rank's memory.
+void forget(std::span<const std::byte> mapped) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(mapped.data()) + page - 1) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(mapped.data() + mapped.size()) / page * page;
+    if (begin < end)  // advice: that it is not taken does no harm
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 /// Writes the tensors, then reads the file again and compares.
 void write_shard(const std::filesystem::path& path, const std::vector<SliceTensors>& slices) {
     std::vector<at::Tensor> on_host;
@@ -71,6 +84,7 @@ void write_shard(const std::filesystem::path& path, const std::vector<SliceTenso
             !std::equal(read->data.begin(), read->data.end(), view.data.begin(), view.data.end()))
             throw Error(fmt::format("{}: tensor {} reads back differently; check the file system",
                                     path.native(), view.name));
+        forget(read->data);
     }
 }
 
