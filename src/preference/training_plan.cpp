@@ -226,8 +226,8 @@ nlohmann::ordered_json to_json(const TrainingMemory& memory) {
     return {{"program", memory.program},     {"weights", memory.weights},
             {"masters", memory.masters},     {"gradients", memory.gradients},
             {"optimizer", memory.optimizer}, {"activations", memory.activations},
-            {"workspace", memory.workspace}, {"buckets", memory.buckets},
-            {"total", memory.total()}};
+            {"workspace", memory.workspace}, {"allocator", memory.allocator},
+            {"buckets", memory.buckets},     {"total", memory.total()}};
 }
 
 nlohmann::ordered_json to_json(const Times& times, std::int64_t epochs) {

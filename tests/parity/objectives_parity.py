@@ -300,7 +300,8 @@ def compare(run, name):
                 complaints.append(f"{name}: no {key}")
                 continue
             # A reward is beta times a difference of log-probabilities of up to some hundred nat: it has their rounding.
-            scale = max(abs(b[key]), 0.01 * BETA * max(abs(b.get("logps/chosen", 0)), 1) if "/" in key or key == "kl" else 1e-3)
+            nats = max(1, *(abs(b.get(f"logps/{side}", 0)) for side in ("chosen", "rejected")))
+            scale = max(abs(b[key]), 0.01 * BETA * nats if "/" in key or key == "kl" else 1e-3)
             difference = abs(a[key] - b[key]) / scale
             limit = (1e-3 if key == "grad_norm" else 1e-4) * (1 if step < 3 else 10)
             if key == "grad_norm":

@@ -19,11 +19,12 @@ struct TrainingMemory {
     double optimizer = 0;    ///< both moments
     double activations = 0;  ///< what a pass keeps for the way back
     double workspace = 0;    ///< logits of a chunk, gradients on the way down
+    double allocator = 0;    ///< holes between those two
     double buckets = 0;      ///< that are on their way between ranks
 
     double total() const noexcept {
         return program + weights + masters + gradients + optimizer + activations + workspace +
-               buckets;
+               allocator + buckets;
     }
 };
 
