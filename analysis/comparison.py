@@ -245,7 +245,7 @@ class Tables:
             tokens, seconds = ("", "") if name == "student" else self.spent(name)
             lines.append(f"| {title if name != 'student' else 'the student'} | {self.win_rate(name, 'popalign')} | "
                          f"{self.win_rate(name, 'student')} | {self.kl(name)} | {tokens} | {seconds} | "
-                         f"{paper(row[0])}, {paper(row[1])} | " + " | ".join(map(paper, row[2:])) + " |")
+                         f"{', '.join(paper(value) for value in row[:2] if value is not None)} | " + " | ".join(map(paper, row[2:])) + " |")
         return lines
 
     def table_3(self):
@@ -268,7 +268,8 @@ class Tables:
             said = (harmless + helpful) / 2
             seen = "below" if found["upper"] < 0.5 else "above" if found["lower"] > 0.5 else "not told apart from"
             theirs = "below" if said < 50 else "above"
-            lines.append(f"- {METHODS[name][0]}: the paper has it {theirs} PopAlign ({said:.1f} on average); here it is {seen} PopAlign"
+            title = "the student" if name == "student" else METHODS[name][0]
+            lines.append(f"- {title}: the paper has it {theirs} PopAlign ({said:.1f} on average); here it is {seen} PopAlign"
                          + ("" if seen == "not told apart from" else ": the paper's order" if seen == theirs else ": the other order") + ".")
         return lines
 
@@ -278,7 +279,7 @@ class Tables:
         return "\n".join([
             "# PopAlign and its baselines on equal terms", "",
             f"{arguments.instructions} instructions, {arguments.held_out} others to compare on, answers up to {arguments.tokens} tokens, "
-            f"{18 * arguments.epochs * arguments.instructions // 48 or 1} updates of 16 each or as near as pairs divide, learning rate "
+            f"about {-(-6 * arguments.instructions // 16) * arguments.epochs} updates of 16 for every method, learning rate "
             f"{arguments.learning_rate:g}; teacher {pathlib.Path(arguments.teacher).stem}, student {pathlib.Path(arguments.student).stem}.", "",
             "What differs from the paper: its teacher is Yi-34B-Chat, its student Yi-6B-Chat, its judge GPT-4, its instructions UltraFeedback's "
             "60,000; here the teacher is the judge as well, both orders, and the win rates are on held-out instructions of the training kind "

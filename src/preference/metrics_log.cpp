@@ -1,6 +1,7 @@
 #include "preference/metrics_log.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/comm/run.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -45,6 +46,17 @@ void MetricsLog::append(std::string_view line) {
 void MetricsLog::sync() {
     if (::fsync(descriptor_.get()) != 0)
         throw_system_error("flush it", path_.native());
+}
+
+std::optional<MetricsLog> open_metrics(const Communicator& comm,
+                                       const std::filesystem::path& directory,
+                                       std::uint64_t bytes) {
+    return run_on_all(comm, [&]() -> std::optional<MetricsLog> {
+        if (!comm.is_root())
+            return std::nullopt;
+        std::filesystem::create_directories(directory);
+        return MetricsLog(directory / "metrics.jsonl", bytes);
+    });
 }
 
 }  // namespace popalign

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <popalign/base/unique_handle.hpp>
+#include <popalign/comm/communicator.hpp>
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 namespace popalign {
@@ -29,5 +31,10 @@ class MetricsLog {
     UniqueHandle<LogDescriptorTraits> descriptor_;
     std::uint64_t bytes_;
 };
+
+/// `directory`/metrics.jsonl, kept up to `bytes`, on the first rank; nothing on the others.
+/// Collective.
+std::optional<MetricsLog> open_metrics(const Communicator& comm,
+                                       const std::filesystem::path& directory, std::uint64_t bytes);
 
 }  // namespace popalign

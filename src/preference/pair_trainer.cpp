@@ -258,10 +258,7 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
 StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
     StepReport report = compute_gradients(share);
     const auto start = Clock::now();
-    // As torch's clip_grad_norm_.
-    const double scale = options_.max_grad_norm / (report.grad_norm + 1e-6);
-    if (scale < 1)
-        parameters_.scale(scale);
+    parameters_.clip(report.grad_norm, options_.max_grad_norm);
     optimizer_.step(learning_rate);
     const auto communication = Clock::now();
     parameters_.publish();

@@ -1,4 +1,5 @@
 #include "preference/metrics_log.hpp"
+#include "preference/training_steps.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
@@ -94,17 +95,13 @@ class PpoLoop {
         resume();
         Progress progress(logger_, "ppo", "rounds",
                           static_cast<std::uint64_t>(rounds_ - state_.step));
-        while (state_.step < rounds_) {
-            progress.note(fmt::format("score {:.3f}", next_round()));
-            progress.advance();
-            const bool last = state_.step == rounds_;
-            const bool stop = agree_to_stop(comm_, deadline) && !last;
-            if (stop || last || state_.step % run_.options.checkpoint_steps == 0)
-                save();
-            if (stop)
-                return ExitStatus::requeue;
-        }
-        return ExitStatus::done;
+        return take_steps(
+            comm_, deadline, {state_.step, rounds_, run_.options.checkpoint_steps},
+            [&] {
+                progress.note(fmt::format("score {:.3f}", next_round()));
+                progress.advance();
+            },
+            [&] { save(); });
     }
 
   private:
@@ -125,12 +122,7 @@ class PpoLoop {
             logger_.info(fmt::format("continuing from {}", checkpoint->native()));
         }
         state_.fingerprint = run_.fingerprint;
-        run_on_all(comm_, [&] {
-            if (comm_.is_root()) {
-                std::filesystem::create_directories(run_.directory);
-                metrics_.emplace(run_.directory / "metrics.jsonl", state_.metrics_bytes);
-            }
-        });
+        metrics_ = open_metrics(comm_, run_.directory, state_.metrics_bytes);
     }
 
     void load(const std::filesystem::path& checkpoint, Learner& learner) {
@@ -138,7 +130,7 @@ class PpoLoop {
             CheckpointStore::load(checkpoint, learner.parameters(), learner.optimizer());
             std::int64_t updates = 0;
             for (std::int64_t round = 0; round < state_.step; ++round)
-                updates += trainer_.updates(items_of(round).size());
+                updates += trainer_.updates(places_of(round).size());
             learner.optimizer().set_steps(updates);
         });
         learner.parameters().publish();
@@ -169,18 +161,13 @@ class PpoLoop {
     }
 
     double schedule(double peak) const {
-        const auto warmup = static_cast<std::int64_t>(
-            std::ceil(run_.options.warmup_ratio * static_cast<double>(rounds_)));
-        return peak * cosine_with_warmup(state_.step, warmup, rounds_);
+        return scheduled_rate(peak, run_.options.warmup_ratio, state_.step, rounds_);
     }
 
-    /// Prompts of a round, in the order of its epoch.
-    std::vector<std::size_t> items_of(std::int64_t round) const {
-        const auto order = epoch_order(run_.prompts, run_.seed, round / rounds_per_epoch_);
+    /// Where a round's prompts stand in the order of its epoch.
+    Range places_of(std::int64_t round) const {
         const auto begin = static_cast<std::size_t>(round % rounds_per_epoch_) * batch_;
-        const auto end = std::min(begin + batch_, order.size());
-        return {order.begin() + static_cast<std::ptrdiff_t>(begin),
-                order.begin() + static_cast<std::ptrdiff_t>(end)};
+        return {begin, std::min(begin + batch_, run_.prompts)};
     }
 
     /// Every rank draws and judges a share; all get all.
@@ -202,18 +189,17 @@ class PpoLoop {
     }
 
     std::vector<Rollout> draw() const {
-        const auto items = items_of(state_.step);
-        const std::uint64_t epoch = static_cast<std::uint64_t>(state_.step / rounds_per_epoch_);
-        const std::uint64_t first =
-            epoch * run_.prompts +
-            static_cast<std::uint64_t>(state_.step % rounds_per_epoch_) * batch_;
+        const std::int64_t epoch = state_.step / rounds_per_epoch_;
+        const auto order = epoch_order(run_.prompts, run_.seed, epoch);
+        const Range places = places_of(state_.step);
         std::vector<Rollout> rollouts;
         std::vector<GenerationRequest> requests;
-        for (auto i = static_cast<std::size_t>(comm_.rank()); i < items.size();
-             i += static_cast<std::size_t>(comm_.size())) {
-            rollouts.push_back({.episode = first + i, .prompt = run_.prompt(items[i])});
+        for (std::size_t place = places.begin + static_cast<std::size_t>(comm_.rank());
+             place < places.end; place += static_cast<std::size_t>(comm_.size())) {
+            const std::uint64_t episode = static_cast<std::uint64_t>(epoch) * run_.prompts + place;
+            rollouts.push_back({.episode = episode, .prompt = run_.prompt(order[place])});
             requests.push_back({rollouts.back().prompt, run_.options.ppo.max_new_tokens,
-                                RandomStream(run_.seed, std::to_string(first + i), "ppo")});
+                                RandomStream(run_.seed, std::to_string(episode), "ppo")});
         }
         generator_.generate(requests, [&](std::size_t i, GeneratedTokens answer) {
             rollouts[i].completion = std::move(answer.tokens);

@@ -114,6 +114,8 @@ PairData open_training_pairs(const Communicator& comm, const TrainInputs& inputs
 ExitStatus compute_references(const Communicator& comm, const TrainInputs& inputs,
                               const Deadline& deadline, const Logger& logger) {
     run_on_all(comm, [&] { inputs.options.validate(); });
+    if (inputs.options.objective == "ppo")  // its rollouts do not exist yet
+        return ExitStatus::done;
     const ModelCard card = open_model(comm, inputs.model);
     const Objective objective(inputs.options);
     ReferenceModel reference(comm, inputs, card, objective);

@@ -1,4 +1,5 @@
 #include "preference/metrics_log.hpp"
+#include "preference/training_steps.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
@@ -61,18 +62,14 @@ class TrainingLoop {
         resume();
         Progress progress(logger_, "train", "steps",
                           static_cast<std::uint64_t>(total_steps_ - state_.step));
-        while (state_.step < total_steps_) {
-            const StepReport report = next_step();
-            progress.note(fmt::format("loss {:.4f}", report.statistics.mean_loss()));
-            progress.advance();
-            const bool last = state_.step == total_steps_;
-            const bool stop = agree_to_stop(comm_, deadline) && !last;
-            if (stop || last || state_.step % run_.options.checkpoint_steps == 0)
-                save();
-            if (stop)
-                return ExitStatus::requeue;
-        }
-        return ExitStatus::done;
+        return take_steps(
+            comm_, deadline, {state_.step, total_steps_, run_.options.checkpoint_steps},
+            [&] {
+                const StepReport report = next_step();
+                progress.note(fmt::format("loss {:.4f}", report.statistics.mean_loss()));
+                progress.advance();
+            },
+            [&] { save(); });
     }
 
   private:
@@ -93,12 +90,7 @@ class TrainingLoop {
             logger_.info(fmt::format("continuing from {}", checkpoint->native()));
         }
         state_.fingerprint = run_.fingerprint;
-        run_on_all(comm_, [&] {
-            if (comm_.is_root()) {
-                std::filesystem::create_directories(run_.directory);
-                metrics_.emplace(run_.directory / "metrics.jsonl", state_.metrics_bytes);
-            }
-        });
+        metrics_ = open_metrics(comm_, run_.directory, state_.metrics_bytes);
     }
 
     StepReport next_step() {
@@ -108,10 +100,8 @@ class TrainingLoop {
                               run_.mismatched_reference);
         });
         const std::int64_t total = total_steps_;
-        const auto warmup = static_cast<std::int64_t>(
-            std::ceil(run_.options.warmup_ratio * static_cast<double>(total)));
-        const double rate =
-            run_.options.learning_rate * cosine_with_warmup(state_.step, warmup, total);
+        const double rate = scheduled_rate(run_.options.learning_rate, run_.options.warmup_ratio,
+                                           state_.step, total);
         const StepReport report = trainer_.step(share, rate);
         if (state_.step == 0)
             check_first_loss(share, report.statistics.mean_loss());

@@ -212,9 +212,11 @@ double TrainedParameters::norm() const {
     return std::sqrt(is_sharded() ? all_reduce(comm_, squares, Reduction::sum) : squares);
 }
 
-void TrainedParameters::scale(double factor) {
-    for (at::Tensor& gradient : gradients_)
-        gradient.mul_(factor);
+void TrainedParameters::clip(double norm, double most) {
+    const double factor = most / (norm + 1e-6);
+    if (factor < 1)
+        for (at::Tensor& gradient : gradients_)
+            gradient.mul_(factor);
 }
 
 void TrainedParameters::publish() {

@@ -200,7 +200,7 @@ Rates measure(const Communicator& comm, CausalLm& model, const PairData& data,
     rates.flops = flops / seconds;
     trainer.optimizer().step(0.0);
     const auto update = Clock::now();
-    trainer.parameters().scale(1.0);
+    trainer.parameters().clip(1, 0.999);
     trainer.optimizer().step(0.0);
     const double shards = options.zero_stage > 0 ? comm.size() : 1;
     rates.memory = static_cast<double>(trainer.parameters().elements()) * 4 * (2 + 7 / shards) /

@@ -1,15 +1,14 @@
 """PPO as its users run it: a reward model made by `train`, then a policy on the same pair file's instructions; on one and on
-two ranks, stopped and continued; the policy's answers by the engine and the trainer's own path agree."""
+two ranks, killed and continued."""
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 from harness import check, command, environment, run, write_config
 from tiny_model import write_tiny_model
+from training_kills_test import kill_all, wait_for
 
 METRICS = ["objective/kl", "objective/entropy", "objective/scores", "objective/non_score_reward", "objective/rlhf_reward",
            "policy/approxkl_avg", "policy/clipfrac_avg", "policy/entropy_avg", "loss/policy_avg", "loss/value_avg",
@@ -54,12 +53,9 @@ def main():
 
         slow = ppo("parts", "--set", "train.epochs=60")
         process = subprocess.Popen(command(program, 2, *slow), env=environment(), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        while not (work / "parts/train/checkpoints").exists() or not any((work / "parts/train/checkpoints").glob("step-*")):
-            check(process.poll() is None, "training goes on") if process.poll() is not None else time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        subprocess.run(["pkill", "-9", "-f", str(work / "parts")])
-        process.wait()
+                                   stderr=subprocess.PIPE, start_new_session=True)
+        check(wait_for(lambda: any((work / "parts/train/checkpoints").glob("step-*")), process), "a checkpoint is written")
+        kill_all(process)
         run(program, *slow, ranks=2)
         run(program, *ppo("whole", "--set", "train.epochs=60"), ranks=2)
         check(metrics(work / "parts") == metrics(work / "whole"), "killed and continued is as never killed")

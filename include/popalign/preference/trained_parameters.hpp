@@ -77,7 +77,8 @@ class TrainedParameters {
     const std::vector<at::Tensor>& gradients() const noexcept { return gradients_; }
     /// The 2-norm of the global gradient. Collective.
     double norm() const;
-    void scale(double factor);
+    /// Scales the global gradient down to `most`, as torch's clip_grad_norm_; `norm` is its norm.
+    void clip(double norm, double most);
     /// After an update of `values`: the parameters of all ranks follow. Collective.
     void publish();
 

@@ -1,4 +1,4 @@
-#include <popalign/preference/advantage.hpp>
+#include <popalign/preference/ppo_formulas.hpp>
 
 #include <algorithm>
 #include <cmath>

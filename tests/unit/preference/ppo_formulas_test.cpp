@@ -1,5 +1,5 @@
 #include <popalign/base/random.hpp>
-#include <popalign/preference/advantage.hpp>
+#include <popalign/preference/ppo_formulas.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <popalign/base/deadline.hpp>
+#include <popalign/base/error.hpp>
+#include <popalign/comm/communicator.hpp>
+
+#include <cstdint>
+#include <functional>
+
+namespace popalign {
+
+struct StepCount {
+    const std::int64_t& done;  ///< as `next` counts it
+    std::int64_t total = 0, between_saves = 1;
+};
+
+/// Calls `next` until all steps are done or the deadline comes, and `save` in between and at the
+/// end; results as `train_on_pairs`. Collective.
+ExitStatus take_steps(const Communicator& comm, const Deadline& deadline, const StepCount& steps,
+                      const std::function<void()>& next, const std::function<void()>& save);
+
+/// The rate of the step behind `done` of `total`: warm-up and cosine, see `cosine_with_warmup`.
+double scheduled_rate(double peak, double warmup_ratio, std::int64_t done, std::int64_t total);
+
+}  // namespace popalign
