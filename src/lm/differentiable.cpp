@@ -7,6 +7,8 @@
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace popalign {
@@ -26,6 +28,15 @@ class BackwardNode final : public torch::autograd::Node {
     Backward backward_;
 };
 
+/// Nodes count their owners themselves in newer versions of libtorch, and do not in 2.11.
+template <class Node>
+auto make_node(Backward backward) {
+    if constexpr (std::is_base_of_v<c10::intrusive_ptr_target, Node>)
+        return c10::make_intrusive<Node>(std::move(backward));
+    else
+        return std::make_shared<Node>(std::move(backward));
+}
+
 }  // namespace
 
 bool wants_gradient(at::TensorList inputs) {
@@ -37,7 +48,7 @@ bool wants_gradient(at::TensorList inputs) {
 void set_backward(at::TensorList outputs, at::TensorList inputs, Backward backward) {
     if (!wants_gradient(inputs))
         return;
-    auto node = c10::make_intrusive<BackwardNode>(std::move(backward));
+    auto node = make_node<BackwardNode>(std::move(backward));
     torch::autograd::edge_list edges;
     for (const at::Tensor& input : inputs)
         edges.push_back(input.defined() ? torch::autograd::impl::gradient_edge(input)
