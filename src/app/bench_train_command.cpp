@@ -1,7 +1,6 @@
 #include "app/command.hpp"
 #include "app/model_arguments.hpp"
 
-#include <popalign/base/memory.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/machine_limits.hpp>
@@ -93,7 +92,8 @@ nlohmann::ordered_json bench_train(const Communicator& comm, const Arguments& ar
                                                      arguments.micro_batch_tokens, nullptr, logger);
     const double reference_seconds = seconds_since(start);
     const Epoch epoch = train_epoch(comm, arguments, data, reference, model);
-    const double memory = all_reduce(comm, static_cast<double>(peak_memory()), Reduction::sum);
+    const double memory =
+        all_reduce(comm, static_cast<double>(peak_memory(model.device())), Reduction::sum);
     barrier(comm);
     const double peak = all_reduce(
         comm, measure_machine_limits(model.dtype(), model.device()).gemm_flops, Reduction::sum);

@@ -2,9 +2,11 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/memory.hpp>
 #include <popalign/campaign/machine_checks.hpp>
+#include <popalign/comm/collectives.hpp>
 #include <popalign/comm/device_group.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/arithmetic_check.hpp>
 #include <popalign/lm/language_model.hpp>
 #include <popalign/store/pair_store.hpp>
 
@@ -16,10 +18,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <utility>
 
 namespace popalign {
 namespace {
@@ -79,6 +83,29 @@ MachineCheck attempt(const std::string& name, const std::string& advice, Body&& 
     } catch (const AgreedError& error) {
         return {name, Finding::problem, error.what(), advice};
     }
+}
+
+/// In the types that models run in there: what libtorch, this build's kernels and the driver make
+/// of them together is worth a look before a long job.
+std::string look_at_arithmetic(const Communicator& comm, const std::string& device) {
+    const int local_rank = comm.split_node().rank();
+    double worst = 0;
+    run_on_all(comm, [&] {
+        const at::Device place = select_device(device, local_rank);
+        for (const auto& [dtype, limit] : {std::pair{at::kFloat, 1e-5}, {at::kBFloat16, 0.15}}) {
+            const ArithmeticError error = measure_arithmetic_error(dtype, place);
+            for (const double part : {error.logits, error.gradients})
+                if (!(part < limit))
+                    throw Error(
+                        fmt::format("in {} a small model is {:.2g} of its size away from "
+                                    "float64 ({:.2g} is rounding)",
+                                    at::toString(dtype), part, limit));
+            if (dtype == at::kFloat)
+                worst = std::max({worst, error.logits, error.gradients});
+        }
+    });
+    return fmt::format("a small model in float32 is within {:.1g} of float64",
+                       all_reduce(comm, worst, Reduction::maximum));
 }
 
 std::string write_and_read_pairs(const Communicator& comm, const std::filesystem::path& path) {
@@ -242,6 +269,8 @@ std::vector<MachineCheck> check_machine(const Communicator& comm,
         check_nodes(facts),
         check_devices(facts),
         check_nccl(DeviceGroup::compiled_version(), DeviceGroup::library_version()),
+        attempt("arithmetic", "do not train here: try another libtorch, or run.device cpu",
+                [&] { return look_at_arithmetic(comm, inputs.device); }),
         check_clocks(facts),
         check_limits()};
     check_file_system(comm, inputs.directory, checks);

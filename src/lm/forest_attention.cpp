@@ -1,3 +1,4 @@
+#include "lm/device_attention.hpp"
 #include "lm/training_kernels.hpp"
 
 #include <popalign/lm/causal_lm.hpp>
@@ -45,6 +46,11 @@ at::Tensor ForestAttention::attend(AttentionLayer layer, const at::Tensor& query
                                    const at::Tensor& key, const at::Tensor& value) {
     if (training::fits(query))
         return training::attend(forest_, layer.window, query, key, value);
+    if (DeviceAttention::fits(query)) {
+        if (!on_device_)
+            on_device_ = std::make_shared<const DeviceAttention>(forest_, query.device());
+        return on_device_->attend(layer.window, query, key, value);
+    }
     std::vector<at::Tensor> outputs;
     outputs.reserve(forest_.segments.size());
     for (std::size_t i = 0; i < forest_.segments.size(); ++i) {

@@ -1,3 +1,4 @@
+#include "lm/device_sampler.hpp"
 #include "lm/key_value_cache.hpp"
 #include "lm/prefix_forest.hpp"
 #include "lm/request_queue.hpp"
@@ -239,7 +240,7 @@ class Decoder {
         const Stopwatch watch(statistics_.sampling_seconds);
         std::vector<Decision> decisions(active_.size() - begin);
         if (run_.group.is_root())
-            decide(raw.to(at::kCPU, at::kFloat).contiguous(), begin, decisions);
+            decide(raw, begin, decisions);
         broadcast(run_.group, std::as_writable_bytes(std::span(decisions)));
         for (std::size_t row = 0; row < decisions.size(); ++row)
             take(active_[begin + row].result, decisions[row]);
@@ -248,15 +249,10 @@ class Decoder {
     }
 
     void decide(const at::Tensor& logits, std::size_t begin, std::vector<Decision>& decisions) {
-        const auto vocabulary = static_cast<std::size_t>(logits.size(1));
-        at::parallel_for(0, static_cast<std::int64_t>(decisions.size()), 1,
-                         [&](std::int64_t first, std::int64_t last) {
-                             for (auto row = static_cast<std::size_t>(first);
-                                  row < static_cast<std::size_t>(last); ++row)
-                                 decisions[row].drawn = draw_row(
-                                     {logits.data_ptr<float>() + row * vocabulary, vocabulary},
-                                     active_[begin + row]);
-                         });
+        if (logits.is_cpu() || !draws_in_batches(options_.sampling))
+            draw_each(logits.to(at::kCPU).to(at::kFloat).contiguous(), begin, decisions);
+        else
+            draw_together(logits, begin, decisions);
         for (std::size_t row = 0; row < decisions.size(); ++row) {
             Decision& decision = decisions[row];
             const TokenId token = decision.drawn.token;
@@ -271,15 +267,44 @@ class Decoder {
         }
     }
 
+    void draw_each(const at::Tensor& logits, std::size_t begin, std::vector<Decision>& decisions) {
+        const auto vocabulary = static_cast<std::size_t>(logits.size(1));
+        at::parallel_for(0, static_cast<std::int64_t>(decisions.size()), 1,
+                         [&](std::int64_t first, std::int64_t last) {
+                             for (auto row = static_cast<std::size_t>(first);
+                                  row < static_cast<std::size_t>(last); ++row)
+                                 decisions[row].drawn = draw_row(
+                                     {logits.data_ptr<float>() + row * vocabulary, vocabulary},
+                                     active_[begin + row]);
+                         });
+    }
+
+    void draw_together(const at::Tensor& logits, std::size_t begin,
+                       std::vector<Decision>& decisions) {
+        std::vector<double> uniforms;
+        std::vector<std::int64_t> forbids;
+        for (std::size_t row = 0; row < decisions.size(); ++row) {
+            uniforms.push_back(uniform(active_[begin + row]));
+            forbids.push_back(is_short_yet(active_[begin + row]) ? 1 : 0);
+        }
+        const auto drawn = draw_tokens(logits, options_.sampling, uniforms, stop_tokens(), forbids);
+        for (std::size_t row = 0; row < decisions.size(); ++row)
+            decisions[row].drawn = drawn[row];
+    }
+
+    double uniform(const Active& sequence) const {
+        return run_.queue[sequence.request].stream.uniform(sequence.result.tokens.size());
+    }
+    bool is_short_yet(const Active& sequence) const {
+        return std::ssize(sequence.result.tokens) < options_.min_new_tokens;
+    }
+
     DrawnToken draw_row(std::span<const float> logits, const Active& sequence) const {
-        const GenerationRequest& request = run_.queue[sequence.request];
-        const auto& generated = sequence.result.tokens;
-        const bool short_yet =
-            static_cast<std::int64_t>(generated.size()) < options_.min_new_tokens;
-        return draw_token(logits, options_.sampling, request.stream.uniform(generated.size()),
-                          {.prompt = request.prompt,
-                           .generated = generated,
-                           .forbidden = short_yet ? stop_tokens() : std::span<const TokenId>()});
+        return draw_token(
+            logits, options_.sampling, uniform(sequence),
+            {.prompt = run_.queue[sequence.request].prompt,
+             .generated = sequence.result.tokens,
+             .forbidden = is_short_yet(sequence) ? stop_tokens() : std::span<const TokenId>()});
     }
 
     static void take(GeneratedTokens& result, const Decision& decision) {

@@ -32,8 +32,9 @@ MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device) {
     const c10::AutoGradMode no_gradients(false);
     const auto options = at::TensorOptions().dtype(dtype).device(device);
     const std::int64_t size = device.is_cpu() ? 2048 : 8192;
-    const at::Tensor x = at::ones({size, size}, options);
-    const at::Tensor weight = at::ones({size, size}, options);
+    // A device's products of constants are faster than any of real numbers: they take less power.
+    const at::Tensor x = at::randn({size, size}, options);
+    const at::Tensor weight = at::randn({size, size}, options);
     WeightMemory memory;
     InferenceWeight packed(memory, size, size, options);
     packed.fill(weight, 0);
@@ -60,7 +61,18 @@ MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device) {
 std::uint64_t free_memory(at::Device device, int ranks) {
     if (device.is_cpu())
         return available_memory() / static_cast<std::uint64_t>(ranks);
-    return at::accelerator::getMemoryInfo(device.index()).first;
+    const int devices = std::max<int>(1, at::accelerator::deviceCount());
+    return at::accelerator::getMemoryInfo(device.index()).first /
+           static_cast<std::uint64_t>((ranks + devices - 1) / devices);
+}
+
+std::uint64_t peak_memory(at::Device device) {
+    if (device.is_cpu())
+        return peak_memory();
+    return static_cast<std::uint64_t>(
+        at::accelerator::getDeviceStats(device.index())
+            .reserved_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
+            .peak);
 }
 
 }  // namespace popalign

@@ -183,9 +183,7 @@ DrawnToken draw_token(Row logits, const SamplingOptions& options, double uniform
     const Exponentials model(logits, largest, 1.0);
     const double log_normalizer = static_cast<double>(largest) + std::log(model.total());
     if (!std::isfinite(log_normalizer))
-        throw Error(
-            "the model's logits are not finite; are its weights damaged, or is bfloat16 "
-            "too coarse for it?");
+        throw Error(logits_not_finite);
     const bool changes = options.repetition_penalty != 1 || !context.forbidden.empty();
     const TokenId token =
         changes ? choose(adjusted(logits, options.repetition_penalty, context), options, uniform)

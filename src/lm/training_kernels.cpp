@@ -153,8 +153,6 @@ std::vector<at::Tensor> project(const at::Tensor& x, at::TensorList weights,
 }
 
 at::Tensor embed(const at::Tensor& weight, const at::Tensor& tokens) {
-    if (!weight.is_cpu())  // adding rows in any order would make the result depend on chance
-        return at::embedding(weight, tokens);
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
@@ -162,6 +160,14 @@ at::Tensor embed(const at::Tensor& weight, const at::Tensor& tokens) {
     }
     set_backward({output}, {weight}, [weight, tokens](const Tensors& above) -> Tensors {
         const at::Tensor gradient = gradient_in_place(weight);
+        if (!weight.is_cpu()) {  // adding rows in any order would make the result depend on chance
+            const at::Tensor mine =
+                at::embedding_dense_backward(above[0], tokens, weight.size(0), -1, false);
+            if (!gradient.defined())
+                return {mine};
+            gradient.add_(mine);
+            return {at::Tensor()};
+        }
         if (!gradient.defined())
             return {at::zeros_like(weight).index_add_(0, tokens, above[0])};
         gradient.index_add_(0, tokens, above[0].to(gradient.scalar_type()));

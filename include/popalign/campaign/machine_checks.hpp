@@ -51,10 +51,10 @@ MachineCheck check_nodes(std::span<const RankFacts> ranks);
 /// `tasks`: what the launcher says it started; `pmix`: whether it offered PMIx to this process.
 MachineCheck check_launcher(int ranks, std::optional<int> tasks, bool pmix);
 
-/// Looks at the launcher, ranks and nodes, devices, NCCL, parallel HDF5 on the directory's file
-/// system (a real write and read from all ranks), whether all nodes see it, its locks, clocks,
-/// memory, limits and model files. The same on all ranks; throws only where ranks cannot agree any
-/// more. Collective.
+/// Looks at the launcher, ranks and nodes, devices, NCCL, arithmetic, parallel HDF5 on the
+/// directory's file system (a real write and read from all ranks), whether all nodes see it, its
+/// locks, clocks, memory, limits and model files. The same on all ranks; throws only where ranks
+/// cannot agree any more. Collective.
 std::vector<MachineCheck> check_machine(const Communicator& comm, const MachineCheckInputs& inputs);
 
 /// As a table for people, and as JSON.

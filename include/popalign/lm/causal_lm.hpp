@@ -92,6 +92,8 @@ class Attention {
                               const at::Tensor& value) = 0;
 };
 
+class DeviceAttention;
+
 /// Attention over a forest, without a cache.
 class ForestAttention final : public Attention {
   public:
@@ -108,6 +110,7 @@ class ForestAttention final : public Attention {
 
     const SegmentForest& forest_;
     std::map<std::pair<std::size_t, std::int64_t>, at::Tensor> masks_;  ///< by segment and window
+    std::shared_ptr<const DeviceAttention> on_device_;                  ///< made when first used
 };
 
 enum class Arithmetic;

@@ -16,8 +16,11 @@ struct MachineLimits {
 /// The best of several runs; takes about 2 s and 600 MB.
 MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device);
 
-/// Bytes that a rank may still take on `device`: an equal share of the node's memory for each of
-/// its `ranks`, or what its own GPU has left.
+/// Bytes that a rank may still take on `device`: an equal share of what the node's memory has left
+/// for each of its `ranks`, or of what its GPU has left for each that shares it.
 std::uint64_t free_memory(at::Device device, int ranks);
+
+/// The most bytes that this process has held so far, on a GPU those of libtorch's allocator.
+std::uint64_t peak_memory(at::Device device);
 
 }  // namespace popalign

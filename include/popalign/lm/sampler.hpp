@@ -36,6 +36,9 @@ struct DrawContext {
     std::span<const TokenId> forbidden = {};               ///< tokens that cannot be drawn
 };
 
+inline constexpr const char* logits_not_finite =
+    "the model's logits are not finite; are its weights damaged, or is bfloat16 too coarse for it?";
+
 struct DrawnToken {
     TokenId token = 0;
     double log_probability = 0;  ///< under the model itself, before any option [nat]

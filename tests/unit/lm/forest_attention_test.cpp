@@ -1,7 +1,10 @@
+#include "lm/device_attention.hpp"
 #include "unit/lm/tiny_model.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 namespace popalign {
 namespace {
@@ -55,6 +58,51 @@ TEST(ForestAttention, TheFutureIsHidden) {
     const at::Tensor second = run(model, after);
     EXPECT_TRUE(at::equal(first.slice(0, 0, 8), second.slice(0, 0, 8)));
     EXPECT_FALSE(at::allclose(first[8], second[8]));
+}
+
+/// What a kernel for sequences of any length computes of one of them, by definition.
+at::Tensor attend_by_definition(const at::Tensor& query, const at::Tensor& key,
+                                const at::Tensor& value, std::int64_t window) {
+    const std::int64_t queries = query.size(0), keys = key.size(0);
+    at::Tensor hidden = at::ones({queries, keys}, at::kBool).triu(keys - queries + 1);
+    if (window > 0)
+        hidden =
+            hidden.logical_or(at::ones({queries, keys}, at::kBool).tril(keys - queries - window));
+    const at::Tensor scores =
+        at::einsum("qhd,khd->hqk", {query, key}) / std::sqrt(static_cast<double>(query.size(2)));
+    return at::einsum("hqk,khd->qhd", {scores.masked_fill(hidden, -1e30).softmax(-1), value});
+}
+
+TEST(ForestLayout, SequencesHaveTheKeysThatTheirSegmentsSee) {
+    SegmentForest forest;
+    const std::size_t root = forest.add(random_tokens(7, 1));
+    const std::size_t child = forest.add(random_tokens(5, 2), root);
+    forest.add(random_tokens(4, 3));
+    forest.add(random_tokens(3, 4), root);
+    forest.add(random_tokens(6, 5), child);
+    const ForestLayout layout = lay_out(forest);
+    ASSERT_EQ(layout.query_starts, (std::vector<std::int32_t>{0, 7, 12, 16, 19, 25}));
+    ASSERT_EQ(layout.key_starts, (std::vector<std::int32_t>{0, 7, 19, 23, 33, 51}));
+    EXPECT_EQ(layout.most_queries, 7);
+    EXPECT_EQ(layout.most_keys, 18);
+    at::manual_seed(3);
+    const auto random = [] { return at::randn({25, 2, 8}, at::kDouble); };
+    const at::Tensor query = random(), key = random(), value = random();
+    const at::Tensor visible = at::tensor(layout.visible);
+    for (const std::int64_t window : {0, 4}) {
+        ForestAttention attention(forest);
+        const at::Tensor whole = attention.attend({0, window}, query, key, value);
+        for (std::size_t i = 0; i + 1 < layout.query_starts.size(); ++i) {
+            const auto rows = visible.slice(0, layout.key_starts[i], layout.key_starts[i + 1]);
+            const auto own = [&](const at::Tensor& x) {
+                return x.slice(0, layout.query_starts[i], layout.query_starts[i + 1]);
+            };
+            const at::Tensor expected = attend_by_definition(own(query), key.index_select(0, rows),
+                                                             value.index_select(0, rows), window);
+            EXPECT_TRUE(at::allclose(own(whole), expected.flatten(1), 1e-10, 1e-10))
+                << "segment " << i << ", window " << window;
+        }
+    }
 }
 
 TEST(CausalLm, CountsItsParameters) {

@@ -1,7 +1,10 @@
+#include "lm/device_sampler.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/base/random.hpp>
 #include <popalign/lm/sampler.hpp>
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -147,6 +150,56 @@ TEST(SamplingOptions, RefuseNonsense) {
     EXPECT_THROW((SamplingOptions{.top_p = 0}.validate()), UsageError);
     EXPECT_THROW((SamplingOptions{.min_p = 1.1}.validate()), UsageError);
     EXPECT_THROW((SamplingOptions{.repetition_penalty = 0}.validate()), UsageError);
+}
+
+TEST(Sampler, ABatchIsDrawnAsItsRowsAre) {
+    constexpr std::int64_t rows = 40, size = 5000;
+    const RandomStream stream(7, "batch", "test");
+    const std::vector<TokenId> forbidden{17, 4711};
+    const at::Tensor logits = at::empty({rows, size});
+    std::vector<double> uniforms;
+    std::vector<std::int64_t> forbids;
+    for (std::int64_t i = 0; i < logits.numel(); ++i)
+        logits.data_ptr<float>()[i] =
+            static_cast<float>(12 * stream.uniform(static_cast<std::uint64_t>(i)));
+    for (std::int64_t row = 0; row < rows; ++row) {
+        logits[row][17] = 14 + row % 3;  // often the likeliest
+        uniforms.push_back(row == 0 ? 0
+                                    : stream.uniform(static_cast<std::uint64_t>(1000000 + row)));
+        forbids.push_back(row % 2);
+    }
+    for (const double temperature : {0.0, 0.5, 1.0}) {
+        SamplingOptions options{.temperature = temperature};
+        ASSERT_TRUE(draws_in_batches(options));
+        const auto drawn = draw_tokens(logits, options, uniforms, forbidden, forbids);
+        ASSERT_EQ(drawn.size(), static_cast<std::size_t>(rows));
+        for (std::size_t row = 0; row < drawn.size(); ++row) {
+            DrawContext context;
+            if (forbids[row] == 1)
+                context.forbidden = forbidden;
+            const DrawnToken alone = draw_token({logits.data_ptr<float>() + row * size, size},
+                                                options, uniforms[row], context);
+            EXPECT_EQ(drawn[row].token, alone.token) << "row " << row << " at " << temperature;
+            EXPECT_NEAR(drawn[row].log_probability, alone.log_probability, 1e-5);
+        }
+    }
+}
+
+TEST(Sampler, ABatchThatIsNotFiniteIsRefused) {
+    for (const double temperature : {0.0, 1.0}) {
+        const at::Tensor logits = at::zeros({3, 50});
+        logits[1][7] = std::numeric_limits<float>::quiet_NaN();
+        EXPECT_THROW(
+            draw_tokens(logits, {.temperature = temperature}, {0.1, 0.5, 0.9}, {}, {0, 0, 0}),
+            Error);
+    }
+}
+
+TEST(Sampler, OptionsThatLookAtRanksOrAtWhatWasDrawnAreNotForBatches) {
+    EXPECT_FALSE(draws_in_batches({.top_k = 5}));
+    EXPECT_FALSE(draws_in_batches({.top_p = 0.9}));
+    EXPECT_FALSE(draws_in_batches({.min_p = 0.1}));
+    EXPECT_FALSE(draws_in_batches({.repetition_penalty = 1.1}));
 }
 
 }  // namespace

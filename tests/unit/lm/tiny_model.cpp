@@ -8,8 +8,8 @@
 
 namespace popalign::test {
 
-CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
-                         at::ScalarType dtype) {
+CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed, at::ScalarType dtype,
+                         at::Device device) {
     ModelConfig config;
     config.architecture = architecture;
     config.vocab_size = 97;
@@ -42,7 +42,7 @@ CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
         config.embedding_scale = std::sqrt(32.0);
         config.query_pre_attn_scalar = 5;
     }
-    CausalLm model(config, dtype, at::kCPU);
+    CausalLm model(config, dtype, device);
     for (auto& [name, tensor] : model.parameters()) {
         const RandomStream stream(seed, name, "weights");
         const at::Tensor values = at::empty(tensor.sizes(), at::kDouble);
