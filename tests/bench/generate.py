@@ -1,9 +1,11 @@
 """Tokens a second of popalign, transformers and llama.cpp on the same prompts, one after another.
 
-python tests/bench/generate.py build/dev/popalign MODEL.gguf [--batches 32,64,128] [--threads 2]
+python tests/bench/generate.py build/dev/popalign MODEL [--batches 32,64,128] [--threads 2]
+       [--device cuda --dtype bfloat16 --batch-size 512]
 
-Prints one JSON object with all figures, the limits that `popalign bench` measured, and the ratios. llama.cpp is
-measured where `bash tests/bench/peers.sh` was run, and named as missing otherwise.
+MODEL is a GGUF file or, for transformers alone, an HF directory. Prints one JSON object with all figures, the limits
+that `popalign bench` measured, and the ratios. llama.cpp is measured on the CPU where `bash tests/bench/peers.sh` was
+run, and named as missing otherwise.
 """
 import argparse
 import json
@@ -29,7 +31,8 @@ def bench_popalign(arguments, texts, *options):
             file.write(json.dumps({"id": str(i), "messages": [{"role": "user", "content": text}]}) + "\n")
         file.flush()
         command = [arguments.program, "bench", "generate", "--model", arguments.model, "--input", file.name,
-                   "--max-new-tokens", str(arguments.tokens), *options]
+                   "--max-new-tokens", str(arguments.tokens), "--device", arguments.device,
+                   "--dtype", arguments.dtype, "--batch-size", str(arguments.batch_size), *options]
         environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads))
         return json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -40,9 +43,12 @@ def bench_transformers(arguments, texts):
 
     logging.disable_progress_bar()
     torch.set_num_threads(arguments.threads)
-    path = pathlib.Path(arguments.model)
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    path, source = pathlib.Path(arguments.model), {}
+    if path.is_file():
+        path, source = path.parent, {"gguf_file": path.name}
+    tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", **source)
+    dtype = getattr(torch, arguments.dtype)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **source).eval().to(arguments.device)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = tokenizer.eos_token_id
     stop = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")}
@@ -54,7 +60,7 @@ def bench_transformers(arguments, texts):
         useful, start = 0, time.perf_counter()
         for begin in range(0, len(rendered), batch):
             inputs = tokenizer(rendered[begin:begin + batch], return_tensors="pt", padding=True,
-                               add_special_tokens=False)
+                               add_special_tokens=False).to(arguments.device)
             with torch.inference_mode():
                 output = model.generate(**inputs, max_new_tokens=arguments.tokens, do_sample=True, temperature=1.0,
                                         top_k=0, top_p=1.0, eos_token_id=list(stop),
@@ -101,7 +107,7 @@ print(useful / (time.perf_counter() - start))
 def bench_llama_cpp(arguments, texts):
     """One prompt after another, in the environment that peers.sh makes."""
     python = ROOT / "build/peers/bin/python"
-    if not python.exists():
+    if not python.exists() or arguments.device != "cpu" or not arguments.model.endswith(".gguf"):
         return None
     command = [python, "-c", LLAMA_CPP, arguments.model, str(arguments.threads), str(arguments.tokens)]
     done = subprocess.run(command, input=json.dumps(texts), text=True, check=True, stdout=subprocess.PIPE)
@@ -113,6 +119,9 @@ def main():
     parser.add_argument("program")
     parser.add_argument("model")
     parser.add_argument("--batches", type=lambda text: [int(part) for part in text.split(",")], default=[32, 64, 128])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--batch-size", type=int, default=128, help="of popalign")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--tokens", type=int, default=128)

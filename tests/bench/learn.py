@@ -3,6 +3,7 @@
 Reward accuracy starts at 0 where a policy is its own reference (all ties) and at one half by chance; the interval is Wilson's.
 A run that was stopped continues with the same command.
 usage: learn.py POPALIGN MODEL PAIRS.jsonl DIRECTORY [--objective dpo|reward] [--max-length N] [--learning-rate R] [--count N] [--ranks N]
+       [--device auto|cpu|cuda]
 """
 import argparse
 import json
@@ -24,6 +25,7 @@ def parse():
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--count", type=int, default=1000, help="rows that are used; a fifth of them is held out")
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     return parser.parse_args()
 
 
@@ -51,7 +53,7 @@ def main():
     rate = options.learning_rate or RATES[options.objective]
     config = directory / "learn.yaml"
     config.write_text(json.dumps({
-        "run": {"directory": str(directory), "device": "cpu"},
+        "run": {"directory": str(directory), "device": options.device},
         "models": {"student": {"path": options.model}},
         "train": {"objective": options.objective, "beta": 0.1, "learning_rate": rate, "global_batch_size": 16,
                   "max_length": options.max_length, "max_prompt_length": options.max_length // 2,
