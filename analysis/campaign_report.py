@@ -253,6 +253,51 @@ def estimate_section(directory, rows):
         picture(figures.predicted_and_actual(pairs, "core-hours of a run"), "predicted and actual core-hours"))
 
 
+def kibibytes(text):
+    """`sacct --units=K` in bytes: 1234K, 1234Kn (a node) or 1234Kc (a core); None where there is nothing."""
+    digits = text.rstrip("ncK")
+    return float(digits) * 1024 if digits.replace(".", "", 1).isdigit() else None
+
+
+def accounts(path):
+    """Slurm's jobs by name: tasks, seconds, core-seconds, what they asked for and took of memory [byte]."""
+    lines = [line.split("|") for line in path.read_text(encoding="utf-8").splitlines()]
+    jobs, names = {}, {}
+    for row in (dict(zip(lines[0], line)) for line in lines[1:] if len(line) == len(lines[0])):
+        job, _, step = row["JobID"].partition(".")
+        if not step:
+            names[job] = row["JobName"]
+            total = jobs.setdefault(row["JobName"], {"tasks": 0, "seconds": 0, "core_seconds": 0, "asked": None, "memory": 0})
+            total["tasks"] += 1
+            total["seconds"] += int(row["ElapsedRaw"])
+            total["core_seconds"] += int(row["ElapsedRaw"]) * int(row["AllocCPUS"])
+            total["asked"] = kibibytes(row["ReqMem"]) or total["asked"]
+        elif job in names:  # of a step Slurm knows the largest task
+            total = jobs[names[job]]
+            total["memory"] = max(total["memory"], kibibytes(row["MaxRSS"]) or 0)
+    return jobs
+
+
+def accounts_section(directory, rows):
+    path = directory / "sacct.psv"
+    jobs = accounts(path) if path.exists() else {}
+    runs = sum(job["core_seconds"] for name, job in jobs.items() if name.startswith("runs-"))
+    if not jobs:
+        return ""
+    gigabytes = lambda size: number(size / 2**30, 2) if size else "–"  # noqa: E731
+    parts = [table(("jobs", "tasks", "time [s]", "core-hours", "asked memory [GiB]", "largest task [GiB]"),
+                   [(name, job["tasks"], job["seconds"], number(job["core_seconds"] / 3600, 3), gigabytes(job["asked"]),
+                     gigabytes(job["memory"])) for name, job in sorted(jobs.items())])]
+    plan = read_json(directory / "plan.json") or {}
+    planned = sum(run.get("core_hours_at_most") or 0 for run in plan.get("runs", []))
+    used = sum(row.get("core_seconds") or 0 for row in rows)
+    if runs and used:
+        expected = f"the plan expected at most {planned:.2f}, " if planned else ""
+        parts.append(note(f"Of the runs: {expected}Slurm counted {runs / 3600:.2f} core-hours of allocated cores, of which the "
+                          f"program says it used {used / 3600:.2f}; the rest is starting and waiting."))
+    return section("What Slurm counted (sacct)", *parts)
+
+
 def runs_section(rows):
     cells = [(row["run"].split("/")[-1], row["mix"], row["instructions"] or "all", row["seed"], row["state"],
               share(row, "reward_accuracy"), number(row.get("loss"), 4), number(row.get("seconds"), 0), row.get("error") or "")
@@ -277,7 +322,7 @@ def page(directory):
         mixes_section(means, "leave_one_out", "One strategy left out", "All strategies but one."),
         controls_section(means), surface_section(rows), scaling_law_section(rows),
         scaling_machine_section(read_json(directory / "scaling.json")), estimate_section(directory, rows),
-        cost_section(directory, rows), runs_section(rows)]
+        accounts_section(directory, rows), cost_section(directory, rows), runs_section(rows)]
     return (f"<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
             f'content="width=device-width, initial-scale=1"><title>PopAlign campaign: {escape(directory.name)}</title>'
             f"<style>{STYLE}</style></head><body><main><header><h1>PopAlign campaign <em>{escape(directory.name)}</em></h1>"

@@ -61,7 +61,7 @@ done <"$folder/jobs.txt"
 
 # The table, once all have ended, whether well or not.
 after=$(IFS=: && echo "${all[*]}")
-id=$(sbatch --parsable --job-name=collect --dependency="afterany:$after" --output="$folder/%x-%j.log" \
+id=$(POPALIGN_JOBS=${after//:/,} sbatch --parsable --job-name=collect --dependency="afterany:$after" --output="$folder/%x-%j.log" \
     "${submit[@]}" "$@" "$root/slurm/sweep.sbatch" collect "${arguments[@]}")
 echo "collect ${id%%;*} 1"
 say "Status: popalign sweep --status ${arguments[*]}; squeue --jobs=${after//:/,}; logs: $folder"

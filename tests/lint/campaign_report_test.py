@@ -66,6 +66,10 @@ def write_sweep(directory, rows):
         json.dumps({"stage": "synthesize", "seconds": 50, "core_seconds": 3600, "strategy_tokens": {"prefix": 777}}) + "\n{")
     (directory / "plan.json").write_text(json.dumps({"estimate": "An estimate.", "runs": [
         {"name": row["run"], "core_hours_at_most": 0.04 + 0.01 * i} for i, row in enumerate(rows[:9])]}))
+    (directory / "sacct.psv").write_text(
+        "JobID|JobName|State|ElapsedRaw|AllocCPUS|ReqMem|MaxRSS\n7_0|runs-1|COMPLETED|3600|2|4194304K|\n"
+        "7_0.batch|batch|COMPLETED|3600|2||1000K\n7_0.0|popalign|COMPLETED|3590|2||3145728K\n"
+        "7_1|runs-1|COMPLETED|1800|2|4194304K|\ncut off|")
     (directory / "scaling.json").write_text(json.dumps({
         "stages": {"train": {"flops": 1e12, "cores": 2, "gradient_bytes": 5e8, "steps": [
             {"mode": "strong", "ranks": 1, "seconds": 10.0}, {"mode": "strong", "ranks": 2, "seconds": 5.4},
@@ -89,7 +93,8 @@ def check_report(root, directory):
     assert "no &lt;room&gt; left" in text and "<room>" not in text, "errors are escaped"
     mean = np.mean([r["reward_accuracy"] for r in rows if r["mix"] == "elicitive"])
     assert f"{100 * mean:.1f} [" in text, "means over seeds are shown"
-    for part in ("123,456", "777", "An estimate.", "a made-up cluster", "alpha 10.0 µs", "0.700 ns", "4096"):
+    for part in ("123,456", "777", "An estimate.", "a made-up cluster", "alpha 10.0 µs", "0.700 ns", "4096",
+                 "runs-1" + "".join(f"</td><td class=figure>{figure}" for figure in ("2", "5400", "3.000", "4.00", "3.00"))):
         assert part in text, f"{part} is not in the report"
     assert 'src="http' not in text and "<script" not in text, "nothing is fetched"
 
