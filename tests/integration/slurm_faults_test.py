@@ -12,6 +12,7 @@ from slurm_testbed import Testbed, logs, require_slurm
 from tiny_model import write_tiny_model
 
 STAGES = ("synthesize", "judge", "train", "evaluate")
+DEEP = 24  # layers
 NODE_LIMIT = 60  # [s] until a lost node has ended the step
 
 
@@ -95,6 +96,21 @@ def same(expected, directory, stage, how):
     check(found == expected[stage], f"{stage}: {how}, the result is the same")
 
 
+def by_the_time_limit(testbed, work):
+    """With a deeper model, so that no stage is over before its limit of a minute."""
+    model = write_tiny_model(work / "deep", layers=DEEP)
+    whole, limited = work / "deep_whole", work / "limit"
+    config = make_config(work / "deep.yaml", whole, model)
+    for stage in STAGES:
+        run_stage(testbed, config, whole, stage, None)
+    expected = results(whole)
+    config = make_config(work / "limit.yaml", limited, model)
+    for stage in STAGES:
+        restarts = run_stage(testbed, config, limited, stage, None, ("--time=1", "--signal=USR1@40"))
+        check(restarts >= 1, f"{stage}: the time limit led to {restarts} restart(s)")
+        same(expected, limited, stage, "under a short time limit")
+
+
 def main():
     program = sys.argv[1]
     require_slurm()
@@ -127,12 +143,7 @@ def main():
             check(restarts >= 1, f"{stage}: requeued after the node was lost")
             same(expected, lost, stage, "a node lost")
 
-        limited = work / "limit"
-        config = make_config(work / "limit.yaml", limited, model)
-        for stage in STAGES:  # the limit is announced a few seconds after the start
-            restarts = run_stage(testbed, config, limited, stage, None, ("--time=2", "--signal=USR1@100"))
-            print(f"{stage}: {restarts} restart(s) at the time limit")
-            same(expected, limited, stage, "under a short time limit")
+        by_the_time_limit(testbed, work)
     return 0
 
 

@@ -18,7 +18,7 @@ def byte_symbols():
     return [chr(byte if byte in plain else next(others)) for byte in range(256)]
 
 
-def tensors(seed):
+def tensors(seed, layers):
     """Column 0 of the hidden state is constant, which makes the head's column 0 a bias: letters and spaces are
     likely, and so are ends of turns now and then; other bytes are not."""
     import numpy
@@ -36,7 +36,7 @@ def tensors(seed):
     embedding[:, 0] = 2
     head[:, 0] = [4 if chr(i).isalpha() and i < 128 or i == 32 else -4 for i in range(256)] + [4, 4, -4, 2]
     yield "model.embed_tokens.weight", embedding
-    for layer in range(LAYERS):
+    for layer in range(layers):
         prefix = f"model.layers.{layer}."
         for name in ("q", "k", "v", "o"):
             yield f"{prefix}self_attn.{name}_proj.weight", weight(HIDDEN, HIDDEN, silent_row=name == "o")
@@ -59,15 +59,15 @@ def write_safetensors(path, named):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def write_tiny_model(directory, seed=0):
+def write_tiny_model(directory, seed=0, layers=LAYERS):
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": HIDDEN,
-        "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": HEADS,
+        "num_hidden_layers": layers, "num_attention_heads": HEADS, "num_key_value_heads": HEADS,
         "intermediate_size": INNER, "vocab_size": FIRST_SPECIAL + len(SPECIAL), "max_position_embeddings": 16384,
         "rms_norm_eps": 1e-5, "rope_theta": 1e4, "tie_word_embeddings": False, "hidden_act": "silu",
         "bos_token_id": FIRST_SPECIAL, "eos_token_id": FIRST_SPECIAL + 1, "torch_dtype": "float32"}))
-    write_safetensors(directory / "model.safetensors", tensors(seed))
+    write_safetensors(directory / "model.safetensors", tensors(seed, layers))
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     (directory / "tokenizer.json").write_text(json.dumps({
         "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "post_processor": None,
