@@ -54,7 +54,7 @@ TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {
         CausalLm host = make_tiny_model(architecture, 3, at::kDouble);
         const at::Tensor expected = logits(host), slopes = gradient(host);
         for (const auto& [type, limit] :
-             {std::pair{at::kDouble, 1e-10}, {at::kFloat, 1e-5}, {at::kBFloat16, 0.15}}) {
+             {std::pair{at::kDouble, 1e-10}, {at::kFloat, 1e-4}, {at::kBFloat16, 0.15}}) {
             CausalLm device = make_tiny_model(architecture, 3, type, test::gpu());
             EXPECT_LT(distance(logits(device).to(at::kCPU, at::kDouble), expected), limit)
                 << architecture << " " << at::toString(type);
