@@ -76,9 +76,10 @@ struct RolloutSummary {
 class PpoLoop {
   public:
     PpoLoop(const Communicator& comm, CausalLm& policy, CausalLm& critic, const PpoRun& run,
-            const Logger& logger)
+            const Deadline& deadline, const Logger& logger)
         : comm_(comm),
           run_(run),
+          deadline_(deadline),
           logger_(logger),
           batch_(static_cast<std::size_t>(run.options.ppo.rollout_batch_size)),
           rounds_per_epoch_(steps_per_epoch(run.prompts, run.options.ppo.rollout_batch_size)),
@@ -91,14 +92,20 @@ class PpoLoop {
                      {.sampling = {}, .batch_size = run.options.ppo.generation_batch_size}),
           kl_coefficient_(run.options.ppo.kl_coefficient) {}
 
-    ExitStatus run(const Deadline& deadline) {
+    ExitStatus run() {
         resume();
         Progress progress(logger_, "ppo", "rounds",
                           static_cast<std::uint64_t>(rounds_ - state_.step));
         return take_steps(
-            comm_, deadline, {state_.step, rounds_, run_.options.checkpoint_steps},
+            comm_, deadline_, {state_.step, rounds_, run_.options.checkpoint_steps},
             [&] {
-                progress.note(fmt::format("score {:.3f}", next_round()));
+                RoundTimes times;
+                auto answers =
+                    times.measure(0, [&] { return run_on_all(comm_, [&] { return draw(); }); });
+                // Answering takes most of a round, and nothing has been learned from it yet.
+                if (agree_to_stop(comm_, deadline_))
+                    return;
+                progress.note(fmt::format("score {:.3f}", next_round(std::move(answers), times)));
                 progress.advance();
             },
             [&] { save(); });
@@ -137,9 +144,8 @@ class PpoLoop {
     }
 
     /// Returns the mean score.
-    double next_round() {
-        RoundTimes times;
-        const auto rollouts = all_rollouts(times);
+    double next_round(std::vector<Rollout> answers, RoundTimes& times) {
+        const auto rollouts = all_rollouts(std::move(answers), times);
         const RolloutSummary summary(rollouts);
         const double kl_coefficient = kl_coefficient_;
         const double rate = schedule(run_.options.learning_rate);
@@ -170,9 +176,8 @@ class PpoLoop {
         return {begin, std::min(begin + batch_, run_.prompts)};
     }
 
-    /// Every rank draws and judges a share; all get all.
-    std::vector<Rollout> all_rollouts(RoundTimes& times) {
-        auto mine = times.measure(0, [&] { return run_on_all(comm_, [&] { return draw(); }); });
+    /// Every rank judges what it drew; all get all.
+    std::vector<Rollout> all_rollouts(std::vector<Rollout> mine, RoundTimes& times) {
         times.measure(1, [&] {
             run_on_all(comm_, [&] {
                 trainer_.look_at(mine);
@@ -188,6 +193,7 @@ class PpoLoop {
         return all;
     }
 
+    /// This rank's share of a round, or a part of it if the deadline comes.
     std::vector<Rollout> draw() const {
         const std::int64_t epoch = state_.step / rounds_per_epoch_;
         const auto order = epoch_order(run_.prompts, run_.seed, epoch);
@@ -201,12 +207,15 @@ class PpoLoop {
             requests.push_back({rollouts.back().prompt, run_.options.ppo.max_new_tokens,
                                 RandomStream(run_.seed, std::to_string(episode), "ppo")});
         }
-        generator_.generate(requests, [&](std::size_t i, GeneratedTokens answer) {
-            rollouts[i].completion = std::move(answer.tokens);
-            rollouts[i].ended = answer.stop_token.has_value();
-            if (answer.stop_token)
-                rollouts[i].completion.push_back(*answer.stop_token);
-        });
+        generator_.generate(
+            requests,
+            [&](std::size_t i, GeneratedTokens answer) {
+                rollouts[i].completion = std::move(answer.tokens);
+                rollouts[i].ended = answer.stop_token.has_value();
+                if (answer.stop_token)
+                    rollouts[i].completion.push_back(*answer.stop_token);
+            },
+            [&] { return !deadline_.reached(); });
         return rollouts;
     }
 
@@ -280,6 +289,7 @@ class PpoLoop {
 
     const Communicator& comm_;
     const PpoRun& run_;
+    const Deadline& deadline_;
     const Logger& logger_;
     std::size_t batch_;
     std::int64_t rounds_per_epoch_, rounds_;
@@ -299,7 +309,7 @@ ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, Causal
         if (run.prompts == 0)
             throw UsageError("there are no training instructions to answer");
     });
-    return PpoLoop(comm, policy, critic, run, logger).run(deadline);
+    return PpoLoop(comm, policy, critic, run, deadline, logger).run();
 }
 
 }  // namespace popalign

@@ -9,12 +9,15 @@ namespace popalign {
 
 ExitStatus take_steps(const Communicator& comm, const Deadline& deadline, const StepCount& steps,
                       const std::function<void()>& next, const std::function<void()>& save) {
+    std::int64_t saved = steps.done;
     while (steps.done < steps.total) {
         next();
         const bool last = steps.done == steps.total;
         const bool stop = agree_to_stop(comm, deadline) && !last;
-        if (stop || last || steps.done % steps.between_saves == 0)
+        if (steps.done != saved && (stop || last || steps.done % steps.between_saves == 0)) {
             save();
+            saved = steps.done;
+        }
         if (stop)
             return ExitStatus::requeue;
     }

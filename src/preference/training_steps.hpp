@@ -15,7 +15,8 @@ struct StepCount {
 };
 
 /// Calls `next` until all steps are done or the deadline comes, and `save` in between and at the
-/// end; results as `train_on_pairs`. Collective.
+/// end; results as `train_on_pairs`. A step that was given up, for the deadline came, counts
+/// nothing. Collective.
 ExitStatus take_steps(const Communicator& comm, const Deadline& deadline, const StepCount& steps,
                       const std::function<void()>& next, const std::function<void()>& save);
 

@@ -55,12 +55,17 @@ class PpoLoopTest : public ::testing::Test {
     }
 
     Outcome train(const Communicator& comm, const std::filesystem::path& directory,
-                  const std::function<void(std::uint64_t episode)>& disturb = {}) {
+                  const std::function<void(std::uint64_t episode)>& disturb = {},
+                  const std::function<void()>& asked = {}) {
         CausalLm policy = test::tiny_model("llama", at::kFloat);
         CausalLm critic = test::tiny_critic(at::kFloat);
         const PairData data = test::random_pairs(64);
         const PpoRun run{64,
-                         [&](std::size_t item) { return data.example(item).prompt; },
+                         [&](std::size_t item) {
+                             if (asked)
+                                 asked();
+                             return data.example(item).prompt;
+                         },
                          {stop},
                          [&](std::span<Rollout> rollouts) {
                              for (Rollout& rollout : rollouts) {
@@ -146,6 +151,27 @@ TEST_F(PpoLoopTest, StoppedAndContinuedEqualsUninterrupted) {
             for (const char* timing : {"timing/generation", "timing/scoring", "timing/learning"})
                 line->erase(timing);
     EXPECT_EQ(found, expected);
+}
+
+TEST_F(PpoLoopTest, ASignalWhileAnsweringGivesUpThisRoundAlone) {
+    options_.epochs = 2;
+    const Outcome whole = train(world(), directory_ / "whole");
+    for (const int round : {0, 2}) {
+        const auto run = directory_ / std::to_string(round);
+        int prompts = 0;
+        const auto stopped = train(world(), run, {}, [&] {
+            if (prompts++ == round * 32 / world().size())
+                std::raise(SIGUSR1);
+        });
+        EXPECT_EQ(stopped.status, ExitStatus::requeue);
+        barrier(world());
+        if (world().is_root()) {
+            EXPECT_EQ(metrics_in(run).size(), static_cast<std::size_t>(round));
+        }
+        const Outcome continued = train(world(), run);
+        EXPECT_EQ(continued.status, ExitStatus::done);
+        EXPECT_TRUE(at::equal(continued.parameters, whole.parameters));
+    }
 }
 
 TEST_F(PpoLoopTest, AKillLosesOnlyTheRoundsSinceTheCheckpoint) {
