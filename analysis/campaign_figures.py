@@ -53,8 +53,9 @@ def radar(rows, axes_metrics, behind=None):
     metric, scale, low, high) of each axis; its ends are written once."""
     columns = min(3, len(rows))
     lines = math.ceil(len(rows) / columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(8.6, 3.15 * lines), squeeze=False,
+    figure, grid = plt.subplots(lines, columns, figsize=(9.8, 2.9 * lines), squeeze=False,
                                 subplot_kw={"projection": "polar"})
+    figure.get_layout_engine().set(w_pad=0.14, h_pad=0.08)  # [inch]: labels of neighbours stay apart
     angles = np.linspace(0, 2 * np.pi, len(axes_metrics), endpoint=False)
     closed = np.append(angles, angles[0])
 
