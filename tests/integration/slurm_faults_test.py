@@ -16,10 +16,10 @@ DEEP = 24  # layers
 NODE_LIMIT = 60  # [s] until a lost node has ended the step
 
 
-def make_config(path, directory, model):
+def make_config(path, directory, model, held_out=8):
     """Long enough to be interrupted, the same result whatever happens."""
     return write_config(
-        path, directory, model, instructions={"limit": 56, "held_out": 8},
+        path, directory, model, instructions={"limit": 64 - held_out, "held_out": held_out},
         synthesis={"max_new_tokens": 96, "max_input_tokens": 8192, "batch_size": 4, "deterministic": True},
         judge={"batch_tokens": 64}, evaluate={"max_new_tokens": 64},
         train={"epochs": 4, "global_batch_size": 8, "max_length": 768, "max_prompt_length": 512, "checkpoint_steps": 4})
@@ -100,11 +100,11 @@ def by_the_time_limit(testbed, work):
     """With a deeper model, so that no stage is over before its limit of a minute."""
     model = write_tiny_model(work / "deep", layers=DEEP)
     whole, limited = work / "deep_whole", work / "limit"
-    config = make_config(work / "deep.yaml", whole, model)
+    config = make_config(work / "deep.yaml", whole, model, held_out=40)
     for stage in STAGES:
         run_stage(testbed, config, whole, stage, None)
     expected = results(whole)
-    config = make_config(work / "limit.yaml", limited, model)
+    config = make_config(work / "limit.yaml", limited, model, held_out=40)
     for stage in STAGES:
         restarts = run_stage(testbed, config, limited, stage, None, ("--time=1", "--signal=USR1@40"))
         check(restarts >= 1, f"{stage}: the time limit led to {restarts} restart(s)")
