@@ -114,7 +114,8 @@ def by_the_time_limit(testbed, work):
     for stage in STAGES:
         half = max(8, seconds_of(whole, stage) // 2)
         restarts = run_stage(testbed, config, limited, stage, None, ("--time=2", f"--signal=USR1@{120 - half}"))
-        check(restarts >= 1, f"{stage}: the time limit led to {restarts} restart(s)")
+        # Slurm looks at limits every half minute: the others may be over by then.
+        check(restarts >= 1 or stage not in ("synthesize", "judge"), f"{stage}: the time limit led to {restarts} restart(s)")
         same(expected, limited, stage, "under a short time limit")
 
 
