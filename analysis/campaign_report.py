@@ -253,8 +253,8 @@ def estimate_section(directory, rows):
         picture(figures.predicted_and_actual(pairs, "core-hours of a run"), "predicted and actual core-hours"))
 
 
-def kibibytes(text):
-    """`sacct --units=K` in bytes: 1234K, 1234Kn (a node) or 1234Kc (a core); None where there is nothing."""
+def bytes_of(text):
+    """A size of `sacct --units=K`: 1234K, 1234Kn (a node) or 1234Kc (a core); None where there is nothing."""
     digits = text.rstrip("ncK")
     return float(digits) * 1024 if digits.replace(".", "", 1).isdigit() else None
 
@@ -271,19 +271,19 @@ def accounts(path):
             total["tasks"] += 1
             total["seconds"] += int(row["ElapsedRaw"])
             total["core_seconds"] += int(row["ElapsedRaw"]) * int(row["AllocCPUS"])
-            total["asked"] = kibibytes(row["ReqMem"]) or total["asked"]
+            total["asked"] = bytes_of(row["ReqMem"]) or total["asked"]
         elif job in names:  # of a step Slurm knows the largest task
             total = jobs[names[job]]
-            total["memory"] = max(total["memory"], kibibytes(row["MaxRSS"]) or 0)
+            total["memory"] = max(total["memory"], bytes_of(row["MaxRSS"]) or 0)
     return jobs
 
 
 def accounts_section(directory, rows):
     path = directory / "sacct.psv"
     jobs = accounts(path) if path.exists() else {}
-    runs = sum(job["core_seconds"] for name, job in jobs.items() if name.startswith("runs-"))
     if not jobs:
         return ""
+    runs = sum(job["core_seconds"] for name, job in jobs.items() if name.startswith("runs-"))
     gigabytes = lambda size: number(size / 2**30, 2) if size else "–"  # noqa: E731
     parts = [table(("jobs", "tasks", "time [s]", "core-hours", "asked memory [GiB]", "largest task [GiB]"),
                    [(name, job["tasks"], job["seconds"], number(job["core_seconds"] / 3600, 3), gigabytes(job["asked"]),

@@ -10,6 +10,7 @@
 namespace popalign {
 namespace {
 
+using test::distance;
 using test::make_tiny_model;
 using test::random_tokens;
 
@@ -42,10 +43,6 @@ at::Tensor gradient(CausalLm& model) {
     for (auto& parameter : model.parameters())
         flat.push_back(parameter.tensor.grad().reshape(-1).to(at::kCPU, at::kDouble));
     return at::cat(flat);
-}
-
-double distance(const at::Tensor& found, const at::Tensor& expected) {
-    return ((found - expected).norm() / expected.norm()).item<double>();
 }
 
 TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {

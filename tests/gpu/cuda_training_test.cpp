@@ -9,6 +9,7 @@
 namespace popalign {
 namespace {
 
+using test::distance;
 using test::world;
 
 struct Stepped {
@@ -31,10 +32,6 @@ Stepped step_on(at::Device device, const std::string& architecture, at::ScalarTy
     for (const NamedParameter& parameter : model.parameters())
         flat.push_back(parameter.tensor.detach().reshape(-1).cpu());
     return {trainer.parameters().whole_gradient(), at::cat(flat), report.statistics.mean_loss()};
-}
-
-double distance(const at::Tensor& found, const at::Tensor& expected) {
-    return ((found - expected).norm() / expected.norm()).item<double>();
 }
 
 TEST(CudaTrainingTest, AStepEqualsTheCpus) {

@@ -1,4 +1,4 @@
-"""Jobs that are interrupted on a two-node Slurm: by a signal and by the time limit in each stage, and by the loss of a
+"""Jobs that are interrupted on a two-node Slurm: by a signal in each stage, by a short time limit, and by the loss of a
 node in synthesis and in training. Each is requeued and ends with what an uninterrupted run has."""
 import json
 import pathlib

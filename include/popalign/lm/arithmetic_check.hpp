@@ -11,8 +11,8 @@ struct ArithmeticError {
     double logits = 0, gradients = 0;
 };
 
-/// Of packed sequences that share prefixes, in a layer that sees all and in one with a window. A
-/// few milliseconds; NaN counts as wrong.
+/// Of packed sequences that share prefixes, in a layer that sees all and in one with a window.
+/// Takes well under a second. NaN where the device computes NaN.
 ArithmeticError measure_arithmetic_error(at::ScalarType dtype, at::Device device);
 
 }  // namespace popalign

@@ -36,6 +36,7 @@ struct DrawContext {
     std::span<const TokenId> forbidden = {};               ///< tokens that cannot be drawn
 };
 
+/// What drawing from such logits throws.
 inline constexpr const char* logits_not_finite =
     "the model's logits are not finite; are its weights damaged, or is bfloat16 too coarse for it?";
 
