@@ -303,6 +303,12 @@ at::Tensor CausalLm::logits(const at::Tensor& hidden) const {
                                   static_cast<std::int64_t>(vocabulary_.begin), config_.vocab_size);
 }
 
+std::int64_t logit_block_columns(std::int64_t rows, std::int64_t vocabulary) {
+    constexpr std::int64_t elements = std::int64_t{1} << 22, least = 2048;
+    return std::min(vocabulary,
+                    std::max(least, elements / std::max<std::int64_t>(rows, 1) / 64 * 64));
+}
+
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,
                                     const at::Tensor& targets) {
     if (!model.parameters().empty()) {

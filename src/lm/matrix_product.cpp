@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace popalign::kernel {
@@ -72,15 +73,28 @@ void multiply_rows(const PanelProduct& first, std::int64_t columns, std::int64_t
     }
 }
 
-/// The rows of a left side for the kernels, which want them contiguous.
-class LeftRows {
+/// A block of the left side as the kernels want it.
+class LeftBlock {
   public:
-    MatrixView block(const MatrixView& left, std::int64_t rows, std::int64_t depth) {
+    /// Fills in `x`, its stride and layout for `rows` x `columns` of `left`.
+    void set(PanelProduct& product, const MatrixView& left) {
+        product.x = left.data;
+        product.x_stride = left.row_stride;
         if (left.column_stride == 1)
-            return left;
-        float* const to = buffer_.reserve(row_block * depth_block);
-        transpose(left.data, left.column_stride, depth, rows, to, depth);
-        return MatrixView::rows(to, depth);
+            return;
+        product.layout = LeftLayout::groups;
+        float* to = buffer_.reserve(row_block * depth_block);
+        product.x = to;
+        for (std::int64_t row = 0; row < product.rows; row += group_rows) {
+            const std::int64_t count = std::min(group_rows, product.rows - row);
+            const float* from = left.from(row, 0).data;
+            for (std::int64_t c = 0; c < product.columns;
+                 ++c, to += group_rows, from += left.column_stride)
+                if (count == group_rows)
+                    std::memcpy(to, from, group_rows * sizeof(float));
+                else
+                    std::copy_n(from, count, to);
+        }
     }
 
   private:
@@ -120,21 +134,25 @@ void Panels::pack(const MatrixView& right, std::int64_t depth, std::int64_t colu
 void Panels::multiply(const MatrixView& left, std::int64_t rows, std::int64_t depth,
                       std::int64_t columns, float* output, std::int64_t stride,
                       PanelOutput mode) const {
-    LeftRows left_rows;
+    LeftBlock left_block;
     for (std::int64_t at = 0; at < depth; at += depth_block)
         for (std::int64_t row = 0; row < rows; row += row_block) {
-            const std::int64_t count = std::min(row_block, rows - row);
-            const std::int64_t deep = std::min(depth_block, depth - at);
-            const MatrixView block = left_rows.block(left.from(row, at), count, deep);
-            multiply_rows({block.data, block.row_stride, count, deep, panels_ + at * panel_width,
-                           output + row * stride, stride, mode_at(at, mode)},
-                          whole_panels(columns), depth_ * panel_width);
+            PanelProduct block{nullptr,
+                               0,
+                               std::min(row_block, rows - row),
+                               std::min(depth_block, depth - at),
+                               panels_ + at * panel_width,
+                               output + row * stride,
+                               stride,
+                               mode_at(at, mode)};
+            left_block.set(block, left.from(row, at));
+            multiply_rows(block, whole_panels(columns), depth_ * panel_width);
         }
 }
 
 void multiply(const MatrixProduct& product) {
     PanelBuffer buffer;
-    LeftRows left_rows;
+    LeftBlock left_block;
     for (std::int64_t column = 0; column < product.columns; column += column_block) {
         const std::int64_t columns = std::min(column_block, product.columns - column);
         for (std::int64_t at = 0; at < product.depth; at += depth_block) {
@@ -142,12 +160,16 @@ void multiply(const MatrixProduct& product) {
             float* const panels = buffer.reserve(deep * whole_panels(columns));
             pack_panels(product.right.from(at, column), deep, columns, panels);
             for (std::int64_t row = 0; row < product.rows; row += row_block) {
-                const std::int64_t count = std::min(row_block, product.rows - row);
-                const MatrixView block = left_rows.block(product.left.from(row, at), count, deep);
-                multiply_rows({block.data, block.row_stride, count, deep, panels,
-                               product.output + row * product.output_stride + column,
-                               product.output_stride, mode_at(at, product.mode)},
-                              columns, deep * panel_width);
+                PanelProduct block{nullptr,
+                                   0,
+                                   std::min(row_block, product.rows - row),
+                                   deep,
+                                   panels,
+                                   product.output + row * product.output_stride + column,
+                                   product.output_stride,
+                                   mode_at(at, product.mode)};
+                left_block.set(block, product.left.from(row, at));
+                multiply_rows(block, columns, deep * panel_width);
             }
         }
     }
@@ -160,7 +182,7 @@ void multiply_in_parallel(const MatrixProduct& product) {
     const auto parts_of = [&](std::int64_t count, std::int64_t wanted) {
         return std::clamp<std::int64_t>(count, 1, wanted);
     };
-    const bool by_rows = product.left.column_stride != 1;
+    const bool by_rows = product.left.column_stride != 1 && product.rows > product.columns;
     std::int64_t row_parts = 1, column_parts = 1;
     if (by_rows) {
         row_parts = parts_of(product.rows / least_rows, threads);

@@ -12,14 +12,21 @@ inline constexpr std::int64_t panel_width = 32;
 /// What a panel's partial products do to the output.
 enum class PanelOutput { replace, add };
 
+/// How the left side lies in memory: as rows, or in groups of `group_rows` rows, in each of which a
+/// column's values are side by side: [rows / group_rows, columns, group_rows].
+enum class LeftLayout { rows, groups };
+inline constexpr std::int64_t group_rows = 12;
+
 /// `output[i][j] (+)= sum over c of x[i][c] * panel[c][j]`, `panel_width` values of j.
 struct PanelProduct {
-    const float* x;  ///< [rows, columns], rows `x_stride` apart
-    std::int64_t x_stride, rows, columns;
+    const float* x;         ///< [rows, columns]
+    std::int64_t x_stride;  ///< from row to row, where it lies as rows
+    std::int64_t rows, columns;
     const float* panel;  ///< [columns, panel_width]
     float* output;       ///< [rows, panel_width], rows `output_stride` apart
     std::int64_t output_stride;
     PanelOutput mode;
+    LeftLayout layout = LeftLayout::rows;
 };
 
 /// Every element is one chain of fused multiply-adds in the order of the columns: it depends on its

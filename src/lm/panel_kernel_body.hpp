@@ -25,13 +25,37 @@ void store(const Vector& value, float* to) {
 
 /// `row_count` rows against `vectors` vectors of `width` columns of the panel; the sums stay in
 /// registers.
-template <int row_count, int width, int vectors>
+/// Element (i, c) of a tile's left side is `data[i * row_stride + c * column_stride]`.
+template <LeftLayout layout>
+struct LeftTile {
+    const float* data;
+    std::int64_t row_stride;
+    static constexpr std::int64_t column_stride = 1;
+
+    LeftTile(const PanelProduct& product, std::int64_t row)
+        : data(product.x + row * product.x_stride), row_stride(product.x_stride) {}
+};
+
+template <>
+struct LeftTile<LeftLayout::groups> {
+    const float* data;
+    static constexpr std::int64_t row_stride = 1, column_stride = group_rows;
+
+    LeftTile(const PanelProduct& product, std::int64_t row)
+        : data(product.x + row / group_rows * group_rows * product.columns + row % group_rows) {}
+};
+
+template <LeftLayout layout, int row_count, int width, int vectors>
 void multiply_tile(const PanelProduct& product, std::int64_t row, std::int64_t column) {
     using Vector = typename VectorOf<width>::Type;
-    const float* const x = product.x + row * product.x_stride;
+    const LeftTile<layout> x(product, row);
     const float* const panel = product.panel + column;
     float* const output = product.output + row * product.output_stride + column;
     const auto place = [&](int i, int j) { return output + i * product.output_stride + j * width; };
+    // The tile below comes next; its sums are needed before its first product.
+    for (int i = 0; i < row_count; ++i)
+        for (int j = 0; j < vectors; ++j)
+            __builtin_prefetch(place(row_count + i, j), 1);
     Vector sums[row_count][vectors];
     for (int i = 0; i < row_count; ++i)
         for (int j = 0; j < vectors; ++j)
@@ -43,31 +67,40 @@ void multiply_tile(const PanelProduct& product, std::int64_t row, std::int64_t c
 #pragma GCC unroll 16
         for (int i = 0; i < row_count; ++i)
             for (int j = 0; j < vectors; ++j)
-                sums[i][j] += x[i * product.x_stride + c] * weights[j];
+                sums[i][j] += x.data[i * x.row_stride + c * x.column_stride] * weights[j];
     }
     for (int i = 0; i < row_count; ++i)
         for (int j = 0; j < vectors; ++j)
             store(sums[i][j], place(i, j));
 }
 
-template <int row_count, int width, int vectors>
+template <LeftLayout layout, int row_count, int width, int vectors>
 void multiply_rest(const PanelProduct& product, std::int64_t row, std::int64_t column) {
     if constexpr (row_count > 0) {
         if (product.rows - row == row_count)
-            multiply_tile<row_count, width, vectors>(product, row, column);
+            multiply_tile<layout, row_count, width, vectors>(product, row, column);
         else
-            multiply_rest<row_count - 1, width, vectors>(product, row, column);
+            multiply_rest<layout, row_count - 1, width, vectors>(product, row, column);
+    }
+}
+
+template <LeftLayout layout, int row_count, int width, int vectors>
+void multiply_panel_of(const PanelProduct& product) {
+    static_assert(group_rows % row_count == 0);  // a tile lies in one group
+    for (std::int64_t column = 0; column < panel_width; column += width * vectors) {
+        std::int64_t row = 0;
+        for (; row + row_count <= product.rows; row += row_count)
+            multiply_tile<layout, row_count, width, vectors>(product, row, column);
+        multiply_rest<layout, row_count - 1, width, vectors>(product, row, column);
     }
 }
 
 template <int row_count, int width, int vectors>
 void multiply_panel(const PanelProduct& product) {
-    for (std::int64_t column = 0; column < panel_width; column += width * vectors) {
-        std::int64_t row = 0;
-        for (; row + row_count <= product.rows; row += row_count)
-            multiply_tile<row_count, width, vectors>(product, row, column);
-        multiply_rest<row_count - 1, width, vectors>(product, row, column);
-    }
+    if (product.layout == LeftLayout::rows)
+        multiply_panel_of<LeftLayout::rows, row_count, width, vectors>(product);
+    else
+        multiply_panel_of<LeftLayout::groups, row_count, width, vectors>(product);
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "lm/row_kernels.hpp"
 #include "lm/training_row_kernels.hpp"
 
+#include <popalign/lm/causal_lm.hpp>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -51,22 +53,27 @@ void add_product(at::Tensor& sum, const at::Tensor& y, const at::Tensor& weight)
     multiply(view(y), view(weight), y.size(1), sum, mode);
 }
 
+/// `sum += y^T x`; an undefined sum begins with it.
+void add_transposed_product(at::Tensor& sum, const at::Tensor& y, const at::Tensor& x) {
+    if (fits(y) && fits(x)) {
+        const PanelOutput mode = sum.defined() ? PanelOutput::add : PanelOutput::replace;
+        if (!sum.defined())
+            sum = at::empty({y.size(1), x.size(1)}, y.options());
+        multiply(view(y).transposed(), view(x), x.size(0), sum, mode);
+    } else if (!sum.defined()) {
+        sum = at::mm(y.t(), x);
+    } else if (sum.scalar_type() == y.scalar_type()) {
+        sum.addmm_(y.t(), x);
+    } else {
+        sum.add_(at::mm(y.t(), x));
+    }
+}
+
 /// Adds `y^T x` to the gradient of `weight` in place, or returns it.
 at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& y, const at::Tensor& x) {
     at::Tensor gradient = gradient_in_place(weight);
     const bool in_place = gradient.defined();
-    if (fits(y) && fits(x)) {
-        if (!in_place)
-            gradient = at::empty(weight.sizes(), y.options());
-        multiply(view(y).transposed(), view(x), x.size(0), gradient,
-                 in_place ? PanelOutput::add : PanelOutput::replace);
-    } else if (in_place && gradient.scalar_type() == y.scalar_type()) {
-        gradient.addmm_(y.t(), x);
-    } else if (in_place) {
-        gradient.add_(at::mm(y.t(), x));
-    } else {
-        gradient = at::mm(y.t(), x);
-    }
+    add_transposed_product(gradient, y, x);
     return in_place ? at::Tensor() : gradient;
 }
 
@@ -232,11 +239,6 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
 
 namespace {
 
-/// Rows whose logits exist at once: 64 MiB of them.
-std::int64_t rows_at_once(std::int64_t vocabulary) {
-    return std::clamp<std::int64_t>((std::int64_t{16} << 20) / vocabulary, 64, 512);
-}
-
 at::ScalarType precise(const at::Tensor& x) {
     return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
@@ -263,10 +265,33 @@ at::Tensor row_logsumexp(const at::Tensor& logits) {
     return result;
 }
 
-/// `logits` become the gradient of `sum of factor * log P(target)`.
-void to_logit_gradient(at::Tensor& logits, const at::Tensor& logsumexp, const at::Tensor& targets,
-                       const at::Tensor& factors) {
-    const at::Tensor columns = targets.unsqueeze(1), scale = factors.unsqueeze(1);
+/// Some columns of the logits.
+struct HeadBlock {
+    std::int64_t first, columns;
+    at::Tensor head;     ///< [columns, hidden]
+    at::Tensor logits;   ///< [rows, columns]
+    at::Tensor targets;  ///< [rows, 1], columns of this block
+    at::Tensor inside;   ///< [rows, 1], whether the target is one of them
+};
+
+template <class Visit>
+void for_each_block(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& targets,
+                    const Visit& visit) {
+    const std::int64_t step = logit_block_columns(hidden.size(0), head.size(0));
+    for (std::int64_t first = 0; first < head.size(0); first += step) {
+        const std::int64_t columns = std::min(step, head.size(0) - first);
+        const at::Tensor part = head.narrow(0, first, columns);
+        const at::Tensor column = targets.unsqueeze(1) - first;
+        visit(HeadBlock{first, columns, part, times_transpose(hidden, part).to(precise(hidden)),
+                        column.clamp(0, columns - 1), column.ge(0) & column.lt(columns)});
+    }
+}
+
+/// The logits become the gradient of `sum of factor * log P(target)`.
+at::Tensor to_logit_gradient(const HeadBlock& block, const at::Tensor& logsumexp,
+                             const at::Tensor& factors) {
+    at::Tensor logits = block.logits;
+    const at::Tensor scale = factors.unsqueeze(1);
     if (fits(logits)) {
         const std::int64_t size = logits.size(1);
         on_rows(logits.size(0), size, [&](std::int64_t begin, std::int64_t end) {
@@ -278,32 +303,30 @@ void to_logit_gradient(at::Tensor& logits, const at::Tensor& logsumexp, const at
     } else {
         logits.sub_(logsumexp.unsqueeze(1)).exp_().mul_(-scale);
     }
-    logits.scatter_add_(1, columns, scale);
+    return logits.scatter_add_(1, block.targets, scale * block.inside);
 }
 
 Tensors target_backward(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& targets,
                         const at::Tensor& logsumexp, const at::Tensor& above) {
-    const at::Tensor of_hidden = at::empty(hidden.sizes(), hidden.options());
+    const at::Tensor factors = above.contiguous();
+    at::Tensor of_hidden = at::zeros(hidden.sizes(), hidden.options().dtype(precise(hidden)));
     at::Tensor of_head = gradient_in_place(head);
     const bool in_place = of_head.defined();
-    const std::int64_t step = rows_at_once(head.size(0));
-    for (std::int64_t at = 0; at < hidden.size(0); at += step) {
-        const std::int64_t rows = std::min(step, hidden.size(0) - at);
-        const at::Tensor x = hidden.narrow(0, at, rows);
-        at::Tensor logits = times_transpose(x, head).to(precise(hidden));
-        to_logit_gradient(logits, logsumexp.narrow(0, at, rows), targets.narrow(0, at, rows),
-                          above.narrow(0, at, rows).contiguous());
-        logits = logits.to(hidden.scalar_type());
-        at::Tensor part;
-        add_product(part, logits, head);
-        of_hidden.narrow(0, at, rows).copy_(part);
+    if (!in_place && head.requires_grad())
+        of_head = at::zeros(head.sizes(), head.options());
+    for_each_block(hidden, head, targets, [&](const HeadBlock& block) {
+        const at::Tensor gradient =
+            to_logit_gradient(block, logsumexp, factors).to(hidden.scalar_type());
+        if (of_hidden.scalar_type() == gradient.scalar_type())
+            add_product(of_hidden, gradient, block.head);
+        else
+            of_hidden.add_(at::mm(gradient, block.head));
         if (!head.requires_grad())
-            continue;
-        const at::Tensor gradient = weight_gradient(head, logits, x);
-        if (gradient.defined())
-            of_head = of_head.defined() ? of_head.add_(gradient) : gradient;
-    }
-    return {of_hidden, in_place ? at::Tensor() : of_head};
+            return;
+        at::Tensor of_block = of_head.narrow(0, block.first, block.columns);
+        add_transposed_product(of_block, gradient, hidden);
+    });
+    return {of_hidden.to(hidden.scalar_type()), in_place ? at::Tensor() : of_head};
 }
 
 }  // namespace
@@ -311,27 +334,23 @@ Tensors target_backward(const at::Tensor& hidden, const at::Tensor& head, const 
 at::Tensor target_log_probabilities(const at::Tensor& hidden, const at::Tensor& head,
                                     const at::Tensor& targets) {
     const auto options = hidden.options().dtype(precise(hidden)).requires_grad(false);
-    at::Tensor logps = at::empty({hidden.size(0)}, options);
-    const at::Tensor logsumexp = at::empty({hidden.size(0)}, options);
-    const at::Tensor rows_of_hidden = hidden.contiguous();
+    const at::Tensor rows = hidden.contiguous();
+    at::Tensor logps, logsumexp;
     {
         const c10::NoGradGuard no_gradients;
-        const std::int64_t step = rows_at_once(head.size(0));
-        for (std::int64_t at = 0; at < hidden.size(0); at += step) {
-            const std::int64_t rows = std::min(step, hidden.size(0) - at);
-            const at::Tensor logits =
-                times_transpose(rows_of_hidden.narrow(0, at, rows), head).to(precise(hidden));
-            const at::Tensor sums = row_logsumexp(logits);
-            logsumexp.narrow(0, at, rows).copy_(sums);
-            logps.narrow(0, at, rows)
-                .copy_(logits.gather(1, targets.narrow(0, at, rows).unsqueeze(1)).squeeze(1) -
-                       sums);
-        }
+        // In float64, as the blocks would each round the sum.
+        at::Tensor sums = at::full({rows.size(0), 1}, -INFINITY, options.dtype(at::kDouble));
+        at::Tensor chosen = at::zeros({rows.size(0), 1}, options);
+        for_each_block(rows, head, targets, [&](const HeadBlock& block) {
+            sums = at::logaddexp(sums, row_logsumexp(block.logits).to(at::kDouble).unsqueeze(1));
+            chosen = at::where(block.inside, block.logits.gather(1, block.targets), chosen);
+        });
+        logps = (chosen - sums).squeeze(1).to(precise(rows));
+        logsumexp = sums.squeeze(1).to(precise(rows));
     }
-    set_backward({logps}, {rows_of_hidden, head},
-                 [rows_of_hidden, head, targets, logsumexp](const Tensors& above) {
-                     return target_backward(rows_of_hidden, head, targets, logsumexp, above[0]);
-                 });
+    set_backward({logps}, {rows, head}, [rows, head, targets, logsumexp](const Tensors& above) {
+        return target_backward(rows, head, targets, logsumexp, above[0]);
+    });
     return logps;
 }
 

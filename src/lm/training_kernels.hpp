@@ -35,7 +35,7 @@ at::Tensor attend(const SegmentForest& forest, std::int64_t window, const at::Te
                   const at::Tensor& key, const at::Tensor& value);
 
 /// log P(target) [rows] of `hidden` [rows, hidden] under the softmax over `head` [vocabulary,
-/// hidden]: float32 or better, in chunks of rows, of which the backward pass makes each anew.
+/// hidden]: float32 or better, in blocks of columns, which the backward pass makes anew.
 at::Tensor target_log_probabilities(const at::Tensor& hidden, const at::Tensor& head,
                                     const at::Tensor& targets);
 

@@ -1,3 +1,4 @@
+#include <popalign/lm/causal_lm.hpp>
 #include <popalign/preference/training_memory.hpp>
 
 #include <c10/core/ScalarType.h>
@@ -52,7 +53,6 @@ TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
     const auto rows = static_cast<double>(micro_batch_tokens);
     const auto layers = static_cast<double>(config.num_hidden_layers);
     const auto hidden = static_cast<double>(config.hidden_size);
-    const auto vocabulary = static_cast<double>(config.vocab_size);
 
     TrainingMemory memory;
     memory.weights = size * (options.lora_rank > 0 ? all + trained : all);
@@ -62,9 +62,10 @@ TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
     const double layer = size * rows * kept_by_layer(config);
     memory.activations =
         options.activation_checkpointing ? size * rows * hidden * layers + layer : layer * layers;
-    const double chunk = std::clamp(16.0 * 1024 * 1024 / vocabulary, 64.0, 512.0);
+    const auto columns =
+        static_cast<double>(logit_block_columns(micro_batch_tokens, config.vocab_size));
     memory.workspace =
-        master * std::min(chunk, rows) * vocabulary +
+        master * rows * columns +
         size * rows * (4 * hidden + 3 * static_cast<double>(config.intermediate_size));
     memory.allocator = allocator_share * (memory.activations + memory.workspace);
     const double bucket = static_cast<double>(options.bucket_megabytes) * 1024 * 1024;

@@ -242,9 +242,13 @@ class CausalLm {
     std::vector<Layer> layers_;
 };
 
+/// Columns of the vocabulary whose logits exist at once in training, for all `rows`: few enough to
+/// stay near a processor's caches, many enough for efficient products.
+std::int64_t logit_block_columns(std::int64_t rows, std::int64_t vocabulary);
+
 /// log P(token) [count] float32 (float64 where the model is) of `targets` [count] int64 under
-/// `hidden` [count, hidden]: in chunks of rows, so that no [rows, vocab] tensor of the whole batch
-/// exists, neither here nor in the backward pass.
+/// `hidden` [count, hidden]: in blocks, so that no [count, vocab] tensor exists, here or in the
+/// backward pass.
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,
                                     const at::Tensor& targets);
 

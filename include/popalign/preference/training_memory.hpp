@@ -18,7 +18,7 @@ struct TrainingMemory {
     double gradients = 0;
     double optimizer = 0;    ///< both moments
     double activations = 0;  ///< what a pass keeps for the way back
-    double workspace = 0;    ///< logits of a chunk, gradients on the way down
+    double workspace = 0;    ///< logits of a block, gradients on the way down
     double allocator = 0;    ///< holes between those two
     double buckets = 0;      ///< that are on their way between ranks
 

@@ -1,3 +1,5 @@
+#include "lm/training_kernels.hpp"
+
 #include "lm/matrix_product.hpp"
 #include "unit/lm/tiny_model.hpp"
 
@@ -116,6 +118,33 @@ TEST(TrainingKernels, GradientsEqualThoseOfFloat64) {
         for (const auto& [name, gradient] : expected.gradients)
             EXPECT_LE(difference(found.gradients.at(name), gradient), 1e-4)
                 << architecture << " " << name;
+    }
+}
+
+/// More rows than leave room for all columns at once; float64 and float32.
+TEST(TrainingKernels, LogProbabilitiesInBlocksOfTheVocabularyEqualThoseOfTheWhole) {
+    const std::int64_t rows = 2500, vocabulary = 4500;
+    ASSERT_LT(logit_block_columns(rows, vocabulary), vocabulary / 2);
+    const auto precise = at::TensorOptions().dtype(at::kDouble);
+    const at::Tensor hidden = at::randn({rows, 8}, precise);
+    const at::Tensor head = at::randn({vocabulary, 8}, precise);
+    const at::Tensor targets = at::arange(rows) % vocabulary, factors = at::randn({rows}, precise);
+    const auto run = [&](at::ScalarType type, const auto& logps_of) {
+        const at::Tensor x = hidden.to(type, false, true).requires_grad_(true);
+        const at::Tensor w = head.to(type, false, true).requires_grad_(true);
+        const at::Tensor logps = logps_of(x, w);
+        (logps * factors.to(type)).sum().backward();
+        return std::vector<at::Tensor>{logps.detach(), x.grad(), w.grad()};
+    };
+    const auto expected = run(at::kDouble, [&](const at::Tensor& x, const at::Tensor& w) {
+        return at::log_softmax(at::mm(x, w.t()), 1).gather(1, targets.unsqueeze(1)).squeeze(1);
+    });
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+        const auto found = run(type, [&](const at::Tensor& x, const at::Tensor& w) {
+            return training::target_log_probabilities(x, w, targets);
+        });
+        for (std::size_t i = 0; i < expected.size(); ++i)
+            EXPECT_LE(difference(found[i], expected[i]), type == at::kDouble ? 1e-12 : 1e-5) << i;
     }
 }
 
