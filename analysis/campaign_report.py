@@ -105,6 +105,8 @@ def controls_section(means):
 
 def surface_section(rows):
     title = "Response surface over mixtures"
+    if len({row["mix"] for row in rows}) < 2:
+        return ""
     try:
         surface, equal_size = surface_of(rows, "reward_accuracy")
     except ValueError as error:

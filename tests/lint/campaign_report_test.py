@@ -110,7 +110,7 @@ def check_report(root, directory):
 
 def check_laws():
     from mixture import design, fit_surface, simplex
-    from parallel_model import Machine, predict, step_seconds
+    from parallel_model import Machine, fit_alpha_beta, predict, step_seconds
     from scaling_law import fit_law
 
     x = np.geomspace(10, 1000, 6)
@@ -123,6 +123,10 @@ def check_laws():
     assert surface.quadratic and np.allclose(surface.coefficients, truth)
     best, value, _, often = surface.best()
     assert value >= max(truth[:3]) and often > 0.9, (best, value, often)
+    ranks, sizes = np.array([2, 4, 8, 2]), np.array([1e3, 1e6, 1e6, 1e8])
+    fitted = fit_alpha_beta(ranks, sizes, 2 * (ranks - 1) * (1e-5 + 1e-9 * sizes / ranks))
+    assert np.allclose(fitted, (1e-5, 1e-9)), fitted
+    assert np.allclose(fit_alpha_beta([2], [1e8], [0.1]), (0, 1e-9)), "one size: all is the bytes'"
     machine = Machine(1e12, 1e-5, 1e-9, cores=2)
     assert step_seconds(machine, 1, 1e12, 1e6) == 1
     assert step_seconds(machine, 4, 1e12, 0) > 0.5, "four ranks on two cores compute no faster than two"
