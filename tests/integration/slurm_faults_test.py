@@ -1,7 +1,9 @@
 """Jobs that are interrupted on a two-node Slurm: by a signal in each stage, by a short time limit, and by the loss of a
 node in synthesis and in training. Each is requeued and ends with what an uninterrupted run has."""
 import json
+import math
 import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -11,18 +13,21 @@ from slurm_test import NODES, submit
 from slurm_testbed import Testbed, logs, require_slurm
 from tiny_model import write_tiny_model
 
+SHORT = (8, 4, 64)  # instructions held out, epochs, tokens of an answer in evaluation
 STAGES = ("synthesize", "judge", "train", "evaluate")
-DEEP = 24  # layers
+LONG = 75  # [s] of a stage: the limit is announced in its middle, and Slurm looks at limits every half minute
+# Stages with what makes them longer, and how much of it they begin with.
+LENGTHS = ((("synthesize", "judge"), "layers", 24), (("train",), "epochs", 4), (("evaluate",), "answer_tokens", 64))
 NODE_LIMIT = 60  # [s] until a lost node has ended the step
 
 
-def make_config(path, directory, model, held_out=8):
+def make_config(path, directory, model, held_out, epochs, answer_tokens):
     """Long enough to be interrupted, the same result whatever happens."""
     return write_config(
         path, directory, model, instructions={"limit": 64 - held_out, "held_out": held_out},
         synthesis={"max_new_tokens": 96, "max_input_tokens": 8192, "batch_size": 4, "deterministic": True},
-        judge={"batch_tokens": 64}, evaluate={"max_new_tokens": 64},
-        train={"epochs": 4, "global_batch_size": 8, "max_length": 768, "max_prompt_length": 512, "checkpoint_steps": 4})
+        judge={"batch_tokens": 64}, evaluate={"max_new_tokens": answer_tokens},
+        train={"epochs": epochs, "global_batch_size": 8, "max_length": 768, "max_prompt_length": 512, "checkpoint_steps": 4})
 
 
 def results(directory):
@@ -101,21 +106,39 @@ def seconds_of(directory, stage):
     return sum(row["seconds"] for row in rows if row["stage"].split()[0] == stage)
 
 
+def run_long(testbed, configure, directory, stages, name, lengths):
+    """Again and longer until each of the stages is long enough, which `lengths` then say. Seconds by stage."""
+    for _ in range(5):
+        for stage in stages:
+            run_stage(testbed, configure(directory), directory, stage, None)
+        seconds = {stage: seconds_of(directory, stage) for stage in stages}
+        if min(seconds.values()) >= LONG:
+            print(f"ok: without a limit: {seconds} s with {lengths}", flush=True)
+            return seconds
+        (directory / "stages.jsonl").unlink()
+        shutil.rmtree(directory if "synthesize" in stages else directory / stages[0])
+        lengths[name] = math.ceil(lengths[name] * 1.2 * LONG / min(seconds.values()))
+    sys.exit(f"failed: one of {stages} ends within {LONG} s with {lengths}")
+
+
 def by_the_time_limit(testbed, work):
-    """With a deeper model and more to evaluate, so that the limit is announced when half of a stage is done. (A job of a
-    minute would stop at once: that much the program keeps for saving.)"""
-    model = write_tiny_model(work / "deep", layers=DEEP)
+    """With a deeper model and more to do, so that the limit is announced when half of a stage is done. (A job of a minute
+    would stop at once: that much the program keeps for saving.)"""
     whole, limited = work / "deep_whole", work / "limit"
-    config = make_config(work / "deep.yaml", whole, model, held_out=40)
-    for stage in STAGES:
-        run_stage(testbed, config, whole, stage, None)
+    lengths, seconds = {name: length for _, name, length in LENGTHS}, {}
+
+    def configure(directory):
+        model = work / f"model_{lengths['layers']}"
+        if not model.exists():
+            write_tiny_model(model, layers=lengths["layers"])
+        return make_config(work / f"{directory.name}.yaml", directory, model, 40, lengths["epochs"], lengths["answer_tokens"])
+    for stages, name, _ in LENGTHS:
+        seconds.update(run_long(testbed, configure, whole, stages, name, lengths))
     expected = results(whole)
-    config = make_config(work / "limit.yaml", limited, model, held_out=40)
     for stage in STAGES:
-        half = max(8, seconds_of(whole, stage) // 2)
-        restarts = run_stage(testbed, config, limited, stage, None, ("--time=2", f"--signal=USR1@{120 - half}"))
-        # Slurm looks at limits every half minute: the others may be over by then.
-        check(restarts >= 1 or stage not in ("synthesize", "judge"), f"{stage}: the time limit led to {restarts} restart(s)")
+        announced = max(10, 120 - int(seconds[stage] // 2))
+        restarts = run_stage(testbed, configure(limited), limited, stage, None, ("--time=2", f"--signal=USR1@{announced}"))
+        check(restarts >= 1, f"{stage}: the time limit led to {restarts} restart(s)")
         same(expected, limited, stage, "under a short time limit")
 
 
@@ -131,21 +154,21 @@ def main():
         work = pathlib.Path(tempfile.mkdtemp(dir=testbed.folder))
         model = write_tiny_model(work / "model")
         whole = work / "whole"
-        config = make_config(work / "whole.yaml", whole, model)
+        config = make_config(work / "whole.yaml", whole, model, *SHORT)
         for stage in STAGES:
             run_stage(testbed, config, whole, stage, None)
         expected = results(whole)
         check(set(expected) == set(STAGES), "an uninterrupted run is there to compare with")
 
         broken = work / "signal"
-        config = make_config(work / "signal.yaml", broken, model)
+        config = make_config(work / "signal.yaml", broken, model, *SHORT)
         for stage in STAGES:
             restarts = run_stage(testbed, config, broken, stage, by_signal(testbed))
             check(restarts >= 1, f"{stage}: the signal led to {restarts} restart(s)")
             same(expected, broken, stage, "stopped by a signal and requeued")
 
         lost = work / "node"
-        config = make_config(work / "node.yaml", lost, model)
+        config = make_config(work / "node.yaml", lost, model, *SHORT)
         for stage in ("synthesize", "train"):
             restarts = run_stage(testbed, config, lost, stage, by_losing_a_node(testbed, lost, stage))
             check(restarts >= 1, f"{stage}: requeued after the node was lost")
