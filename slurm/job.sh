@@ -55,9 +55,21 @@ stopped() {
     (($1 == 75 || $1 == 128 + $(kill -l USR1) || $1 == 128 + $(kill -l TERM)))
 }
 
+# Whether any of the last three starts added to what the run has saved. A job that is stopped before it has
+# finished anything would otherwise go round for ever.
+progresses() {
+    local file=$directory/slurm/saved-$SLURM_JOB_ID before="" idle=0 bytes
+    bytes=$(du -sb --exclude=slurm --exclude=cost.jsonl --exclude=stages.jsonl "$directory" | cut -f1)
+    [[ ! -f $file ]] || read -r before idle <"$file"
+    if [[ $bytes == "$before" ]]; then idle=$((idle + 1)); else idle=0; fi
+    printf '%s %s\n' "$bytes" "$idle" >"$file"
+    ((idle < 3))
+}
+
 requeue() {
     local restarts=${SLURM_RESTART_COUNT:-0}
     ((restarts < ${POPALIGN_MAX_RESTARTS:-100})) || fail "$1: stopped again after $restarts restarts; not requeued"
+    progresses || fail "$1: stopped, and three starts in a row have saved nothing new; not requeued. Give it a longer --time, or smaller batches"
     say "$1: stopped with everything saved; job $SLURM_JOB_ID goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID" || exit 75
     sleep 60 # Slurm ends this script

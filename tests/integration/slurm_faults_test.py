@@ -136,10 +136,22 @@ def by_the_time_limit(testbed, work):
         seconds.update(run_long(testbed, configure, whole, stages, name, lengths))
     expected = results(whole)
     for stage in STAGES:
-        announced = max(10, 120 - int(seconds[stage] // 2))
-        restarts = run_stage(testbed, configure(limited), limited, stage, None, ("--time=2", f"--signal=USR1@{announced}"))
+        announced = max(10, 120 - int(seconds[stage] // 2))  # Slurm may send the signal up to a minute before
+        restarts = run_stage(testbed, configure(limited), limited, stage, None, ("--time=3", f"--signal=USR1@{announced}"))
         check(restarts >= 1, f"{stage}: the time limit led to {restarts} restart(s)")
         same(expected, limited, stage, "under a short time limit")
+
+
+def in_vain(testbed, work, program, model):
+    """Starts that save nothing, each stopped before its first answer, as a stand-in for `popalign` plays them."""
+    idle, directory = work / "idle.sh", work / "idle"
+    idle.write_text(f'#!/bin/sh\ncase " $* " in *" --print-config "*) exec {program} "$@" ;; esac\nexit 75\n')
+    idle.chmod(0o755)
+    config = make_config(work / "idle.yaml", directory, model, *SHORT)
+    job = submit(testbed, config, "--stages", "synthesize", "--", *NODES, variables={"POPALIGN": str(idle)})["synthesize"]
+    record = testbed.finish([job], limit=600)[0]
+    check((record["JobState"], record["Restarts"]) == ("FAILED", "3") and "saved nothing new" in logs(directory),
+          "a job whose starts save nothing is not requeued for ever")
 
 
 def main():
@@ -174,6 +186,7 @@ def main():
             check(restarts >= 1, f"{stage}: requeued after the node was lost")
             same(expected, lost, stage, "a node lost")
 
+        in_vain(testbed, work, program, model)
         by_the_time_limit(testbed, work)
     return 0
 
