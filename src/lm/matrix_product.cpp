@@ -177,7 +177,8 @@ void multiply(const MatrixProduct& product) {
 
 void multiply_in_parallel(const MatrixProduct& product) {
     const std::int64_t threads = at::get_num_threads();
-    // Each part packs its own columns of the right side and, if transposed, rows of the left one.
+    // Each part packs its own columns of the right side and, if transposed, rows of the left one:
+    // the longer side is the one to divide.
     const std::int64_t least_rows = 96, panels = whole_panels(product.columns) / panel_width;
     const auto parts_of = [&](std::int64_t count, std::int64_t wanted) {
         return std::clamp<std::int64_t>(count, 1, wanted);
