@@ -1,10 +1,13 @@
 #include "lm/matrix_product.hpp"
 
+#include "lm/tile_product.hpp"
+
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
 
 namespace popalign::kernel {
@@ -105,6 +108,41 @@ PanelOutput mode_at(std::int64_t depth, PanelOutput mode) {
     return depth == 0 ? mode : PanelOutput::add;
 }
 
+/// By the numbers that do not differ between parts of a product.
+bool uses_tiles(const MatrixProduct& product) {
+    constexpr std::int64_t least = 32;
+    return product.columns >= least && product.depth >= least && has_tiles();
+}
+
+/// How a product is divided.
+struct Grid {
+    std::int64_t rows, columns;
+};
+
+/// Each part packs its own columns of the right side and, if need be, its rows of the left one.
+Grid grid_of(const MatrixProduct& product, std::int64_t threads) {
+    constexpr std::int64_t least_rows = 96, least_columns = 3 * panel_width;
+    constexpr double packing = 64;  // a number packed, in multiplications
+    const bool packs_left = product.left.column_stride != 1 || uses_tiles(product);
+    const auto rows = static_cast<double>(product.rows);
+    const auto columns = static_cast<double>(product.columns);
+    Grid best{1, 1};
+    double least = std::numeric_limits<double>::infinity();
+    for (std::int64_t i = 1;
+         i <= std::clamp<std::int64_t>(product.columns / least_columns, 1, threads); ++i) {
+        const std::int64_t j = std::clamp<std::int64_t>(product.rows / least_rows, 1, threads / i);
+        const double part_rows = rows / static_cast<double>(j);
+        const double part_columns = columns / static_cast<double>(i);
+        const double cost =
+            part_rows * part_columns + packing * (part_columns + (packs_left ? part_rows : 0));
+        if (cost < least) {
+            least = cost;
+            best = {j, i};
+        }
+    }
+    return best;
+}
+
 }  // namespace
 
 void PanelBuffer::Free::operator()(float* data) const noexcept {
@@ -150,7 +188,7 @@ void Panels::multiply(const MatrixView& left, std::int64_t rows, std::int64_t de
         }
 }
 
-void multiply(const MatrixProduct& product) {
+void multiply_by_panels(const MatrixProduct& product) {
     PanelBuffer buffer;
     LeftBlock left_block;
     for (std::int64_t column = 0; column < product.columns; column += column_block) {
@@ -175,24 +213,14 @@ void multiply(const MatrixProduct& product) {
     }
 }
 
+void multiply(const MatrixProduct& product) {
+    uses_tiles(product) ? multiply_by_tiles(product) : multiply_by_panels(product);
+}
+
 void multiply_in_parallel(const MatrixProduct& product) {
-    const std::int64_t threads = at::get_num_threads();
-    // Each part packs its own columns of the right side and, if transposed, rows of the left one:
-    // the longer side is the one to divide.
-    const std::int64_t least_rows = 96, panels = whole_panels(product.columns) / panel_width;
-    const auto parts_of = [&](std::int64_t count, std::int64_t wanted) {
-        return std::clamp<std::int64_t>(count, 1, wanted);
-    };
-    const bool by_rows = product.left.column_stride != 1 && product.rows > product.columns;
-    std::int64_t row_parts = 1, column_parts = 1;
-    if (by_rows) {
-        row_parts = parts_of(product.rows / least_rows, threads);
-        column_parts = parts_of(panels / 3, threads / row_parts);
-    } else {
-        column_parts = parts_of(panels / 3, threads);
-        row_parts = parts_of(product.rows / least_rows, threads / column_parts);
-    }
-    const auto part = [&](std::int64_t index) {
+    const std::int64_t panels = whole_panels(product.columns) / panel_width;
+    const auto [row_parts, column_parts] = grid_of(product, at::get_num_threads());
+    const auto part = [&, row_parts = row_parts, column_parts = column_parts](std::int64_t index) {
         const std::int64_t row = index % row_parts, column = index / row_parts;
         const std::int64_t first_row = product.rows * row / row_parts;
         const std::int64_t first_column = panels * column / column_parts * panel_width;

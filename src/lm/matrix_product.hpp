@@ -52,9 +52,8 @@ class Panels {
     const float* panels_ = nullptr;
 };
 
-/// `output[rows, columns] (+)= left[rows, depth] * right[depth, columns]`. An element is one chain
-/// of fused multiply-adds in the order of the depth, in each of its blocks: it depends on its row
-/// and column alone.
+/// `output[rows, columns] (+)= left[rows, depth] * right[depth, columns]`. An element depends on
+/// its row and column alone, not on how many there are beside it.
 struct MatrixProduct {
     std::int64_t rows, columns, depth;
     MatrixView left, right;
@@ -62,8 +61,10 @@ struct MatrixProduct {
     std::int64_t output_stride;
     PanelOutput mode;
 };
-/// On the calling thread.
+/// On the calling thread, by the fastest means that this processor has.
 void multiply(const MatrixProduct& product);
+/// An element is one chain of fused multiply-adds in the order of the depth, in each of its blocks.
+void multiply_by_panels(const MatrixProduct& product);
 /// On all threads; the result is the same for any number of them.
 void multiply_in_parallel(const MatrixProduct& product);
 

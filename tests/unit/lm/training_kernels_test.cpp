@@ -1,6 +1,7 @@
 #include "lm/training_kernels.hpp"
 
 #include "lm/matrix_product.hpp"
+#include "lm/tile_product.hpp"
 #include "unit/lm/tiny_model.hpp"
 
 #include <popalign/lm/causal_lm.hpp>
@@ -10,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <utility>
 
 namespace popalign {
 namespace {
@@ -73,6 +75,56 @@ TEST(MatrixProduct, ThreadsDoNotChangeIt) {
         for (const bool transposed : {false, true})
             EXPECT_TRUE(at::equal(product(threads, transposed), alone));
     at::set_num_threads(1);
+}
+
+/// Numbers of very different sizes.
+at::Tensor wide(std::int64_t rows, std::int64_t columns) {
+    return at::randn({rows, columns}) * at::exp(3 * at::randn({rows, columns}));
+}
+
+kernel::MatrixProduct product_of(const at::Tensor& left, const at::Tensor& right,
+                                 const at::Tensor& output) {
+    return {left.size(0),
+            right.size(1),
+            left.size(1),
+            MatrixView::rows(left.data_ptr<float>(), left.size(1)),
+            MatrixView::rows(right.data_ptr<float>(), right.size(1)),
+            output.data_ptr<float>(),
+            output.stride(0),
+            PanelOutput::replace};
+}
+
+TEST(MatrixProduct, TilesAreAsExactAsFusedMultiplyAdds) {
+    if (!kernel::has_tiles())
+        GTEST_SKIP() << "this processor has no matrix units";
+    at::manual_seed(2);
+    for (const std::int64_t depth : {32, 600, 1300}) {
+        const at::Tensor left = wide(70, depth), right = wide(depth, 90);
+        const at::Tensor exact = at::mm(left.to(at::kDouble), right.to(at::kDouble));
+        const at::Tensor sizes = at::mm(left.abs().to(at::kDouble), right.abs().to(at::kDouble));
+        const auto error = [&](void (*multiply)(const kernel::MatrixProduct&)) {
+            const at::Tensor output = at::empty({70, 90});
+            multiply(product_of(left, right, output));
+            return ((output.to(at::kDouble) - exact) / sizes).square().mean().sqrt().item<double>();
+        };
+        EXPECT_LE(error(kernel::multiply_by_tiles), 1.2 * error(kernel::multiply_by_panels));
+    }
+}
+
+TEST(MatrixProduct, AnElementDependsOnItsRowAndColumnAlone) {
+    const at::Tensor left = wide(300, 700), right = wide(700, 200);
+    const at::Tensor whole = at::empty({300, 200});
+    kernel::multiply(product_of(left, right, whole));
+    for (const auto& [first, count] : {std::pair{0, 1}, {17, 40}, {250, 50}}) {
+        const at::Tensor rows = left.narrow(0, first, count).contiguous();
+        const at::Tensor columns = right.narrow(1, first % 100, 33).contiguous();
+        at::Tensor output = at::full({count, 40}, 7.0F);
+        kernel::multiply(product_of(rows, columns, output));
+        EXPECT_TRUE(at::equal(output.narrow(1, 0, 33),
+                              whole.narrow(0, first, count).narrow(1, first % 100, 33)));
+        EXPECT_TRUE(output.narrow(1, 33, 7).eq(7).all().item<bool>())
+            << "and leaves what is beside it";
+    }
 }
 
 /// A prompt with two answers of which one has a continuation, and a sequence alone.

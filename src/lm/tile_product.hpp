@@ -1,0 +1,17 @@
+#pragma once
+
+#include "lm/matrix_product.hpp"
+
+/// float32 products on the bfloat16 matrix units of a processor (Intel AMX). A float32 number is
+/// the sum of three bfloat16 numbers, each below 2^-8 of the one before; of the nine products of
+/// parts the six above 2^-24 of the whole are added up, in float32. That is as exact as a chain of
+/// fused multiply-adds, except that an infinite factor makes NaN.
+namespace popalign::kernel {
+
+/// Whether this processor has such units and the operating system lets this process use them.
+bool has_tiles();
+
+/// `multiply` on the calling thread. An element depends on its row and column alone.
+void multiply_by_tiles(const MatrixProduct& product);
+
+}  // namespace popalign::kernel

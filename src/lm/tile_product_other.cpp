@@ -1,0 +1,13 @@
+#include "lm/tile_product.hpp"
+
+namespace popalign::kernel {
+
+bool has_tiles() {
+    return false;
+}
+
+void multiply_by_tiles(const MatrixProduct& product) {
+    multiply_by_panels(product);
+}
+
+}  // namespace popalign::kernel
