@@ -52,12 +52,6 @@ TrainInputs train_inputs(const CommandContext& context, const Config& config, Tr
 
 ExitStatus print_plan(const CommandContext& context, const Config& config) {
     const TrainInputs inputs = train_inputs(context, config, TrainGoal::model);
-    run_on_all(context.comm, [&] {
-        if (config.train.objective == "ppo")
-            throw UsageError(
-                "train --plan does not plan ppo; plan the objective sft with both sizes "
-                "of model, and add `ppo.rollout_batch_size` answers a round");
-    });
     const std::string plan = plan_training(context.comm, inputs, context.logger);
     if (context.comm.is_root())
         fmt::print("{}\n", plan);

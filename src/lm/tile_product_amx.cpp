@@ -121,19 +121,20 @@ __mmask16 first_lanes(std::int64_t count) {
 void split(const MatrixView& from, std::int64_t rows, std::int64_t depth, Side side,
            SplitTile& to) {
     const bool by_depth = from.column_stride == 1;
+    // A row's two halves, or two of depth side by side; the tile after the next is fetched.
+    const std::int64_t step = by_depth ? from.row_stride : 2 * from.column_stride;
+    const std::int64_t half = by_depth ? tile_depth / 2 : from.column_stride;
+    const std::int64_t ahead = 2 * (by_depth ? tile_depth : tile_rows);
+    const auto lanes = [&](std::int64_t row, std::int64_t at) {
+        return by_depth ? first_lanes(row < rows ? depth - at : 0)
+                        : first_lanes(at < depth ? rows : 0);
+    };
     for (std::int64_t i = 0; i < tile_rows; ++i) {
-        // A row's two halves, or two of depth side by side.
-        __m512 even = _mm512_setzero_ps(), odd = even;
-        if (by_depth && i < rows) {
-            const float* const row = from.from(i, 0).data;
-            even = _mm512_maskz_loadu_ps(first_lanes(depth), row);
-            odd = _mm512_maskz_loadu_ps(first_lanes(depth - 16), row + 16);
-        } else if (!by_depth) {
-            if (2 * i < depth)
-                even = _mm512_maskz_loadu_ps(first_lanes(rows), from.from(0, 2 * i).data);
-            if (2 * i + 1 < depth)
-                odd = _mm512_maskz_loadu_ps(first_lanes(rows), from.from(0, 2 * i + 1).data);
-        }
+        const float *const first = from.data + i * step, *const second = first + half;
+        _mm_prefetch(first + ahead, _MM_HINT_T0);
+        _mm_prefetch(second + ahead, _MM_HINT_T0);
+        __m512 even = _mm512_maskz_loadu_ps(lanes(i, by_depth ? 0 : 2 * i), first);
+        __m512 odd = _mm512_maskz_loadu_ps(lanes(i, by_depth ? 16 : 2 * i + 1), second);
         for (Tile& part : to.parts)
             part.rows[i] = by_depth ? take_row(even, odd) : take_pairs(even, odd);
     }

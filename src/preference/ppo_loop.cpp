@@ -111,6 +111,24 @@ class PpoLoop {
             [&] { save(); });
     }
 
+    RoundSample sample() {
+        RoundTimes times;
+        auto answers = times.measure(0, [&] { return run_on_all(comm_, [&] { return draw(); }); });
+        if (agree_to_stop(comm_, deadline_))
+            throw Error("the time ran out while a round was measured");
+        const auto rollouts = all_rollouts(std::move(answers), times);
+        times.measure(2, [&] { return trainer_.learn(rollouts, 0, kl_coefficient_, 0, 0); });
+        all_reduce(comm_, std::span<double>(times.seconds), Reduction::sum);
+        for (double& seconds : times.seconds)
+            seconds /= comm_.size();
+        std::int64_t updates = 0;
+        for (std::int64_t round = 0; round < rounds_; ++round)
+            updates += trainer_.updates(places_of(round).size());
+        return {
+            rounds_,          updates,          rollouts.size(), RolloutSummary(rollouts).tokens,
+            times.seconds[0], times.seconds[1], times.seconds[2]};
+    }
+
   private:
     void resume() {
         if (const auto checkpoint = policy_checkpoints_.latest()) {
@@ -301,15 +319,25 @@ class PpoLoop {
     std::optional<MetricsLog> metrics_;  // on rank 0
 };
 
-}  // namespace
-
-ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, CausalLm& critic,
-                              const PpoRun& run, const Deadline& deadline, const Logger& logger) {
+void require_prompts(const Communicator& comm, const PpoRun& run) {
     run_on_all(comm, [&] {
         if (run.prompts == 0)
             throw UsageError("there are no training instructions to answer");
     });
+}
+
+}  // namespace
+
+ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+                              const PpoRun& run, const Deadline& deadline, const Logger& logger) {
+    require_prompts(comm, run);
     return PpoLoop(comm, policy, critic, run, deadline, logger).run();
+}
+
+RoundSample sample_round(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+                         const PpoRun& run, const Deadline& deadline, const Logger& logger) {
+    require_prompts(comm, run);
+    return PpoLoop(comm, policy, critic, run, deadline, logger).sample();
 }
 
 }  // namespace popalign

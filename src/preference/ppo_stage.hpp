@@ -6,10 +6,15 @@
 #include <popalign/comm/communicator.hpp>
 #include <popalign/preference/train_stage.hpp>
 
+#include <string>
+
 namespace popalign {
 
 /// `run_training` for the objective ppo, on the training instructions of the pair file. Collective.
 ExitStatus run_ppo(const Communicator& comm, const TrainInputs& inputs, const Deadline& deadline,
                    const Logger& logger);
+
+/// `plan_training` for the objective ppo: a round is measured on these ranks. Collective.
+std::string plan_ppo(const Communicator& comm, const TrainInputs& inputs, const Logger& logger);
 
 }  // namespace popalign

@@ -1,4 +1,5 @@
 #include "preference/model_setup.hpp"
+#include "preference/ppo_stage.hpp"
 #include "preference/reference_model.hpp"
 
 #include <popalign/base/memory.hpp>
@@ -273,6 +274,8 @@ std::string plan_training(const Communicator& comm, const TrainInputs& inputs,
                           const Logger& logger) {
     const TrainOptions& options = inputs.options;
     run_on_all(comm, [&] { options.validate(); });
+    if (options.objective == "ppo")
+        return plan_ppo(comm, inputs, logger);
     const Objective objective(options);
     const ModelCard card = open_model(comm, inputs.model);
     const PairData data = pairs_to_plan(comm, inputs, card, objective, logger);

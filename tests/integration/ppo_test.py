@@ -62,8 +62,18 @@ def main():
 
         refused = run(program, *ppo("wrong", "--set", "train.ppo.reward_model=student"), expect=2)
         check("has no head for scores" in refused.stderr, "a model without a head is no reward model")
-        plan = run(program, *ppo("one", "--plan"), expect=2)
-        check("does not plan ppo" in plan.stderr, "`--plan` says that it cannot")
+        for ranks in (1, 2):
+            plan = json.loads(run(program, *ppo("planned", "--plan"), ranks=ranks).stdout)
+            check((plan["ranks"], plan["rounds"], plan["answers"], plan["updates"]) == (ranks, 6, 12, 12),
+                  f"`--plan` counts rounds, answers and updates on {ranks} ranks: {plan}")
+            parts = [plan["seconds"][part] for part in ("generation", "scoring", "learning")]
+            check(min(parts) > 0 and abs(sum(parts) - plan["seconds"]["total"]) < 1e-9, "and says what takes how long")
+            check(0 < plan["memory_bytes"]["total"] < plan["memory_available_bytes"], "and what memory")
+        check(not (work / "planned").exists(), "and writes nothing")
+        described = run(program, *ppo("planned", "--plan", "--set", "train.machine.nodes=2", "--set", "train.machine.teraflops=1",
+                                      "--set", "train.machine.memory_gigabytes=1", "--set", "train.machine.memory_gigabytes_per_second=1",
+                                      "--set", "train.machine.network_gigabytes_per_second=1"), expect=2)
+        check("measures a round where it runs" in described.stderr, "another machine is not guessed at")
     return 0
 
 

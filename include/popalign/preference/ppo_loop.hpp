@@ -37,4 +37,16 @@ struct PpoRun {
 ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, CausalLm& critic,
                               const PpoRun& run, const Deadline& deadline, const Logger& logger);
 
+/// One round, of which nothing is kept.
+struct RoundSample {
+    std::int64_t rounds = 0, updates = 0;              ///< of each model, in a whole run
+    std::size_t answers = 0;                           ///< of this round
+    double answer_tokens = 0;                          ///< mean
+    double generation = 0, scoring = 0, learning = 0;  ///< mean over ranks [s]
+};
+
+/// Measures the first round at a learning rate of 0 and writes nothing. Collective.
+RoundSample sample_round(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+                         const PpoRun& run, const Deadline& deadline, const Logger& logger);
+
 }  // namespace popalign

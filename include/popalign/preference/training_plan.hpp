@@ -9,7 +9,8 @@ namespace popalign {
 
 /// What a training run would take, as JSON: memory by part, time by part and pairs a second, on
 /// this machine (after measuring a pass, an update and a sum over ranks) or on the one that
-/// `train.machine` describes. Nothing is written. Collective.
+/// `train.machine` describes; of PPO rounds, answers and updates, after measuring a round here.
+/// Nothing is written. Collective.
 std::string plan_training(const Communicator& comm, const TrainInputs& inputs,
                           const Logger& logger);
 
