@@ -226,7 +226,7 @@ class Tables:
         path = self.out / name / "cost.jsonl"
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         rows = [row for row in rows if row["stage"] == "train"]
-        return f"{sum(row['tokens'] for row in rows) / 1e3:.0f} k", f"{sum(row['core_seconds'] for row in rows):.0f}"
+        return f"{sum(row.get('tokens', 0) for row in rows) / 1e3:.0f} k", f"{sum(row['core_seconds'] for row in rows):.0f}"
 
     def preference(self, name, key):
         found = self.read(name, "preference.json")
