@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <vector>
 
 namespace popalign::kernel {
 namespace {
@@ -108,7 +109,6 @@ PanelOutput mode_at(std::int64_t depth, PanelOutput mode) {
     return depth == 0 ? mode : PanelOutput::add;
 }
 
-/// By the numbers that do not differ between parts of a product.
 bool uses_tiles(const MatrixProduct& product) {
     constexpr std::int64_t least = 32;
     return product.columns >= least && product.depth >= least && has_tiles();
@@ -142,6 +142,55 @@ Grid grid_of(const MatrixProduct& product, std::int64_t threads) {
     }
     return best;
 }
+
+struct Range {
+    std::int64_t begin, end;
+};
+
+/// Products as one: side by side where they have the same left side, else one below the other.
+class JoinedProducts {
+  public:
+    explicit JoinedProducts(std::span<const MatrixProduct> products)
+        : products_(products),
+          whole_(products.front()),
+          side_by_side_(products.back().left == products.front().left) {
+        for (const MatrixProduct& product : products.subspan(1))
+            (side_by_side_ ? whole_.columns : whole_.rows) +=
+                side_by_side_ ? product.columns : product.rows;
+    }
+
+    /// Its sizes; the rest is the first product's.
+    const MatrixProduct& whole() const noexcept { return whole_; }
+
+    /// What lies in these rows and columns of the whole.
+    std::vector<MatrixProduct> part(Range rows, Range columns) const {
+        std::vector<MatrixProduct> parts;
+        std::int64_t row = 0, column = 0;
+        for (const MatrixProduct& product : products_) {
+            const Range in_rows = within(rows, row, product.rows);
+            const Range in_columns = within(columns, column, product.columns);
+            (side_by_side_ ? column : row) += side_by_side_ ? product.columns : product.rows;
+            if (in_rows.begin >= in_rows.end || in_columns.begin >= in_columns.end)
+                continue;
+            MatrixProduct& mine = parts.emplace_back(product);
+            mine.rows = in_rows.end - in_rows.begin;
+            mine.columns = in_columns.end - in_columns.begin;
+            mine.left = product.left.from(in_rows.begin, 0);
+            mine.right = product.right.from(0, in_columns.begin);
+            mine.output += in_rows.begin * product.output_stride + in_columns.begin;
+        }
+        return parts;
+    }
+
+  private:
+    static Range within(Range range, std::int64_t first, std::int64_t count) {
+        return {std::max<std::int64_t>(range.begin - first, 0), std::min(range.end - first, count)};
+    }
+
+    std::span<const MatrixProduct> products_;
+    MatrixProduct whole_;
+    bool side_by_side_;
+};
 
 }  // namespace
 
@@ -213,26 +262,23 @@ void multiply_by_panels(const MatrixProduct& product) {
     }
 }
 
-void multiply(const MatrixProduct& product) {
-    uses_tiles(product) ? multiply_by_tiles(product) : multiply_by_panels(product);
-}
-
-void multiply_in_parallel(const MatrixProduct& product) {
-    const std::int64_t panels = whole_panels(product.columns) / panel_width;
-    const auto [row_parts, column_parts] = grid_of(product, at::get_num_threads());
+void multiply(std::span<const MatrixProduct> products) {
+    // Decided for whole products, so that the threads' parts do not differ in it.
+    const bool by_tiles = std::all_of(products.begin(), products.end(), uses_tiles);
+    const JoinedProducts joined(products);
+    const MatrixProduct& whole = joined.whole();
+    const std::int64_t panels = whole_panels(whole.columns) / panel_width;
+    const auto [row_parts, column_parts] = grid_of(whole, at::get_num_threads());
     const auto part = [&, row_parts = row_parts, column_parts = column_parts](std::int64_t index) {
         const std::int64_t row = index % row_parts, column = index / row_parts;
-        const std::int64_t first_row = product.rows * row / row_parts;
-        const std::int64_t first_column = panels * column / column_parts * panel_width;
-        const std::int64_t last_column =
-            std::min(panels * (column + 1) / column_parts * panel_width, product.columns);
-        MatrixProduct mine = product;
-        mine.rows = product.rows * (row + 1) / row_parts - first_row;
-        mine.columns = last_column - first_column;
-        mine.left = product.left.from(first_row, 0);
-        mine.right = product.right.from(0, first_column);
-        mine.output += first_row * product.output_stride + first_column;
-        multiply(mine);
+        const std::vector<MatrixProduct> mine = joined.part(
+            {whole.rows * row / row_parts, whole.rows * (row + 1) / row_parts},
+            {panels * column / column_parts * panel_width,
+             std::min(panels * (column + 1) / column_parts * panel_width, whole.columns)});
+        if (by_tiles)
+            multiply_by_tiles(mine);
+        else
+            std::for_each(mine.begin(), mine.end(), multiply_by_panels);
     };
     at::parallel_for(0, row_parts * column_parts, 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t index = begin; index < end; ++index)

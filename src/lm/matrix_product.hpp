@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 /// Matrix products of training: either side may be transposed, the result may be added to what is
 /// there, and nothing is prepared beforehand.
@@ -21,6 +22,7 @@ struct MatrixView {
     MatrixView from(std::int64_t row, std::int64_t column) const noexcept {
         return {data + row * row_stride + column * column_stride, row_stride, column_stride};
     }
+    bool operator==(const MatrixView&) const = default;
 };
 
 /// Memory for panels, aligned for vector loads.
@@ -61,11 +63,15 @@ struct MatrixProduct {
     std::int64_t output_stride;
     PanelOutput mode;
 };
-/// On the calling thread, by the fastest means that this processor has.
-void multiply(const MatrixProduct& product);
-/// An element is one chain of fused multiply-adds in the order of the depth, in each of its blocks.
+/// On the calling thread; an element is one chain of fused multiply-adds in the order of the depth,
+/// in each of its blocks.
 void multiply_by_panels(const MatrixProduct& product);
-/// On all threads; the result is the same for any number of them.
-void multiply_in_parallel(const MatrixProduct& product);
+/// By the fastest means that this processor has, on all threads; the result is the same for any
+/// number of them. Several products of the same depth have the same left side or the same right
+/// side, which is prepared once.
+void multiply(std::span<const MatrixProduct> products);
+inline void multiply(const MatrixProduct& product) {
+    multiply(std::span(&product, 1));
+}
 
 }  // namespace popalign::kernel

@@ -11,7 +11,8 @@ namespace popalign::kernel {
 /// Whether this processor has such units and the operating system lets this process use them.
 bool has_tiles();
 
-/// `multiply` on the calling thread. An element depends on its row and column alone.
-void multiply_by_tiles(const MatrixProduct& product);
+/// On the calling thread: products of the same depth. A side that is the same as in the product
+/// before is prepared once. An element depends on its row and column alone.
+void multiply_by_tiles(std::span<const MatrixProduct> products);
 
 }  // namespace popalign::kernel

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace popalign::kernel {
 namespace {
@@ -272,10 +273,39 @@ void multiply_block(const PairProduct& first, std::int64_t rows, std::int64_t co
     }
 }
 
-SplitTile* reserve(PanelBuffer& buffer, std::int64_t rows) {
+std::int64_t split_size(std::int64_t rows) {
+    return (tiles_of(rows) + 1) / 2 * 2 * depth_tiles;
+}
+
+SplitTile* reserve(PanelBuffer& buffer, std::int64_t tiles) {
     constexpr std::int64_t floats = sizeof(SplitTile) / sizeof(float);
-    return reinterpret_cast<SplitTile*>(
-        buffer.reserve((tiles_of(rows) + 1) * depth_tiles * floats));
+    return reinterpret_cast<SplitTile*>(buffer.reserve(tiles * floats));
+}
+
+/// What is packed at once of a product: columns from `column` on, depth from `at` on.
+MatrixProduct block_of(const MatrixProduct& whole, std::int64_t column, std::int64_t at) {
+    MatrixProduct block = whole;
+    block.columns = std::clamp<std::int64_t>(whole.columns - column, 0, column_block);
+    block.depth = std::min(depth_block, whole.depth - at);
+    block.left = whole.left.from(0, at);
+    block.right = whole.right.from(at, column);
+    block.output += column;
+    block.mode = at == 0 ? whole.mode : PanelOutput::add;
+    return block;
+}
+
+/// Calls `visit(block, right, new_left, new_right)` for each product: whether its side is another
+/// than that of the product before, and where its right side belongs from `right` on.
+template <class Visit>
+void for_each_block(std::span<const MatrixProduct> products, std::int64_t column, std::int64_t at,
+                    SplitTile* right, const Visit& visit) {
+    for (std::size_t i = 0; i < products.size(); ++i) {
+        const bool new_left = i == 0 || products[i].left != products[i - 1].left;
+        const bool new_right = i == 0 || products[i].right != products[i - 1].right;
+        if (i > 0 && new_right)
+            right += split_size(block_of(products[i - 1], column, at).columns);
+        visit(block_of(products[i], column, at), right, new_left, new_right);
+    }
 }
 
 }  // namespace
@@ -290,28 +320,40 @@ bool has_tiles() {
     return answer;
 }
 
-void multiply_by_tiles(const MatrixProduct& product) {
+void multiply_by_tiles(std::span<const MatrixProduct> products) {
     const TileRegisters registers;
     PanelBuffer left_buffer, right_buffer;
-    SplitTile* const left = reserve(left_buffer, row_block);
-    SplitTile* const right = reserve(right_buffer, std::min(column_block, product.columns));
-    const MatrixView right_rows = product.right.transposed();
-    for (std::int64_t column = 0; column < product.columns; column += column_block) {
-        const std::int64_t columns = std::min(column_block, product.columns - column);
-        for (std::int64_t at = 0; at < product.depth; at += depth_block) {
-            const std::int64_t depth = std::min(depth_block, product.depth - at);
-            split_all(right_rows.from(column, at), columns, depth, Side::right, right);
-            for (std::int64_t row = 0; row < product.rows; row += row_block) {
-                const std::int64_t rows = std::min(row_block, product.rows - row);
-                split_all(product.left.from(row, at), rows, depth, Side::left, left);
-                multiply_block(
-                    {left, right, (depth + tile_depth - 1) / tile_depth,
-                     product.output + row * product.output_stride + column, product.output_stride,
-                     at == 0 ? product.mode : PanelOutput::add, nullptr},
-                    rows, columns);
-            }
-        }
+    std::int64_t tiles = 0, rows = 0, columns = 0;
+    for (const MatrixProduct& product : products) {
+        tiles += split_size(std::min(column_block, product.columns));
+        rows = std::max(rows, product.rows);
+        columns = std::max(columns, product.columns);
     }
+    SplitTile* const left = reserve(left_buffer, split_size(row_block));
+    SplitTile* const rights = reserve(right_buffer, tiles);
+    const auto split_right = [](const MatrixProduct& block, SplitTile* right, bool, bool is_new) {
+        if (is_new && block.columns > 0)
+            split_all(block.right.transposed(), block.columns, block.depth, Side::right, right);
+    };
+    for (std::int64_t column = 0; column < columns; column += column_block)
+        for (std::int64_t at = 0; at < products.front().depth; at += depth_block) {
+            for_each_block(products, column, at, rights, split_right);
+            for (std::int64_t row = 0; row < rows; row += row_block)
+                for_each_block(
+                    products, column, at, rights,
+                    [&](const MatrixProduct& block, const SplitTile* right, bool is_new, bool) {
+                        const std::int64_t count = std::min(row_block, block.rows - row);
+                        if (count <= 0)
+                            return;
+                        if (is_new)
+                            split_all(block.left.from(row, 0), count, block.depth, Side::left,
+                                      left);
+                        multiply_block({left, right, (block.depth + tile_depth - 1) / tile_depth,
+                                        block.output + row * block.output_stride,
+                                        block.output_stride, block.mode, nullptr},
+                                       count, block.columns);
+                    });
+        }
 }
 
 }  // namespace popalign::kernel

@@ -6,8 +6,9 @@ bool has_tiles() {
     return false;
 }
 
-void multiply_by_tiles(const MatrixProduct& product) {
-    multiply_by_panels(product);
+void multiply_by_tiles(std::span<const MatrixProduct> products) {
+    for (const MatrixProduct& product : products)
+        multiply_by_panels(product);
 }
 
 }  // namespace popalign::kernel

@@ -26,19 +26,32 @@ MatrixView view(const at::Tensor& matrix) {
 }
 
 /// `output (+)= left * right`, all float32 on the CPU.
-void multiply(const MatrixView& left, const MatrixView& right, std::int64_t depth,
-              const at::Tensor& output, PanelOutput mode) {
-    kernel::multiply_in_parallel({output.size(0), output.size(1), depth, left, right,
-                                  output.data_ptr<float>(), output.size(1), mode});
+kernel::MatrixProduct product(const MatrixView& left, const MatrixView& right, std::int64_t depth,
+                              const at::Tensor& output, PanelOutput mode) {
+    return {output.size(0), output.size(1),           depth,          left,
+            right,          output.data_ptr<float>(), output.size(1), mode};
 }
 
-/// `x` [rows, in] times the transpose of `weight` [out, in].
-at::Tensor times_transpose(const at::Tensor& x, const at::Tensor& weight) {
-    if (!fits(x) || !fits(weight))
-        return at::linear(x, weight);
-    const at::Tensor output = at::empty({x.size(0), weight.size(0)}, x.options());
-    multiply(view(x), view(weight).transposed(), x.size(1), output, PanelOutput::replace);
-    return output;
+bool fit(at::TensorList tensors) {
+    return std::all_of(tensors.begin(), tensors.end(), fits);
+}
+
+/// `x` [rows, in] times the transpose of each weight [out, in].
+Tensors times_transposes(const at::Tensor& x, at::TensorList weights) {
+    Tensors outputs;
+    if (!fits(x) || !fit(weights)) {
+        for (const at::Tensor& weight : weights)
+            outputs.push_back(at::linear(x, weight));
+        return outputs;
+    }
+    std::vector<kernel::MatrixProduct> products;
+    for (const at::Tensor& weight : weights) {
+        outputs.push_back(at::empty({x.size(0), weight.size(0)}, x.options()));
+        products.push_back(product(view(x), view(weight).transposed(), x.size(1), outputs.back(),
+                                   PanelOutput::replace));
+    }
+    kernel::multiply(products);
+    return outputs;
 }
 
 /// `sum += y * weight`; an undefined sum begins with it.
@@ -50,31 +63,43 @@ void add_product(at::Tensor& sum, const at::Tensor& y, const at::Tensor& weight)
     const PanelOutput mode = sum.defined() ? PanelOutput::add : PanelOutput::replace;
     if (!sum.defined())
         sum = at::empty({y.size(0), weight.size(1)}, y.options());
-    multiply(view(y), view(weight), y.size(1), sum, mode);
+    multiply(product(view(y), view(weight), y.size(1), sum, mode));
 }
 
-/// `sum += y^T x`; an undefined sum begins with it.
-void add_transposed_product(at::Tensor& sum, const at::Tensor& y, const at::Tensor& x) {
-    if (fits(y) && fits(x)) {
-        const PanelOutput mode = sum.defined() ? PanelOutput::add : PanelOutput::replace;
-        if (!sum.defined())
-            sum = at::empty({y.size(1), x.size(1)}, y.options());
-        multiply(view(y).transposed(), view(x), x.size(0), sum, mode);
-    } else if (!sum.defined()) {
-        sum = at::mm(y.t(), x);
-    } else if (sum.scalar_type() == y.scalar_type()) {
-        sum.addmm_(y.t(), x);
-    } else {
-        sum.add_(at::mm(y.t(), x));
+/// `sum += y^T x` for each y; an undefined sum begins with it.
+void add_transposed_products(Tensors& sums, const Tensors& ys, const at::Tensor& x) {
+    std::vector<kernel::MatrixProduct> products;
+    for (std::size_t i = 0; i < ys.size(); ++i) {
+        at::Tensor& sum = sums[i];
+        const at::Tensor& y = ys[i];
+        if (fits(y) && fits(x)) {
+            const PanelOutput mode = sum.defined() ? PanelOutput::add : PanelOutput::replace;
+            if (!sum.defined())
+                sum = at::empty({y.size(1), x.size(1)}, y.options());
+            products.push_back(product(view(y).transposed(), view(x), x.size(0), sum, mode));
+        } else if (!sum.defined()) {
+            sum = at::mm(y.t(), x);
+        } else if (sum.scalar_type() == y.scalar_type()) {
+            sum.addmm_(y.t(), x);
+        } else {
+            sum.add_(at::mm(y.t(), x));
+        }
     }
+    if (!products.empty())
+        kernel::multiply(products);
 }
 
-/// Adds `y^T x` to the gradient of `weight` in place, or returns it.
-at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& y, const at::Tensor& x) {
-    at::Tensor gradient = gradient_in_place(weight);
-    const bool in_place = gradient.defined();
-    add_transposed_product(gradient, y, x);
-    return in_place ? at::Tensor() : gradient;
+/// Adds `y^T x` to the gradient of each weight in place, or returns it.
+Tensors weight_gradients(const Tensors& weights, const Tensors& ys, const at::Tensor& x) {
+    Tensors gradients;
+    for (const at::Tensor& weight : weights)
+        gradients.push_back(gradient_in_place(weight));
+    const Tensors in_place = gradients;
+    add_transposed_products(gradients, ys, x);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        if (in_place[i].defined())
+            gradients[i] = at::Tensor();
+    return gradients;
 }
 
 at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& y) {
@@ -87,18 +112,25 @@ at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& y) {
 
 Tensors project_backward(const at::Tensor& x, const Tensors& weights, const Tensors& biases,
                          const Tensors& gradients) {
-    Tensors inputs(1 + 2 * weights.size());
+    Tensors inputs(1 + 2 * weights.size()), trained, above;
+    std::vector<std::size_t> where;
     for (std::size_t i = 0; i < weights.size(); ++i) {
         if (!gradients[i].defined())
             continue;
         const at::Tensor y = gradients[i].contiguous();
         if (x.requires_grad())
             add_product(inputs[0], y, weights[i]);
-        if (weights[i].requires_grad())
-            inputs[1 + i] = weight_gradient(weights[i], y, x);
+        if (weights[i].requires_grad()) {
+            trained.push_back(weights[i]);
+            above.push_back(y);
+            where.push_back(1 + i);
+        }
         if (biases[i].defined() && biases[i].requires_grad())
             inputs[1 + weights.size() + i] = bias_gradient(biases[i], y);
     }
+    const Tensors of_weights = weight_gradients(trained, above, x);
+    for (std::size_t i = 0; i < where.size(); ++i)
+        inputs[where[i]] = of_weights[i];
     return inputs;
 }
 
@@ -144,11 +176,10 @@ std::vector<at::Tensor> project(const at::Tensor& x, at::TensorList weights,
     Tensors outputs;
     {
         const c10::NoGradGuard no_gradients;
-        for (std::size_t i = 0; i < weights.size(); ++i) {
-            outputs.push_back(times_transpose(x, weights[i]));
+        outputs = times_transposes(x, weights);
+        for (std::size_t i = 0; i < weights.size(); ++i)
             if (biases[i].defined())
-                outputs.back().add_(biases[i]);
-        }
+                outputs[i].add_(biases[i]);
     }
     Tensors inputs{x};
     inputs.insert(inputs.end(), weights.begin(), weights.end());
@@ -282,7 +313,8 @@ void for_each_block(const at::Tensor& hidden, const at::Tensor& head, const at::
         const std::int64_t columns = std::min(step, head.size(0) - first);
         const at::Tensor part = head.narrow(0, first, columns);
         const at::Tensor column = targets.unsqueeze(1) - first;
-        visit(HeadBlock{first, columns, part, times_transpose(hidden, part).to(precise(hidden)),
+        visit(HeadBlock{first, columns, part,
+                        times_transposes(hidden, part).front().to(precise(hidden)),
                         column.clamp(0, columns - 1), column.ge(0) & column.lt(columns)});
     }
 }
@@ -323,8 +355,8 @@ Tensors target_backward(const at::Tensor& hidden, const at::Tensor& head, const 
             of_hidden.add_(at::mm(gradient, block.head));
         if (!head.requires_grad())
             return;
-        at::Tensor of_block = of_head.narrow(0, block.first, block.columns);
-        add_transposed_product(of_block, gradient, hidden);
+        Tensors of_block{of_head.narrow(0, block.first, block.columns)};
+        add_transposed_products(of_block, {gradient}, hidden);
     });
     return {of_hidden.to(hidden.scalar_type()), in_place ? at::Tensor() : of_head};
 }

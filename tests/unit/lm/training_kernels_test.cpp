@@ -12,6 +12,7 @@
 
 #include <map>
 #include <utility>
+#include <vector>
 
 namespace popalign {
 namespace {
@@ -44,9 +45,8 @@ TEST(MatrixProduct, MultipliesEitherSideTransposedInEveryShape) {
                 for (const MatrixView& l : lefts)
                     for (const MatrixView& r : rights) {
                         at::Tensor output = before.clone();
-                        kernel::multiply_in_parallel({rows, columns, depth, l, r,
-                                                      output.data_ptr<float>(), columns,
-                                                      PanelOutput::add});
+                        kernel::multiply({rows, columns, depth, l, r, output.data_ptr<float>(),
+                                          columns, PanelOutput::add});
                         EXPECT_LE(difference(output - before, expected), 1e-5)
                             << rows << " x " << depth << " x " << columns;
                         kernel::multiply({rows, columns, depth, l, r, output.data_ptr<float>(),
@@ -65,9 +65,8 @@ TEST(MatrixProduct, ThreadsDoNotChangeIt) {
         const MatrixView view =
             transposed ? MatrixView::rows(by_columns.data_ptr<float>(), 300).transposed()
                        : MatrixView::rows(left.data_ptr<float>(), 700);
-        kernel::multiply_in_parallel({300, 200, 700, view,
-                                      MatrixView::rows(right.data_ptr<float>(), 200),
-                                      output.data_ptr<float>(), 200, PanelOutput::replace});
+        kernel::multiply({300, 200, 700, view, MatrixView::rows(right.data_ptr<float>(), 200),
+                          output.data_ptr<float>(), 200, PanelOutput::replace});
         return output;
     };
     const at::Tensor alone = product(1, false);
@@ -107,8 +106,38 @@ TEST(MatrixProduct, TilesAreAsExactAsFusedMultiplyAdds) {
             multiply(product_of(left, right, output));
             return ((output.to(at::kDouble) - exact) / sizes).square().mean().sqrt().item<double>();
         };
-        EXPECT_LE(error(kernel::multiply_by_tiles), 1.2 * error(kernel::multiply_by_panels));
+        const auto fastest = [](const kernel::MatrixProduct& product) {
+            kernel::multiply(product);
+        };
+        EXPECT_LE(error(fastest), 1.2 * error(kernel::multiply_by_panels));
     }
+}
+
+TEST(MatrixProduct, ProductsThatShareASideAreTheSameAsAlone) {
+    const std::int64_t depth = 700;
+    const at::Tensor shared = wide(300, depth), shared_t = wide(depth, 300);
+    for (const int threads : {1, 2, 5}) {
+        at::set_num_threads(threads);
+        std::vector<at::Tensor> factors, outputs;
+        std::vector<kernel::MatrixProduct> side_by_side, one_below_another;
+        for (const std::int64_t size : {40, 2100, 33}) {
+            factors.push_back(wide(depth, size));
+            outputs.push_back(at::empty({300, size}));
+            side_by_side.push_back(product_of(shared, factors.back(), outputs.back()));
+            factors.push_back(wide(size, depth));
+            outputs.push_back(at::empty({size, 300}));
+            one_below_another.push_back(product_of(factors.back(), shared_t, outputs.back()));
+        }
+        kernel::multiply(side_by_side);
+        kernel::multiply(one_below_another);
+        for (std::size_t i = 0; i < outputs.size(); ++i) {
+            const at::Tensor alone = at::empty_like(outputs[i]);
+            kernel::multiply(i % 2 == 0 ? product_of(shared, factors[i], alone)
+                                        : product_of(factors[i], shared_t, alone));
+            EXPECT_TRUE(at::equal(outputs[i], alone)) << i;
+        }
+    }
+    at::set_num_threads(1);
 }
 
 TEST(MatrixProduct, AnElementDependsOnItsRowAndColumnAlone) {
