@@ -213,6 +213,10 @@ float* PanelBuffer::reserve(std::int64_t count) {
 
 void Panels::pack(const MatrixView& right, std::int64_t depth, std::int64_t columns) {
     depth_ = depth;
+    if (has_tiles()) {
+        panels_ = pack_tiles(right, depth, columns, buffer_);
+        return;
+    }
     float* const panels = buffer_.reserve(depth * whole_panels(columns));
     pack_panels(right, depth, columns, panels);
     panels_ = panels;
@@ -221,6 +225,11 @@ void Panels::pack(const MatrixView& right, std::int64_t depth, std::int64_t colu
 void Panels::multiply(const MatrixView& left, std::int64_t rows, std::int64_t depth,
                       std::int64_t columns, float* output, std::int64_t stride,
                       PanelOutput mode) const {
+    if (has_tiles()) {
+        multiply_by_packed_tiles({rows, columns, depth, left, {}, output, stride, mode}, panels_,
+                                 depth_);
+        return;
+    }
     LeftBlock left_block;
     for (std::int64_t at = 0; at < depth; at += depth_block)
         for (std::int64_t row = 0; row < rows; row += row_block) {

@@ -39,7 +39,7 @@ class PanelBuffer {
     std::int64_t size_ = 0;
 };
 
-/// A right-hand side [depth, columns] in panels, to be multiplied with several times.
+/// A right-hand side [depth, columns], prepared to be multiplied with several times.
 class Panels {
   public:
     void pack(const MatrixView& right, std::int64_t depth, std::int64_t columns);

@@ -15,4 +15,12 @@ bool has_tiles();
 /// before is prepared once. An element depends on its row and column alone.
 void multiply_by_tiles(std::span<const MatrixProduct> products);
 
+/// `right` [depth, columns] for several products on the calling thread; lies in `buffer`.
+const float* pack_tiles(const MatrixView& right, std::int64_t depth, std::int64_t columns,
+                        PanelBuffer& buffer);
+/// With the first rows and columns of what was packed in place of the product's right side; a left
+/// element beyond the product's depth counts as 0.
+void multiply_by_packed_tiles(const MatrixProduct& product, const float* packed,
+                              std::int64_t packed_depth);
+
 }  // namespace popalign::kernel

@@ -18,7 +18,6 @@ namespace {
 constexpr std::int64_t tile_rows = 16, tile_depth = 32, pair_width = 2 * tile_rows;
 /// As in the products by panels: what stays in the second-level cache, and what is packed at once.
 constexpr std::int64_t row_block = 256, depth_block = 576, column_block = 2048;
-constexpr std::int64_t depth_tiles = depth_block / tile_depth;
 
 /// Vector types lose their attributes as template arguments.
 struct alignas(64) Tile {
@@ -148,11 +147,15 @@ std::int64_t tiles_of(std::int64_t count) {
     return (count + tile_rows - 1) / tile_rows;
 }
 
+std::int64_t depth_tiles_of(std::int64_t depth) {
+    return (depth + tile_depth - 1) / tile_depth;
+}
+
 /// `to` [whole pairs of tiles of rows, tiles of depth].
 void split_all(const MatrixView& from, std::int64_t rows, std::int64_t depth, Side side,
                SplitTile* to) {
     const std::int64_t across = (tiles_of(rows) + 1) / 2 * 2;
-    const std::int64_t down = (depth + tile_depth - 1) / tile_depth;
+    const std::int64_t down = depth_tiles_of(depth);
     const auto split_one = [&](std::int64_t i, std::int64_t j) {
         const std::int64_t row = i * tile_rows, at = j * tile_depth;
         split(from.from(std::min(row, rows - 1), at), std::max<std::int64_t>(rows - row, 0),
@@ -189,7 +192,7 @@ void add_products() {
 /// `output` [32, 32] (+)= two tiles of rows by two of columns, `count` tiles deep.
 struct PairProduct {
     const SplitTile *left, *right;
-    std::int64_t count;
+    std::int64_t count, right_stride;  ///< from one tile of columns to the next
     float* output;
     std::int64_t stride;
     PanelOutput mode;
@@ -216,7 +219,7 @@ void multiply_pairs(const PairProduct& product) {
     const std::int64_t count = product.count;
     for (std::int64_t at = 0; at < count; ++at) {
         const SplitTile &a = product.left[at], &b = product.left[count + at];
-        const SplitTile &c = product.right[at], &d = product.right[count + at];
+        const SplitTile &c = product.right[at], &d = product.right[product.right_stride + at];
         for (std::int64_t i = 0; i < fetched; i += 64)
             _mm_prefetch(product.next + at * fetched + i, _MM_HINT_T1);
         // The small products first; each step loads one side anew.
@@ -258,8 +261,8 @@ void multiply_edge(const PairProduct& product, std::int64_t rows, std::int64_t c
 void multiply_block(const PairProduct& first, std::int64_t rows, std::int64_t columns) {
     PairProduct product = first;
     for (std::int64_t column = 0; column < columns; column += pair_width) {
-        product.right = first.right + column / tile_rows * first.count;
-        product.next = reinterpret_cast<const char*>(product.right + 2 * first.count);
+        product.right = first.right + column / tile_rows * first.right_stride;
+        product.next = reinterpret_cast<const char*>(product.right + 2 * first.right_stride);
         for (std::int64_t row = 0; row < rows; row += pair_width) {
             product.left = first.left + row / tile_rows * first.count;
             product.output = first.output + row * first.stride + column;
@@ -273,8 +276,8 @@ void multiply_block(const PairProduct& first, std::int64_t rows, std::int64_t co
     }
 }
 
-std::int64_t split_size(std::int64_t rows) {
-    return (tiles_of(rows) + 1) / 2 * 2 * depth_tiles;
+std::int64_t split_size(std::int64_t rows, std::int64_t depth) {
+    return (tiles_of(rows) + 1) / 2 * 2 * depth_tiles_of(depth);
 }
 
 SplitTile* reserve(PanelBuffer& buffer, std::int64_t tiles) {
@@ -302,8 +305,10 @@ void for_each_block(std::span<const MatrixProduct> products, std::int64_t column
     for (std::size_t i = 0; i < products.size(); ++i) {
         const bool new_left = i == 0 || products[i].left != products[i - 1].left;
         const bool new_right = i == 0 || products[i].right != products[i - 1].right;
-        if (i > 0 && new_right)
-            right += split_size(block_of(products[i - 1], column, at).columns);
+        if (i > 0 && new_right) {
+            const MatrixProduct before = block_of(products[i - 1], column, at);
+            right += split_size(before.columns, before.depth);
+        }
         visit(block_of(products[i], column, at), right, new_left, new_right);
     }
 }
@@ -325,11 +330,11 @@ void multiply_by_tiles(std::span<const MatrixProduct> products) {
     PanelBuffer left_buffer, right_buffer;
     std::int64_t tiles = 0, rows = 0, columns = 0;
     for (const MatrixProduct& product : products) {
-        tiles += split_size(std::min(column_block, product.columns));
+        tiles += split_size(std::min(column_block, product.columns), depth_block);
         rows = std::max(rows, product.rows);
         columns = std::max(columns, product.columns);
     }
-    SplitTile* const left = reserve(left_buffer, split_size(row_block));
+    SplitTile* const left = reserve(left_buffer, split_size(row_block, depth_block));
     SplitTile* const rights = reserve(right_buffer, tiles);
     const auto split_right = [](const MatrixProduct& block, SplitTile* right, bool, bool is_new) {
         if (is_new && block.columns > 0)
@@ -348,11 +353,38 @@ void multiply_by_tiles(std::span<const MatrixProduct> products) {
                         if (is_new)
                             split_all(block.left.from(row, 0), count, block.depth, Side::left,
                                       left);
-                        multiply_block({left, right, (block.depth + tile_depth - 1) / tile_depth,
+                        const std::int64_t tiles_deep = depth_tiles_of(block.depth);
+                        multiply_block({left, right, tiles_deep, tiles_deep,
                                         block.output + row * block.output_stride,
                                         block.output_stride, block.mode, nullptr},
                                        count, block.columns);
                     });
+        }
+}
+
+const float* pack_tiles(const MatrixView& right, std::int64_t depth, std::int64_t columns,
+                        PanelBuffer& buffer) {
+    SplitTile* const tiles = reserve(buffer, split_size(columns, depth));
+    split_all(right.transposed(), columns, depth, Side::right, tiles);
+    return reinterpret_cast<const float*>(tiles);
+}
+
+void multiply_by_packed_tiles(const MatrixProduct& product, const float* packed,
+                              std::int64_t packed_depth) {
+    const TileRegisters registers;
+    PanelBuffer buffer;
+    SplitTile* const left = reserve(buffer, split_size(row_block, depth_block));
+    const auto* const right = reinterpret_cast<const SplitTile*>(packed);
+    for (std::int64_t at = 0; at < product.depth; at += depth_block)
+        for (std::int64_t row = 0; row < product.rows; row += row_block) {
+            const std::int64_t rows = std::min(row_block, product.rows - row);
+            const std::int64_t depth = std::min(depth_block, product.depth - at);
+            split_all(product.left.from(row, at), rows, depth, Side::left, left);
+            multiply_block(
+                {left, right + at / tile_depth, depth_tiles_of(depth), depth_tiles_of(packed_depth),
+                 product.output + row * product.output_stride, product.output_stride,
+                 at == 0 ? product.mode : PanelOutput::add, nullptr},
+                rows, product.columns);
         }
 }
 

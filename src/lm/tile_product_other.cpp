@@ -11,4 +11,12 @@ void multiply_by_tiles(std::span<const MatrixProduct> products) {
         multiply_by_panels(product);
 }
 
+const float* pack_tiles(const MatrixView&, std::int64_t, std::int64_t, PanelBuffer&) {
+    return nullptr;
+}
+
+void multiply_by_packed_tiles(const MatrixProduct& product, const float*, std::int64_t) {
+    multiply_by_panels(product);
+}
+
 }  // namespace popalign::kernel
