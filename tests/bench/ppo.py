@@ -6,11 +6,10 @@ usage: ppo.py POPALIGN MODEL REWARD_MODEL PAIRS.jsonl DIRECTORY [--rounds 36] [-
 """
 import argparse
 import json
-import os
 import pathlib
 import statistics
-import subprocess
-import sys
+
+from learn import run
 
 COUNT = 32
 COLUMNS = ["objective/scores", "objective/kl", "objective/answer_tokens", "policy/entropy_avg", "timing/generation", "timing/scoring",
@@ -32,15 +31,6 @@ def short_prompts(path):
     rows = [json.loads(line) for line in pathlib.Path(path).read_text(encoding="utf8").split("\n") if line][:800]
     prompts = [row["prompt"] if isinstance(row["prompt"], str) else row["prompt"][-1]["content"] for row in rows]
     return [row for row, prompt in zip(rows, prompts) if 20 <= len(prompt) <= 160 and prompt.isascii()][:COUNT]
-
-
-def run(options, *arguments):
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, os.cpu_count() // options.ranks)), "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                   "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    launcher = ["mpirun", "-n", str(options.ranks), "--bind-to", "none"] if options.ranks > 1 else []
-    status = subprocess.run(launcher + [options.program, *map(str, arguments)], env=environment).returncode
-    if status != 0:
-        sys.exit(f"exit status {status} of {arguments}")
 
 
 def main():
