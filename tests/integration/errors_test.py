@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import STUDENT, check, command, environment, require_models, run, write_config
+from harness import check, require_models, run, write_config
 
 
 def one_line(program, arguments, expect, contains, ranks=1, **options):

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 
-from harness import SKIP, check, command, dataset_contents, environment, run
+from harness import SKIP, check, children, dataset_contents, run, start, wait_for
 from journals import count_records, write_small_run
-from kills_test import children, strike, wait_for
+from kills_test import strike
 from tiny_model import write_tiny_model
 
 INSTRUCTIONS, ITEMS = 120, 60
@@ -28,15 +28,14 @@ class Interrupted:
         return count_records(self.journals) if self.journals.exists() else 0
 
     def start(self, ranks):
-        return subprocess.Popen(command(self.program, ranks, *self.arguments), env=environment(),
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return start(self.program, *self.arguments, ranks=ranks)
 
     def wait_until_at_work(self, process):
         """Returns how many there are, some of them made by this process."""
         before = self.made()
-        wait_for(lambda: self.made() > before, process, 120)
+        wait_for(lambda: self.made() > before, process, "the job is at work", 120)
         made = self.made()
-        check(process.poll() is None and before < made < self.wanted,
+        check(before < made < self.wanted,
               f"at work: {made} of {self.wanted} are journalled, {before} of them before")
         return made
 

@@ -4,6 +4,8 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import time
 
 SKIP = 77
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -28,6 +30,42 @@ def run(program, *arguments, ranks=1, expect=0, **options):
         sys.exit(f"exit status {done.returncode} instead of {expect} of {arguments} on {ranks} "
                  f"ranks:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return done
+
+
+def start(program, *arguments, ranks=1, **options):
+    """Starts it in the background. What it says goes to a file, for `last_words`."""
+    said = tempfile.TemporaryFile()
+    process = subprocess.Popen(command(program, ranks, *arguments), env=environment(), stdout=subprocess.DEVNULL,
+                               stderr=said, **options)
+    process.said = said
+    return process
+
+
+def last_words(process):
+    """Of a started process; it may still be writing."""
+    size = os.fstat(process.said.fileno()).st_size
+    return os.pread(process.said.fileno(), 4000, max(0, size - 4000)).decode(errors="replace")
+
+
+def check_running(process, message):
+    if process.poll() is not None:
+        sys.exit(f"failed: {message}: exit status {process.returncode}\n{last_words(process)}")
+    print(f"ok: {message}")
+
+
+def wait_for(condition, process, message, seconds=60):
+    """The condition must come true while the started process runs."""
+    deadline = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        if time.monotonic() > deadline:
+            sys.exit(f"failed: {message}: not within {seconds} s\n{last_words(process)}")
+        time.sleep(0.002)
+    check_running(process, message)
+
+
+def children(pid):
+    listing = subprocess.run(["pgrep", "-P", str(pid)], text=True, capture_output=True).stdout
+    return [int(child) for child in listing.split()]
 
 
 def write_config(path, directory, model, **sections):

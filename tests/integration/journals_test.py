@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from harness import check, command, dataset_contents, environment, run
+from harness import check, command, dataset_contents, environment, run, start
 from journals import count_records, journals, records, write_small_run
 from tiny_model import write_tiny_model
 
@@ -114,8 +114,7 @@ class Case:
     def merge_meanwhile(self):
         directory = self.work / "live"
         config = self.config_for(directory)
-        process = subprocess.Popen(command(self.program, 2, "synthesize", "--config", config), env=environment(),
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start(self.program, "synthesize", "--config", config, ranks=2)
         merges = 0
         while process.poll() is None:
             if count_records(directory) < self.answers // 4:

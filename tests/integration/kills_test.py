@@ -7,22 +7,16 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-from harness import check, command, dataset_contents, environment, run
+from harness import check, children, dataset_contents, run, start
 from journals import count_records, write_small_run
 from tiny_model import write_tiny_model
 
 SKIP = 77
 INSTRUCTIONS, TOKENS = 24, 48
-
-
-def children(pid):
-    listing = subprocess.run(["pgrep", "-P", str(pid)], text=True, capture_output=True).stdout
-    return [int(child) for child in listing.split()]
 
 
 def is_alive(pid):
@@ -40,12 +34,7 @@ def kill(pid):
         pass
 
 
-def start(program, ranks, config):
-    return subprocess.Popen(command(program, ranks, "synthesize", "--config", config), env=environment(),
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_for(condition, process, seconds):
+def wait_at_most(seconds, process, condition=lambda: False):
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None and not condition():
         time.sleep(0.002)
@@ -93,12 +82,12 @@ class Series:
     def kill_once(self, draw, when, duration):
         ranks = draw.randint(1, 4)
         victims = draw.choice(["one rank", "all ranks"])
-        process = start(self.program, ranks, self.config)
+        process = start(self.program, "synthesize", "--config", self.config, ranks=ranks)
         if when == "merge":
-            wait_for(lambda: (self.directory / "pairs.h5.partial").exists(), process, 120)
+            wait_at_most(120, process, lambda: (self.directory / "pairs.h5.partial").exists())
             time.sleep(draw.random() * 0.02)
         else:
-            wait_for(lambda: False, process, draw.random() * duration)
+            wait_at_most(draw.random() * duration, process)
         running = process.poll() is None
         strike(process, ranks, victims, draw)
         if (self.directory / "pairs.h5").exists():

@@ -3,12 +3,10 @@ import json
 import math
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 
-from harness import check, command, environment, require_models, run, write_config
+from harness import check, require_models, run, start, wait_for, write_config
 
 CONTRACT = {
     "models": ["name", "path", "sha256", "parameters", "tokenizer_sha256", "template_sha256"],
@@ -82,14 +80,9 @@ def kill_and_resume(program, work, pairs, expected):
     directory.mkdir()
     (directory / "pairs.h5").write_bytes(pairs)
     config = write_config(work / "killed.yaml", directory, expected["model"])
-    log = work / "killed.log"
-    with open(log, "w", encoding="utf8") as stderr:
-        process = subprocess.Popen(command(program, 1, "train", "--config", config), env=environment(),
-                                   stdout=subprocess.DEVNULL, stderr=stderr)
-    while process.poll() is None and not any((directory / "train").glob("checkpoints/step-000002*")):
-        time.sleep(0.05)
-    if process.poll() is not None:
-        sys.exit(f"failed: exit status {process.returncode} before the kill:\n{log.read_text()[-4000:]}")
+    process = start(program, "train", "--config", config)
+    wait_for(lambda: any((directory / "train").glob("checkpoints/step-000002*")), process,
+             "the training is running when it is killed", 300)
     process.kill()
     process.wait()
     run(program, "train", "--config", config)

@@ -2,13 +2,12 @@
 two ranks, killed and continued."""
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
-from harness import check, command, environment, run, write_config
+from harness import check, run, start, wait_for, write_config
 from tiny_model import write_tiny_model
-from training_kills_test import kill_all, wait_for
+from training_kills_test import kill_all
 
 METRICS = ["objective/kl", "objective/entropy", "objective/scores", "objective/non_score_reward", "objective/rlhf_reward",
            "policy/approxkl_avg", "policy/clipfrac_avg", "policy/entropy_avg", "loss/policy_avg", "loss/value_avg",
@@ -52,9 +51,8 @@ def main():
         check(worst < 2e-3, f"two ranks have the same curve of scores ({worst:.1e} apart)")
 
         slow = ppo("parts", "--set", "train.epochs=60")
-        process = subprocess.Popen(command(program, 2, *slow), env=environment(), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, start_new_session=True)
-        check(wait_for(lambda: any((work / "parts/train/checkpoints").glob("step-*")), process), "a checkpoint is written")
+        process = start(program, *slow, ranks=2, start_new_session=True)
+        wait_for(lambda: any((work / "parts/train/checkpoints").glob("step-*")), process, "a checkpoint is written")
         kill_all(process)
         run(program, *slow, ranks=2)
         run(program, *ppo("whole", "--set", "train.epochs=60"), ranks=2)

@@ -2,12 +2,11 @@
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from harness import check, command, environment, require_models, run
+from harness import check, children, last_words, require_models, run, start
 
 
 def memory(pid):
@@ -16,26 +15,20 @@ def memory(pid):
     return {name.rstrip(":"): int(value) * 1024 for name, value, *_ in map(str.split, lines)}
 
 
-def ranks_of(launcher):
-    listing = subprocess.run(["pgrep", "-P", str(launcher)], text=True, capture_output=True).stdout
-    return [int(pid) for pid in listing.split()]
-
-
 def memory_of_run(program, arguments, ranks):
     """What the ranks share together, typically (they are not looked at in one instant), and the most that one of
     them holds alone."""
-    process = subprocess.Popen(command(program, ranks, *arguments), env=environment(), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = start(program, *arguments, ranks=ranks)
     shared, private = [], 0
     while process.poll() is None:
         try:
-            now = [memory(pid) for pid in ranks_of(process.pid)]
+            now = [memory(pid) for pid in children(process.pid)]
             shared.append(sum(rank["Pss_Shmem"] for rank in now))
             private = max([private] + [rank["Pss_Anon"] for rank in now])
         except (OSError, KeyError, ValueError):
             pass
         time.sleep(0.05)
-    check(process.returncode == 0, f"{arguments[0]} on {ranks} ranks")
+    check(process.returncode == 0, f"{arguments[0]} on {ranks} ranks {last_words(process) if process.returncode else ''}")
     return statistics.median(shared[len(shared) // 2:]), private
 
 

@@ -2,12 +2,10 @@
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 
-from harness import (check, command, dataset_contents, environment, require_models, run,
+from harness import (check, children, dataset_contents, require_models, run, start, wait_for,
                      write_config)
 
 
@@ -15,22 +13,11 @@ def journal_bytes(directory):
     return sum(path.stat().st_size for path in directory.rglob("*.journal"))
 
 
-def children(pid):
-    listing = subprocess.run(["pgrep", "-P", str(pid)], text=True, capture_output=True).stdout
-    return [int(child) for child in listing.split()]
-
-
 def kill_one_rank(program, config, directory):
     """Starts on 2 ranks and kills one (SIGKILL) once some answers are in the journals."""
-    process = subprocess.Popen(command(program, 2, "synthesize", "--config", config),
-                               env=environment(), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        if journal_bytes(directory) > 1500 or process.poll() is not None:
-            break
-        time.sleep(0.1)
+    process = start(program, "synthesize", "--config", config, ranks=2)
+    wait_for(lambda: journal_bytes(directory) > 1500, process, "the job is running when a rank is killed")
     ranks = children(process.pid)
-    check(process.poll() is None and ranks, "the job is running when a rank is killed")
     os.kill(ranks[-1], signal.SIGKILL)
     process.wait(timeout=60)
     check(process.returncode != 0, "the launcher reports the killed rank")

@@ -10,12 +10,11 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-from harness import check, command, environment, run
+from harness import check, check_running, last_words, run, start, wait_for
 from tiny_model import write_tiny_model
 
 STEPS_PER_EPOCH = 12
@@ -39,9 +38,8 @@ def losses(directory, epochs):
     return [line["loss"] for line in lines]
 
 
-def start(program, config, ranks):
-    return subprocess.Popen(command(program, ranks, "train", "--config", config), env=environment(), text=True,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+def start_training(program, config, ranks):
+    return start(program, "train", "--config", config, ranks=ranks, start_new_session=True)
 
 
 def ranks_of(process):
@@ -76,16 +74,6 @@ def kill_all(process):
         except ProcessLookupError:
             pass
     process.wait(timeout=30)
-    process.stderr.close()
-
-
-def wait_for(condition, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        if condition():
-            return True
-        time.sleep(0.002)
-    return False
 
 
 def newest(directory):
@@ -98,13 +86,14 @@ def kill_repeatedly(program, config, directory, kills, ranks):
     draw, done, writing = random.Random(7), 0, 0
     checkpoints = directory / "train/checkpoints"
     while done < kills:
-        process, before = start(program, config, ranks[done % len(ranks)]), newest(directory)
+        process, before = start_training(program, config, ranks[done % len(ranks)]), newest(directory)
         # Half of them within a write, the others a random time after some step of this start.
         inside = done % 2 == 0
-        seen = wait_for(lambda: newest(directory) > before and (not inside or any(checkpoints.glob("*.partial"))), process)
+        message = f"kill {done + 1} of {kills} comes while the run goes on"
+        wait_for(lambda: newest(directory) > before and (not inside or any(checkpoints.glob("*.partial"))), process, message)
         if not inside:
             time.sleep(draw.uniform(0, 0.05))
-        check(seen and process.poll() is None, f"kill {done + 1} of {kills} comes while the run goes on")
+            check_running(process, message)
         kill_all(process)
         done += 1
         writing += any(checkpoints.glob("*.partial"))
@@ -114,12 +103,11 @@ def kill_repeatedly(program, config, directory, kills, ranks):
 def stop_by_signal(program, work, pairs, epochs, expected):
     for name in ("SIGUSR1", "SIGTERM"):
         config, directory = write_run(work, name, pairs, epochs)
-        process = start(program, config, 2)
-        check(wait_for(lambda: newest(directory) >= 2, process), "the training has begun")
+        process = start_training(program, config, 2)
+        wait_for(lambda: newest(directory) >= 2, process, "the training has begun")
         for pid in ranks_of(process).values():
             os.kill(pid, getattr(signal, name))
         check(process.wait(timeout=60) == 75, f"{name} ends the job with 75")
-        process.stderr.close()
         check(newest(directory) < STEPS_PER_EPOCH * epochs, f"{name} stopped it early")
         run(program, "train", "--config", config, ranks=2)
         check(losses(directory, epochs) == expected, f"stopped by {name} and continued, the losses are the same")
@@ -127,13 +115,13 @@ def stop_by_signal(program, work, pairs, epochs, expected):
 
 def lose_a_rank(program, work, pairs):
     config, directory = write_run(work, "lost", pairs, epochs=8)
-    process = start(program, config, 2)
-    check(wait_for(lambda: newest(directory) >= 1 and 1 in ranks_of(process), process), "the training has begun")
+    process = start_training(program, config, 2)
+    wait_for(lambda: newest(directory) >= 1 and 1 in ranks_of(process), process, "the training has begun")
     began = time.monotonic()
     os.kill(ranks_of(process)[1], signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    status = process.wait(timeout=60)
     seconds = time.monotonic() - began
-    check(process.returncode != 0 and "rank 1" in said and seconds < 10,
+    check(status != 0 and "rank 1" in last_words(process) and seconds < 10,
           f"a dead rank ends the job in {seconds:.1f} s, and is named")
 
 
