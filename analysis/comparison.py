@@ -203,6 +203,18 @@ def paper(value):
     return "" if value is None else f"{value}"
 
 
+UNDECIDED = "not told apart from"
+
+
+def title(name):
+    return "the student" if name == "student" else METHODS[name][0]
+
+
+def compare(name, theirs, figures, seen):
+    verdict = "" if seen == UNDECIDED else ": the paper's order" if seen == theirs else ": the other order"
+    return f"- {title(name)}: the paper has it {theirs} PopAlign ({figures}); here it is {seen} PopAlign{verdict}."
+
+
 class Tables:
     def __init__(self, comparison):
         self.out, self.methods, self.arguments = comparison.out, comparison.methods, comparison.arguments
@@ -241,9 +253,9 @@ class Tables:
         lines = ["| method | win rate against PopAlign [%] | against the student [%] | KL [nat] | tokens trained on | core seconds | "
                  "paper: harmless, helpful | MT-Bench | AlpacaEval 2 LC | Arena-Hard |", "|" + "---|" * 10]
         for name in names:
-            title, row, _ = METHODS[name]
+            row = METHODS[name][1]
             tokens, seconds = ("", "") if name == "student" else self.spent(name)
-            lines.append(f"| {title if name != 'student' else 'the student'} | {self.win_rate(name, 'popalign')} | "
+            lines.append(f"| {title(name)} | {self.win_rate(name, 'popalign')} | "
                          f"{self.win_rate(name, 'student')} | {self.kl(name)} | {tokens} | {seconds} | "
                          f"{', '.join(paper(value) for value in row[:2] if value is not None)} | " + " | ".join(map(paper, row[2:])) + " |")
         return lines
@@ -251,10 +263,24 @@ class Tables:
     def table_3(self):
         lines = ["| method | reward accuracy [%] | margin | likelihood accuracy [%] | paper: accuracy | margin |", "|" + "---|" * 6]
         for name in self.methods:
-            title, _, row = METHODS[name]
-            ours = "the student" if name == "student" else title
-            lines.append(f"| {ours} | {self.preference(name, 'reward_accuracy')} | {self.margin(name)} | "
+            row = METHODS[name][2]
+            # The student is its own reference: all its rewards are 0.
+            rewards = ("", "") if name == "student" else (self.preference(name, "reward_accuracy"), self.margin(name))
+            lines.append(f"| {title(name)} | {' | '.join(rewards)} | "
                          f"{self.preference(name, 'logps_accuracy')} | " + " | ".join(map(paper, row or (None, None))) + " |")
+        return lines
+
+    def order_of_rewards(self):
+        """Whether our intervals show the paper's order of reward accuracies: whether one's lies beyond PopAlign's."""
+        found = {name: (self.read(name, "preference.json") or {}).get("overall", {}).get("reward_accuracy") for name in self.methods}
+        lines, popalign = [], found["popalign"]
+        for name, ours in found.items():
+            row = METHODS[name][2]
+            if name == "popalign" or not row or not ours or not popalign:
+                continue
+            seen = "below" if ours["upper"] < popalign["lower"] else "above" if ours["lower"] > popalign["upper"] else UNDECIDED
+            lines.append(compare(name, "below" if row[0] < METHODS["popalign"][2][0] else "above",
+                                 f"{row[0]} and {METHODS['popalign'][2][0]} %", seen))
         return lines
 
     def order(self):
@@ -266,11 +292,8 @@ class Tables:
             if not found or harmless is None:
                 continue
             said = (harmless + helpful) / 2
-            seen = "below" if found["upper"] < 0.5 else "above" if found["lower"] > 0.5 else "not told apart from"
-            theirs = "below" if said < 50 else "above"
-            title = "the student" if name == "student" else METHODS[name][0]
-            lines.append(f"- {title}: the paper has it {theirs} PopAlign ({said:.1f} on average); here it is {seen} PopAlign"
-                         + ("" if seen == "not told apart from" else ": the paper's order" if seen == theirs else ": the other order") + ".")
+            seen = "below" if found["upper"] < 0.5 else "above" if found["lower"] > 0.5 else UNDECIDED
+            lines.append(compare(name, "below" if said < 50 else "above", f"{said:.1f} on average", seen))
         return lines
 
     def text(self):
@@ -287,7 +310,7 @@ class Tables:
             "## Table 1", "", *self.table_1([name for name in self.methods if name != "ppo"]), "",
             "## Table 3", "", f"On {kind}.", "", *self.table_3(), "",
             "## Table 5: DPO against PPO", "", *self.table_1(["student", "popalign", "ppo"]), "",
-            "## The paper's order", "", *self.order(), ""])
+            "## The paper's order", "", "Of win rates:", "", *self.order(), "", "Of reward accuracies:", "", *self.order_of_rewards(), ""])
 
 
 def main():
