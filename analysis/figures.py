@@ -109,23 +109,27 @@ def before_after_rows(before, after):
                    for name in names]
 
 
-def before_and_after(before, after):
-    """Reward accuracy by strategy: a hollow dot before training, a full one after, with intervals."""
+def held_out_accuracy(before, after):
+    """By strategy, with intervals: the accuracy of the log-probability a token before and after training, and the
+    implicit reward's after it."""
     rows = before_after_rows(before, after)
     figure, axes = plt.subplots(figsize=(7.6, 0.8 + 0.42 * len(rows)))
-    for place, (_, first, second) in enumerate(rows):
-        for entry, shift, style in ((first, -0.13, {"markerfacecolor": "white", "color": GREY}),
-                                    (second, 0.13, {"color": OURS})):
+    series = (("log-probability a token, before", lambda first, _: first.get("logps"),
+               {"markerfacecolor": "white", "color": GREY}),
+              ("and after", lambda _, second: second.get("logps"), {"color": GREY}),
+              ("reward, after", lambda _, second: second, {"color": OURS}))
+    for at, (label, entry_of, style) in enumerate(series):
+        for place, (_, first, second) in enumerate(rows):
+            entry = entry_of(first, second)
             if entry and entry.get("accuracy") is not None:
-                axes.errorbar(percent(entry["accuracy"]), place + shift, fmt="o", markersize=6, capsize=2.5,
+                axes.errorbar(percent(entry["accuracy"]), place + 0.2 * (at - 1), fmt="o", markersize=6, capsize=2.5,
                               xerr=[[side[0]] for side in error_bars([entry], "accuracy")],
                               elinewidth=1.2, **style)
-    axes.errorbar([], [], fmt="o", markerfacecolor="white", color=GREY, label="before")
-    axes.errorbar([], [], fmt="o", color=OURS, label="after")
+        axes.errorbar([], [], fmt="o", label=label, **style)
     axes.axvline(50, color="#64748b", linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set(xlim=(-2, 102), ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)),
-             xlabel="reward accuracy on held-out pairs [%]")
+             xlabel="chosen answer above the rejected one [% of held-out pairs]")
     axes.set_yticklabels([name for name, _, _ in rows])
     axes.grid(axis="y", visible=False)
-    axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
     return svg(figure)

@@ -70,9 +70,7 @@ HTML = types.SimpleNamespace(number=number, interval=interval, table=table, pict
 def cards(run):
     contrast = (run.contrast or {}).get("all")
     shown = [("contrast accuracy", interval(contrast, "accuracy"), "% of pairs, the judge for the chosen"),
-             ("reward accuracy", " → ".join(interval((side or {}).get("all"), "accuracy").split(" ")[0]
-                                            for side in (run.before, run.after)),
-              "% of held-out pairs, before → after"),
+             ("reward accuracy", interval((run.after or {}).get("all"), "accuracy"), "% of held-out pairs, after training"),
              ("win rate", interval(run.win_rate, "win_rate"), "% against the unaligned model"),
              ("pairs", run.pairs.pairs if run.pairs else "–",
               f"from {run.pairs.instructions} instructions" if run.pairs else "no pair file")]
@@ -139,17 +137,17 @@ def preference_section(run):
         rows = [(name, *preference_cells(first, second))
                 for name, first, second in figures.before_after_rows(run.before, run.after)]
         parts += [note("How often the model's implicit reward puts the chosen answer above the rejected one, on "
-                       "pairs whose instructions training never saw. Before training the policy is the reference, "
-                       "so all margins are zero, and a tie counts as wrong. The last two columns need no reference: how "
+                       "pairs whose instructions training never saw. Before training the policy is the reference: "
+                       "all margins are zero, and there is no accuracy. The last two columns need no reference: how "
                        "often the chosen answer has the higher log-probability a token."),
-                  picture(figures.before_and_after(run.before, run.after), "reward accuracy before and after"),
-                  table(("strategy", "pairs", "before [%]", "after [%]", "margin after",
+                  picture(figures.held_out_accuracy(run.before, run.after), "accuracies on held-out pairs"),
+                  table(("strategy", "pairs", "after training [%]", "margin after",
                          "log-prob. before [%]", "log-prob. after [%]"), rows)]
     return section(title, *parts)
 
 
 def preference_cells(before, after):
-    return ((after or before).get("n", "–"), interval(before, "accuracy"), interval(after, "accuracy"),
+    return ((after or before).get("n", "–"), interval(after, "accuracy"),
             number(after.get("margin"), 4), interval(before.get("logps"), "accuracy"),
             interval(after.get("logps"), "accuracy"))
 
@@ -253,8 +251,7 @@ def print_summary(run):
               f"{count.pairs if count else '–':>7}{count.usable if count else '–':>11}")
     print(f"{'all':<15}{interval((run.contrast or {}).get('all'), 'accuracy'):>24}")
     first, second = ((side or {}).get("all") or {} for side in (run.before, run.after))
-    print(f"reward accuracy on held-out pairs [%]: before {interval(first, 'accuracy')}, "
-          f"after {interval(second, 'accuracy')}")
+    print(f"reward accuracy on held-out pairs [%]: {interval(second, 'accuracy')}")
     print(f"log-probability a token higher for the chosen answer [%]: before {interval(first.get('logps'), 'accuracy')}, "
           f"after {interval(second.get('logps'), 'accuracy')}")
     print(f"win rate of aligned against unaligned [%]: {interval(run.win_rate, 'win_rate')}")

@@ -146,10 +146,12 @@ def read_pairs(path, examples_per_strategy):
 
 def read_preference(path):
     """`{"all": figures, "strategies": {name: figures}}`: reward accuracy and margin, and the accuracy of the
-    log-probability a token, which needs no reference."""
+    log-probability a token, which needs no reference. A model that is its own reference has no reward accuracy."""
     def figures(entry):
         interval = dict(entry["reward_accuracy"])
-        return {"n": entry["n"], "accuracy": interval.pop("value"), **interval,
+        own_reference = interval["value"] == 0 and entry["reward_margin"] == 0
+        return {"n": entry["n"], "accuracy": None if own_reference else interval["value"],
+                "lower": interval["lower"], "upper": interval["upper"],
                 "margin": entry["reward_margin"],
                 "logps": {"accuracy": entry["logps_accuracy"]["value"],
                           "lower": entry["logps_accuracy"]["lower"], "upper": entry["logps_accuracy"]["upper"]}}
