@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -155,6 +156,8 @@ class Comparison:
         for name, (pairs, train) in recipes.items():
             if name != "label_dpo" or self.labels:
                 self.make(self.out / name / "train/finished.json", "train", "--config", self.config(name, pairs, train=train))
+                for checkpoints in (self.out / name / "train").glob("*checkpoints"):  # 1.6 GB each, of what is finished
+                    shutil.rmtree(checkpoints)
 
     def evaluate(self):
         held_out = self.out / ("held_out" if self.labels else "pairs") / "pairs.h5"
