@@ -206,16 +206,16 @@ def paper(value):
     return "" if value is None else f"{value}"
 
 
-UNDECIDED = "not told apart from"
-
-
 def title(name):
     return "the student" if name == "student" else METHODS[name][0]
 
 
-def compare(name, theirs, figures, seen):
-    verdict = "" if seen == UNDECIDED else ": the paper's order" if seen == theirs else ": the other order"
-    return f"- {title(name)}: the paper has it {theirs} PopAlign ({figures}); here it is {seen} PopAlign{verdict}."
+def order_line(name, theirs, figures, ours, popalign):
+    """Told apart are intervals that do not touch."""
+    seen = "below" if ours["upper"] < popalign["lower"] else "above" if ours["lower"] > popalign["upper"] else None
+    verdict = "" if seen is None else ": the paper's order" if seen == theirs else ": the other order"
+    return (f"- {title(name)}: the paper has it {theirs} PopAlign ({figures}); here it is "
+            f"{seen or 'not told apart from'} PopAlign{verdict}.")
 
 
 class Tables:
@@ -274,19 +274,18 @@ class Tables:
         return lines
 
     def order_of_rewards(self):
-        """Whether our intervals show the paper's order of reward accuracies: whether one's lies beyond PopAlign's."""
+        """Whether our intervals show the paper's order of reward accuracies."""
         found = {name: (self.read(name, "preference.json") or {}).get("overall", {}).get("reward_accuracy") for name in self.methods}
         lines, popalign = [], found["popalign"]
         for name, ours in found.items():
             row = METHODS[name][2]
             if name == "popalign" or not row or not ours or not popalign:
                 continue
-            seen = "below" if ours["upper"] < popalign["lower"] else "above" if ours["lower"] > popalign["upper"] else UNDECIDED
-            lines.append(compare(name, "below" if row[0] < METHODS["popalign"][2][0] else "above",
-                                 f"{row[0]} and {METHODS['popalign'][2][0]} %", seen))
+            theirs = METHODS["popalign"][2][0]
+            lines.append(order_line(name, "below" if row[0] < theirs else "above", f"{row[0]} and {theirs} %", ours, popalign))
         return lines
 
-    def order(self):
+    def order_of_win_rates(self):
         """Whether our intervals show the paper's order of win rates against PopAlign."""
         lines = []
         for name in self.methods:
@@ -295,8 +294,8 @@ class Tables:
             if not found or harmless is None:
                 continue
             said = (harmless + helpful) / 2
-            seen = "below" if found["upper"] < 0.5 else "above" if found["lower"] > 0.5 else UNDECIDED
-            lines.append(compare(name, "below" if said < 50 else "above", f"{said:.1f} on average", seen))
+            lines.append(order_line(name, "below" if said < 50 else "above", f"{said:.1f} on average", found,
+                                    {"lower": 0.5, "upper": 0.5}))
         return lines
 
     def text(self):
@@ -313,7 +312,7 @@ class Tables:
             "## Table 1", "", *self.table_1([name for name in self.methods if name != "ppo"]), "",
             "## Table 3", "", f"On {kind}.", "", *self.table_3(), "",
             "## Table 5: DPO against PPO", "", *self.table_1(["student", "popalign", "ppo"]), "",
-            "## The paper's order", "", "Of win rates:", "", *self.order(), "", "Of reward accuracies:", "", *self.order_of_rewards(), ""])
+            "## The paper's order", "", "Of win rates:", "", *self.order_of_win_rates(), "", "Of reward accuracies:", "", *self.order_of_rewards(), ""])
 
 
 def main():

@@ -88,10 +88,10 @@ stage() {
 evaluation=$directory/evaluate
 stage "Synthesis" pairs.h5 synthesize
 stage "Judging" contrast_accuracy.json judge
-stage "Reward accuracy before" evaluate/preference_before.json \
+stage "Held-out pairs before training" evaluate/preference_before.json \
     evaluate preference --model student --output "$evaluation/preference_before.json"
 stage "Training" train/finished.json train
-stage "Reward accuracy after" evaluate/preference_after.json \
+stage "Held-out pairs after training" evaluate/preference_after.json \
     evaluate preference --model "$directory/model" --output "$evaluation/preference_after.json"
 stage "Win rate" evaluate/win_rate.json evaluate win-rate
 
