@@ -1,6 +1,6 @@
 #include "app/doctor_command.hpp"
 
-#include "app/config_command.hpp"
+#include "app/command/config_command.hpp"
 
 #include <popalign/campaign/machine_checks.hpp>
 #include <popalign/comm/collectives.hpp>

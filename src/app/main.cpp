@@ -1,7 +1,7 @@
-#include "app/command.hpp"
-#include "app/config.hpp"
+#include "app/command/command.hpp"
+#include "app/command/config.hpp"
 #include "app/doctor_command.hpp"
-#include "app/evaluate_commands.hpp"
+#include "app/evaluate/evaluate_commands.hpp"
 
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/run.hpp>

@@ -1,7 +1,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/campaign/cost.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,3 +1,5 @@
+#include "campaign/arithmetic_check.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/memory.hpp>
@@ -6,9 +8,8 @@
 #include <popalign/comm/device_group.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/arithmetic_check.hpp>
-#include <popalign/lm/language_model.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <fcntl.h>

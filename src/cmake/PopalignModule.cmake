@@ -25,3 +25,14 @@ function(popalign_module name)
   target_link_libraries(popalign_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE}
                                                                      popalign_warnings)
 endfunction()
+
+# popalign_umbrella(<name> LIBRARIES ...)
+#
+# popalign::<name>, which links the libraries of a module that is several.
+function(popalign_umbrella name)
+  cmake_parse_arguments(ARG "" "" "LIBRARIES" ${ARGN})
+  add_library(popalign_${name} INTERFACE)
+  add_library(popalign::${name} ALIAS popalign_${name})
+  list(TRANSFORM ARG_LIBRARIES PREPEND popalign::)
+  target_link_libraries(popalign_${name} INTERFACE ${ARG_LIBRARIES})
+endfunction()

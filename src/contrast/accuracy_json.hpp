@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/contrast/contrast_accuracy.hpp>
+#include "contrast/contrast_accuracy.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,6 @@
+#include "contrast/contrast_accuracy.hpp"
+
 #include <popalign/base/logistic_regression.hpp>
-#include <popalign/contrast/contrast_accuracy.hpp>
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/contrast/judge_stage.hpp>
-#include <popalign/lm/judging.hpp>
+#include <popalign/lm/judge/judging.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -2,8 +2,8 @@
 #include <popalign/base/gzip.hpp>
 #include <popalign/base/text.hpp>
 #include <popalign/evaluation/alpaca_annotations.hpp>
-#include <popalign/store/csv.hpp>
-#include <popalign/store/json_rows.hpp>
+#include <popalign/store/rows/csv.hpp>
+#include <popalign/store/rows/json_rows.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

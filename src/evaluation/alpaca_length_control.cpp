@@ -1,7 +1,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/gzip.hpp>
 #include <popalign/evaluation/alpaca_eval.hpp>
-#include <popalign/store/csv.hpp>
+#include <popalign/store/rows/csv.hpp>
 
 #include <fmt/format.h>
 

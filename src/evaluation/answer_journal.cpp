@@ -3,7 +3,7 @@
 #include <popalign/base/random.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/journal_folder.hpp>
+#include <popalign/store/journal/journal_folder.hpp>
 
 #include <utility>
 

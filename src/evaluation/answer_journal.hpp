@@ -2,7 +2,7 @@
 
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/store/journal.hpp>
+#include <popalign/store/journal/journal.hpp>
 
 #include <cstdint>
 #include <filesystem>

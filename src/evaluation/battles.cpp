@@ -2,7 +2,7 @@
 #include <popalign/base/gzip.hpp>
 #include <popalign/base/text.hpp>
 #include <popalign/evaluation/bradley_terry.hpp>
-#include <popalign/store/json_rows.hpp>
+#include <popalign/store/rows/json_rows.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,8 +1,8 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/gzip.hpp>
 #include <popalign/evaluation/benchmark.hpp>
-#include <popalign/store/exchange.hpp>
-#include <popalign/store/json_rows.hpp>
+#include <popalign/store/rows/exchange.hpp>
+#include <popalign/store/rows/json_rows.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 #include <popalign/base/progress.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/model_source.hpp>
+#include <popalign/lm/backends/model_source.hpp>
 
 #include <fmt/format.h>
 

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "evaluation/answer_journal.hpp"
+#include "evaluation/benchmark_scores.hpp"
 
 #include <popalign/base/deadline.hpp>
-#include <popalign/evaluation/benchmark_scores.hpp>
 #include <popalign/evaluation/benchmark_stage.hpp>
 
 #include <optional>

@@ -1,5 +1,6 @@
+#include "evaluation/benchmark_scores.hpp"
+
 #include <popalign/base/text.hpp>
-#include <popalign/evaluation/benchmark_scores.hpp>
 #include <popalign/evaluation/bradley_terry.hpp>
 #include <popalign/record/verdict_summary.hpp>
 

@@ -3,8 +3,8 @@
 #include <popalign/base/file.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/judging.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/lm/judge/judging.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

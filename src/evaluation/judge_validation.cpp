@@ -1,8 +1,8 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/gzip.hpp>
 #include <popalign/evaluation/judge_validation.hpp>
-#include <popalign/lm/verdict_text.hpp>
-#include <popalign/store/json_rows.hpp>
+#include <popalign/lm/judge/verdict_text.hpp>
+#include <popalign/store/rows/json_rows.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,14 +1,14 @@
-#include "preference/finished_model.hpp"
-#include "preference/model_setup.hpp"
-#include "preference/ppo_stage.hpp"
-#include "preference/reference_model.hpp"
+#include "preference/data/pair_views.hpp"
+#include "preference/model/finished_model.hpp"
+#include "preference/model/model_setup.hpp"
+#include "preference/pairs/reference_model.hpp"
+#include "preference/pairs/train_loop.hpp"
+#include "preference/ppo/ppo_stage.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/fingerprint.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/fingerprint.hpp>
-#include <popalign/preference/pair_data.hpp>
-#include <popalign/preference/pair_views.hpp>
-#include <popalign/preference/train_loop.hpp>
+#include <popalign/preference/data/pair_data.hpp>
 #include <popalign/preference/train_stage.hpp>
 
 #include <utility>

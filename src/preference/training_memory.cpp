@@ -1,5 +1,6 @@
-#include <popalign/lm/causal_lm.hpp>
-#include <popalign/preference/training_memory.hpp>
+#include "preference/training_memory.hpp"
+
+#include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <c10/core/ScalarType.h>
 

@@ -1,15 +1,15 @@
-#include "preference/model_setup.hpp"
-#include "preference/ppo_stage.hpp"
-#include "preference/reference_model.hpp"
+#include "preference/data/pair_views.hpp"
+#include "preference/model/model_setup.hpp"
+#include "preference/pairs/reference_model.hpp"
+#include "preference/ppo/ppo_stage.hpp"
+#include "preference/training_memory.hpp"
 
 #include <popalign/base/memory.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/partwise_sum.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/batch_plan.hpp>
-#include <popalign/preference/pair_trainer.hpp>
-#include <popalign/preference/pair_views.hpp>
-#include <popalign/preference/training_memory.hpp>
+#include <popalign/preference/data/batch_plan.hpp>
+#include <popalign/preference/pairs/pair_trainer.hpp>
 #include <popalign/preference/training_plan.hpp>
 
 #include <ATen/ATen.h>

@@ -1,5 +1,8 @@
+#include <popalign/base/error.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/record/text_similarity.hpp>
+
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -75,6 +78,13 @@ Script script_of(char32_t c) {
     return Script::none;
 }
 
+std::vector<std::string_view> flag_names() {
+    std::vector<std::string_view> names;
+    for (const auto& [flag, name] : pair_flag_names)
+        names.push_back(name);
+    return names;
+}
+
 bool extreme(std::size_t a, std::size_t b) {
     const auto [shorter, longer] = std::minmax(a, b);
     return shorter > 0 && longer >= long_text && longer >= extreme_ratio * shorter;
@@ -86,6 +96,19 @@ bool other_script(std::string_view question, std::string_view answer) {
 }
 
 }  // namespace
+
+std::uint32_t flag_mask(std::span<const std::string> names) {
+    std::uint32_t mask = 0;
+    for (const std::string& name : names) {
+        const auto* known = std::find_if(pair_flag_names.begin(), pair_flag_names.end(),
+                                         [&](const auto& entry) { return entry.second == name; });
+        if (known == pair_flag_names.end())
+            throw UsageError(fmt::format("train.exclude_flags: unknown flag '{}'; use {}", name,
+                                         fmt::join(flag_names(), ", ")));
+        mask |= static_cast<std::uint32_t>(known->first);
+    }
+    return mask;
+}
 
 Script main_script(std::string_view text) {
     std::array<std::size_t, 10> counts{};

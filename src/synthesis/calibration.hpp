@@ -4,7 +4,7 @@
 #include "synthesis/setup.hpp"
 
 #include <popalign/base/deadline.hpp>
-#include <popalign/lm/model_ranks.hpp>
+#include <popalign/lm/engine/model_ranks.hpp>
 
 #include <cstdint>
 #include <map>

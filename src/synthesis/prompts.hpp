@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/lm/chat_template.hpp>
+#include <popalign/lm/text/chat_template.hpp>
 #include <popalign/record/instruction.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 

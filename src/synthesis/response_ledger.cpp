@@ -3,7 +3,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/response_record.hpp>
+#include <popalign/store/journal/response_record.hpp>
 
 #include <fmt/format.h>
 

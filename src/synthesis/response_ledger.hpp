@@ -3,8 +3,8 @@
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/record/response.hpp>
-#include <popalign/store/journal.hpp>
-#include <popalign/store/response_index.hpp>
+#include <popalign/store/journal/journal.hpp>
+#include <popalign/store/journal/response_index.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 #include <popalign/base/hash.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/jsonl.hpp>
+#include <popalign/store/rows/jsonl.hpp>
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 #include "synthesis/coverage.hpp"
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/model_source.hpp>
+#include <popalign/lm/backends/model_source.hpp>
 #include <popalign/record/instruction.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 #include <popalign/synthesis/synthesis_options.hpp>

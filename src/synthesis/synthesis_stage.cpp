@@ -7,9 +7,9 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
-#include <popalign/store/flag_counts.hpp>
-#include <popalign/store/overlap.hpp>
-#include <popalign/store/response_merge.hpp>
+#include <popalign/store/pairs/flag_counts.hpp>
+#include <popalign/store/pairs/response_merge.hpp>
+#include <popalign/store/rows/overlap.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <ATen/Parallel.h>

@@ -1,8 +1,9 @@
 #include "synthesis/synthesizer.hpp"
 
+#include "synthesis/response_text.hpp"
+
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/synthesis/response_text.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -1,7 +1,7 @@
 #include "fuzz/fuzz_one.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/chat_template.hpp>
+#include <popalign/lm/text/chat_template.hpp>
 
 #include <string>
 

@@ -2,8 +2,8 @@
 #include "fuzz/memory_file.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/tokenizer.hpp>
-#include <popalign/store/gguf.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
+#include <popalign/store/weights/gguf.hpp>
 
 #include <vector>
 

@@ -2,7 +2,7 @@
 #include "fuzz/memory_file.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/store/safetensors.hpp>
+#include <popalign/store/weights/safetensors.hpp>
 
 #include <vector>
 

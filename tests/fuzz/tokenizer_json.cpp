@@ -1,7 +1,7 @@
 #include "fuzz/fuzz_one.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/tokenizer.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
 
 #include <string>
 

@@ -1,8 +1,8 @@
 #include "gpu/gpu.hpp"
 #include "unit/lm/tiny_model.hpp"
 
-#include <popalign/lm/generator.hpp>
-#include <popalign/lm/scorer.hpp>
+#include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/engine/scorer.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -1,7 +1,7 @@
 #include "gpu/gpu.hpp"
 #include "unit/preference/tiny_model.hpp"
 
-#include <popalign/preference/pair_trainer.hpp>
+#include <popalign/preference/pairs/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/model_options.hpp>
+#include <popalign/lm/backends/model_options.hpp>
 
 #include <cstdint>
 #include <filesystem>

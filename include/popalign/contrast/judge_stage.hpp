@@ -4,8 +4,8 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
-#include <popalign/lm/model_options.hpp>
-#include <popalign/lm/model_ranks.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/engine/model_ranks.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -2,7 +2,7 @@
 
 #include <popalign/base/deadline.hpp>
 #include <popalign/evaluation/judge_validation.hpp>
-#include <popalign/lm/judging.hpp>
+#include <popalign/lm/judge/judging.hpp>
 
 #include <filesystem>
 #include <optional>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/preference/train_stage.hpp>
+#include <popalign/preference/options/train_inputs.hpp>
 
 #include <string>
 

@@ -2,8 +2,8 @@
 
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
-#include <popalign/lm/generator.hpp>
-#include <popalign/lm/model_options.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/engine/generator.hpp>
 #include <popalign/synthesis/strategy.hpp>
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/error.hpp>
-#include <popalign/lm/model_ranks.hpp>
+#include <popalign/lm/engine/model_ranks.hpp>
 #include <popalign/synthesis/synthesis_options.hpp>
 
 #include <filesystem>

@@ -1,6 +1,7 @@
+#include "contrast/contrast_accuracy.hpp"
+
 #include <popalign/base/logistic_regression.hpp>
 #include <popalign/base/random.hpp>
-#include <popalign/contrast/contrast_accuracy.hpp>
 #include <popalign/record/judgement.hpp>
 
 #include <gtest/gtest.h>

@@ -6,7 +6,7 @@
 #include <popalign/base/random.hpp>
 #include <popalign/base/resampling.hpp>
 #include <popalign/evaluation/alpaca_annotations.hpp>
-#include <popalign/store/csv.hpp>
+#include <popalign/store/rows/csv.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -4,8 +4,8 @@
 #include <popalign/base/gzip.hpp>
 #include <popalign/base/logistic_regression.hpp>
 #include <popalign/evaluation/bradley_terry.hpp>
-#include <popalign/store/csv.hpp>
-#include <popalign/store/json_rows.hpp>
+#include <popalign/store/rows/csv.hpp>
+#include <popalign/store/rows/json_rows.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,9 +1,9 @@
+#include "evaluation/benchmark_scores.hpp"
 #include "shared_data.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/logistic_regression.hpp>
 #include <popalign/base/random.hpp>
-#include <popalign/evaluation/benchmark_scores.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -2,8 +2,8 @@
 
 #include <popalign/base/gzip.hpp>
 #include <popalign/base/hash.hpp>
-#include <popalign/lm/judge_template.hpp>
-#include <popalign/store/json_rows.hpp>
+#include <popalign/lm/judge/judge_template.hpp>
+#include <popalign/store/rows/json_rows.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

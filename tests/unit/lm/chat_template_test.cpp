@@ -1,6 +1,6 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
-#include <popalign/lm/chat_template.hpp>
+#include <popalign/lm/text/chat_template.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,9 +1,9 @@
-#include "lm/endpoint_judge.hpp"
-#include "lm/endpoint_messages.hpp"
-#include "lm/endpoint_pacing.hpp"
+#include "lm/backends/endpoint_messages.hpp"
+#include "lm/backends/endpoint_pacing.hpp"
+#include "lm/judge/endpoint_judge.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/model_source.hpp>
+#include <popalign/lm/backends/model_source.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "lm/device_attention.hpp"
+#include "lm/transformer/device_attention.hpp"
 #include "unit/lm/tiny_model.hpp"
 
 #include <ATen/ATen.h>

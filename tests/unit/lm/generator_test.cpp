@@ -1,8 +1,8 @@
 #include "unit/lm/tiny_model.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/generator.hpp>
-#include <popalign/lm/scorer.hpp>
+#include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/engine/scorer.hpp>
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>

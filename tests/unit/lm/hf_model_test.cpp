@@ -2,7 +2,7 @@
 #include "unit/lm/tiny_model.hpp"
 #include "unit/lm/tiny_tokenizer.hpp"
 
-#include <popalign/lm/language_model.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
-#include "lm/inference_weight.hpp"
+#include "lm/transformer/inference_weight.hpp"
 
-#include "lm/panel_kernel.hpp"
+#include "lm/kernels/panel_kernel.hpp"
 
 #include <popalign/base/error.hpp>
 

@@ -1,5 +1,5 @@
 #include <popalign/base/error.hpp>
-#include <popalign/lm/judge_template.hpp>
+#include <popalign/lm/judge/judge_template.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
-#include "lm/judgement_cache.hpp"
+#include "lm/judge/judgement_cache.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/judging.hpp>
+#include <popalign/lm/judge/judging.hpp>
 
 #include <gtest/gtest.h>
 #include <support/temporary_directory.hpp>

@@ -1,4 +1,4 @@
-#include "lm/prefix_forest.hpp"
+#include "lm/transformer/prefix_forest.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
-#include "lm/device_sampler.hpp"
+#include "lm/engine/device_sampler.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/random.hpp>
-#include <popalign/lm/sampler.hpp>
+#include <popalign/lm/engine/sampler.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

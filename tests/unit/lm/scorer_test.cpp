@@ -1,7 +1,7 @@
 #include "unit/lm/tiny_model.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/scorer.hpp>
+#include <popalign/lm/engine/scorer.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "lm/step_cost.hpp"
+#include "lm/engine/step_cost.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 #include "unit/lm/tiny_tokenizer.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/stop_strings.hpp>
+#include <popalign/lm/text/stop_strings.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

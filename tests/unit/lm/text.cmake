@@ -1,7 +1,7 @@
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 popalign_test(lm.chat_template SOURCES chat_template_test.cpp LINK popalign::lm_text
                                                                    nlohmann_json::nlohmann_json)
-popalign_test(lm.verdict_text SOURCES verdict_text_test.cpp LINK popalign::lm_text
+popalign_test(lm.verdict_text SOURCES verdict_text_test.cpp LINK popalign::lm_judge
                                                                  nlohmann_json::nlohmann_json)
 popalign_test(
   lm.tokenizer

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/lm/causal_lm.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <cstdint>
 

@@ -3,7 +3,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
-#include <popalign/lm/tokenizer.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 #include "tiny_tokenizer.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/tokenizer.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "lm/training_kernels.hpp"
+#include "lm/transformer/training_kernels.hpp"
 
-#include "lm/matrix_product.hpp"
-#include "lm/tile_product.hpp"
+#include "lm/kernels/matrix_product.hpp"
+#include "lm/kernels/tile_product.hpp"
 #include "unit/lm/tiny_model.hpp"
 
-#include <popalign/lm/causal_lm.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,5 +1,5 @@
-#include <popalign/lm/verdict_text.hpp>
-#include <popalign/store/jsonl.hpp>
+#include <popalign/lm/judge/verdict_text.hpp>
+#include <popalign/store/rows/jsonl.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #include "unit/preference/tiny_model.hpp"
 
-#include <popalign/preference/batch_plan.hpp>
+#include <popalign/preference/data/batch_plan.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #include <popalign/base/error.hpp>
-#include <popalign/preference/objective.hpp>
+#include <popalign/preference/objective/objective.hpp>
 
 #include <gtest/gtest.h>
 

@@ -3,8 +3,8 @@
 #include "unit/preference/tiny_run.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/preference/pair_data.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/preference/data/pair_data.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include <popalign/preference/pair_statistics.hpp>
+#include <popalign/preference/pairs/pair_statistics.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,8 @@
+#include "preference/data/pair_views.hpp"
+
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/preference/pair_views.hpp>
 
 #include <gtest/gtest.h>
 

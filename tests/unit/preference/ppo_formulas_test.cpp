@@ -1,5 +1,6 @@
+#include "preference/ppo/ppo_formulas.hpp"
+
 #include <popalign/base/random.hpp>
-#include <popalign/preference/ppo_formulas.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,10 @@
+#include "preference/ppo/ppo_loop.hpp"
+
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/ppo_loop.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,8 +1,9 @@
+#include "preference/ppo/ppo_trainer.hpp"
+
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/base/random.hpp>
-#include <popalign/preference/ppo_trainer.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,4 +1,4 @@
-#include <popalign/preference/reward_evaluation.hpp>
+#include <popalign/preference/pairs/reward_evaluation.hpp>
 
 #include <gtest/gtest.h>
 

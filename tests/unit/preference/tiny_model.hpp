@@ -1,9 +1,9 @@
 #pragma once
 
-#include <popalign/lm/causal_lm.hpp>
-#include <popalign/preference/pair_data.hpp>
-#include <popalign/preference/pair_trainer.hpp>
-#include <popalign/preference/reference.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/preference/data/pair_data.hpp>
+#include <popalign/preference/pairs/pair_trainer.hpp>
+#include <popalign/preference/pairs/reference.hpp>
 
 #include <cstdint>
 #include <string>

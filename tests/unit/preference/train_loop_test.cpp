@@ -1,10 +1,11 @@
+#include "preference/pairs/train_loop.hpp"
+
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/train_loop.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -5,10 +5,10 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/lm/reward_model.hpp>
-#include <popalign/preference/reward_evaluation.hpp>
+#include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/preference/pairs/reward_evaluation.hpp>
 #include <popalign/preference/train_stage.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

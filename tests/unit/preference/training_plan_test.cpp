@@ -1,14 +1,14 @@
+#include "preference/training_memory.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
 #include "unit/preference/tiny_run.hpp"
 
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/packed_pairs.hpp>
-#include <popalign/preference/training_cost.hpp>
-#include <popalign/preference/training_memory.hpp>
+#include <popalign/preference/data/packed_pairs.hpp>
+#include <popalign/preference/pairs/training_cost.hpp>
 #include <popalign/preference/training_plan.hpp>
-#include <popalign/store/pair_store.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>

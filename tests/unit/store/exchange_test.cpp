@@ -2,10 +2,10 @@
 #include "support/temporary_directory.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/store/exchange.hpp>
-#include <popalign/store/json_rows.hpp>
-#include <popalign/store/messages.hpp>
-#include <popalign/store/overlap.hpp>
+#include <popalign/store/rows/exchange.hpp>
+#include <popalign/store/rows/json_rows.hpp>
+#include <popalign/store/rows/messages.hpp>
+#include <popalign/store/rows/overlap.hpp>
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/store/gguf.hpp>
+#include <popalign/store/weights/gguf.hpp>
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/store/journal.hpp>
+#include <popalign/store/journal/journal.hpp>
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

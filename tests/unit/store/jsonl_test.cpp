@@ -2,7 +2,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/store/jsonl.hpp>
+#include <popalign/store/rows/jsonl.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

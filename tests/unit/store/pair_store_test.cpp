@@ -1,5 +1,6 @@
 #include "damage.hpp"
 #include "sample_rows.hpp"
+#include "store/pairs/pair_file_writer.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
 
@@ -7,7 +8,6 @@
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/pair_file_writer.hpp>
 
 #include <gtest/gtest.h>
 #include <hdf5.h>

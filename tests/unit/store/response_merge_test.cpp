@@ -5,7 +5,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/response_merge.hpp>
+#include <popalign/store/pairs/response_merge.hpp>
 
 #include <gtest/gtest.h>
 

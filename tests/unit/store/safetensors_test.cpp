@@ -2,7 +2,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/store/safetensors.hpp>
+#include <popalign/store/weights/safetensors.hpp>
 
 #include <gtest/gtest.h>
 

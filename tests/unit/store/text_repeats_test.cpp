@@ -1,10 +1,11 @@
 // Which texts repeat an earlier one, whatever the ranks, against a comparison of all with all.
+#include "store/pairs/text_repeats.hpp"
+
+#include "store/pairs/pair_repeats.hpp"
 #include "support/world.hpp"
 
 #include <popalign/comm/collectives.hpp>
-#include <popalign/store/pair_merge.hpp>
-#include <popalign/store/pair_repeats.hpp>
-#include <popalign/store/text_repeats.hpp>
+#include <popalign/store/pairs/pair_merge.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include <popalign/synthesis/response_text.hpp>
+#include "synthesis/response_text.hpp"
 
 #include <gtest/gtest.h>
 

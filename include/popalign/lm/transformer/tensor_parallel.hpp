@@ -1,0 +1,41 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/transformer/tensor_reducer.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+
+namespace popalign {
+
+struct ModelConfig;
+
+/// The ranks that hold one model together, each a slice of every matrix (Shoeybi et al. 2019, sec.
+/// 3): whole heads and a part of the feed-forward's width, added up behind attention and behind the
+/// feed-forward; a part of the vocabulary. By default one rank holds all.
+class TensorParallel {
+  public:
+    TensorParallel() = default;
+    /// Collective over `group`.
+    TensorParallel(const Communicator& group, at::Device device);
+
+    const Communicator& group() const noexcept { return group_; }
+    int rank() const noexcept { return group_.rank(); }
+    int size() const noexcept { return group_.size(); }
+    /// What this rank holds of the model. Throws UsageError if heads or width cannot be divided.
+    ModelConfig slice(const ModelConfig& whole) const;
+    /// This rank's part of the vocabulary.
+    Range vocabulary(const ModelConfig& whole) const;
+
+    /// The sum over the ranks, in float32. Collective.
+    at::Tensor sum(const at::Tensor& mine) const;
+    /// The ranks' columns side by side, `columns` in all; `mine` begins at `first`. Collective.
+    at::Tensor join_columns(const at::Tensor& mine, std::int64_t first, std::int64_t columns) const;
+
+  private:
+    Communicator group_;
+    std::shared_ptr<TensorReducer> reducer_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/preference/data/pair_data.hpp>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+/// What stands once in a forward pass.
+enum class PackingMode {
+    shared,   ///< equal prompts, and equal answers to them
+    separate  ///< nothing: every sequence has a prompt of its own
+};
+
+/// Pairs of one forward pass without padding: prompts are segments, completions their children.
+struct PackedPairs {
+    SegmentForest forest;
+    /// One entry a completion token: the row whose hidden state predicts it (for a completion's
+    /// first token the prompt's last row), the token, and its sequence.
+    std::vector<std::int64_t> rows, targets, sequences;
+    /// The last row of each sequence; that of the prompt where there is no answer.
+    std::vector<std::int64_t> ends;
+    /// Of each pair: its chosen and its rejected sequence.
+    std::vector<std::int64_t> sides;
+
+    std::int64_t pairs() const noexcept { return static_cast<std::int64_t>(sides.size()) / 2; }
+};
+
+/// Prompts and chosen answers must not be empty; an empty rejected one is left out and has the
+/// log-probability 0.
+PackedPairs pack_pairs(std::span<const PairExample> examples,
+                       PackingMode mode = PackingMode::shared);
+
+/// log P(completion | prompt) [pairs, 2] float64: chosen, rejected. Differentiable; `packed` must
+/// live until the backward pass is over.
+at::Tensor sequence_log_probabilities(const CausalLm& model, const PackedPairs& packed,
+                                      const PassOptions& options = {});
+
+/// A reward model's scores of prompt and completion [pairs, 2] float64. Differentiable; `packed`
+/// must live until the backward pass is over.
+at::Tensor sequence_scores(const CausalLm& model, const PackedPairs& packed,
+                           const PassOptions& options = {});
+
+/// Either of the two, by what the model is.
+at::Tensor pair_values(const CausalLm& model, const PackedPairs& packed,
+                       const PassOptions& options = {});
+
+}  // namespace popalign

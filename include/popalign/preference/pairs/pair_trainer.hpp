@@ -1,0 +1,109 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/preference/data/packed_pairs.hpp>
+#include <popalign/preference/data/pair_data.hpp>
+#include <popalign/preference/objective/objective.hpp>
+#include <popalign/preference/pairs/pair_statistics.hpp>
+#include <popalign/preference/pairs/reference.hpp>
+#include <popalign/preference/pairs/training_cost.hpp>
+#include <popalign/preference/update/optimizer.hpp>
+#include <popalign/preference/update/trained_parameters.hpp>
+
+#include <cstdint>
+#include <span>
+
+namespace popalign {
+
+/// A pair and what the reference thinks of it [nat].
+struct ReferencedPair {
+    PairExample example;
+    double reference_chosen = 0, reference_rejected = 0;
+};
+
+/// One rank's part of a global batch.
+struct BatchShare {
+    std::vector<ReferencedPair> pairs;
+    std::size_t global_pairs = 0;            ///< of all ranks
+    std::uint64_t global_chosen_tokens = 0;  ///< in the chosen answers of those
+    /// As many of other answers to their prompts (`pair_views`), where the objective uses the
+    /// divergence.
+    std::vector<ReferencedPair> mismatched = {};
+};
+
+/// The share of `batch` (items of `data`) that a rank computes. References may be empty where the
+/// objective needs none.
+BatchShare load_share(const Communicator& comm, const PairData& data,
+                      const CompletionLogProbabilities& reference,
+                      std::span<const std::size_t> batch, const PairData* mismatched = nullptr,
+                      const CompletionLogProbabilities* mismatched_reference = nullptr);
+
+struct PairTrainerOptions {
+    Objective objective{ObjectiveOptions{}};
+    std::vector<double> strategy_weights = {};  ///< by row of /strategies; empty: 1 each
+    double max_grad_norm = 1.0;
+    double weight_decay = 0.0;
+    std::int64_t micro_batch_tokens = 2048;
+    ShardingOptions sharding = {};
+    PassOptions::Activations activations = PassOptions::Activations::keep;
+    PackingMode packing = PackingMode::shared;
+};
+
+struct StepReport {
+    PairStatistics statistics;  ///< of the global batch
+    double grad_norm = 0;       ///< before clipping
+    double divergence = 0;      ///< KL(policy | reference) as the objective estimated it [nat]
+    double seconds = 0;         ///< mean over ranks
+    double communication = 0;   ///< part of `seconds` in which ranks waited for each other
+    TrainingCost cost = {};     ///< of all ranks
+};
+
+/// Data-parallel training of one model on preference pairs; what is trained is replicated on all
+/// ranks, or sharded among them. The loss is the mean over the pairs of the global batch, whatever
+/// rank computes them and in how many forward passes.
+class PairTrainer {
+  public:
+    /// Collective.
+    PairTrainer(const Communicator& comm, CausalLm& model, const PairTrainerOptions& options,
+                std::size_t strategies);
+
+    /// This rank's share of a global batch: gradients, their sum over ranks, clipping and one
+    /// update. Throws AgreedError naming step, rank and pairs if a loss is 0 where the objective
+    /// cannot be, or a loss or gradient is not finite. Collective.
+    StepReport step(const BatchShare& share, double learning_rate);
+
+    /// The part of `step` before clipping: afterwards `parameters()` holds the global gradient.
+    /// Collective.
+    StepReport compute_gradients(const BatchShare& share);
+
+    /// The loss of a global batch if the policy were its reference. Collective.
+    double starting_loss(const BatchShare& share) const;
+
+    TrainedParameters& parameters() noexcept { return parameters_; }
+    AdamW& optimizer() noexcept { return optimizer_; }
+    const CausalLm& model() const noexcept { return model_; }
+
+  private:
+    double weight_of(std::uint32_t strategy) const;
+    BatchContext context_of(const BatchShare& share) const;
+    /// Log-probabilities without gradients, in parts that fit.
+    std::vector<PairScore> scores_without_gradients(std::span<const ReferencedPair> pairs) const;
+    /// Collective if the objective asks for it.
+    void look_at_batch(const BatchShare& share, BatchContext& context) const;
+    void accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
+                    const BatchContext& context, TrainedParameters::Pass pass, StepReport& report);
+    void share_report(StepReport& report, double seconds, double communication) const;
+    void require_usable(const PairScore& score, const PairLoss& loss) const;
+    /// Throws Error naming the first pairs of this rank whose gradients are not finite, if any.
+    void find_culprits(const BatchShare& share, const BatchContext& context);
+
+    Communicator comm_;
+    CausalLm& model_;
+    PairTrainerOptions options_;
+    std::size_t strategies_;
+    TrainedParameters parameters_;
+    AdamW optimizer_;
+};
+
+}  // namespace popalign

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <popalign/lm/transformer/causal_lm.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// Consecutive parameters whose gradients are summed over ranks together. Elements are counted
+/// through all parameters, one after the other.
+struct ParameterBucket {
+    std::size_t first = 0, last = 0;       ///< parameters [first, last)
+    std::int64_t begin = 0, elements = 0;  ///< of all parameters
+    std::int64_t part = 0;  ///< elements of each rank's part; the last parts reach beyond the end
+    /// The gradients are complete when the backward pass is done with this layer; nothing: when it
+    /// is over.
+    std::optional<std::int64_t> layer;
+};
+
+/// Cuts parameters into buckets of about `elements` (a larger parameter stands alone), each
+/// divided into `parts`.
+std::vector<ParameterBucket> make_buckets(std::span<const NamedParameter> parameters,
+                                          std::int64_t elements, int parts);
+
+/// The layer of "model.layers.7.…"; nothing for other names.
+std::optional<std::int64_t> layer_of(const std::string& parameter);
+
+}  // namespace popalign

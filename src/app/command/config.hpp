@@ -1,0 +1,65 @@
+#pragma once
+
+#include <popalign/base/run_options.hpp>
+#include <popalign/campaign/sweep_options.hpp>
+#include <popalign/contrast/judge_stage.hpp>
+#include <popalign/evaluation/win_rate_stage.hpp>
+#include <popalign/preference/options/train_options.hpp>
+#include <popalign/synthesis/synthesis_options.hpp>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace popalign {
+
+/// A whole config file. Every command reads all of it, so that a wrong key is found by any.
+struct Config {
+    RunOptions run;
+    std::map<std::string, ModelOptions> models;
+    InstructionOptions instructions;
+    std::vector<StrategyOptions> strategies;
+    SynthesisOptions synthesis;
+    JudgeOptions judge;
+    TrainOptions train;
+    EvaluateOptions evaluate;
+    SweepOptions sweep;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("run", run, "what all commands share");
+        v.field("models", models, "by a name of your choice");
+        v.field("instructions", instructions, "what is asked");
+        v.field("strategies", strategies, "how pairs are made");
+        v.field("synthesis", synthesis, "command `synthesize`");
+        v.field("judge", judge, "command `judge`");
+        v.field("train", train, "command `train`");
+        v.field("evaluate", evaluate, "command `evaluate`");
+        v.field("sweep", sweep, "command `sweep`");
+    }
+};
+
+/// What the command line says about the config.
+struct ConfigArguments {
+    std::string file;
+    std::vector<std::string> overrides;
+    bool print = false;
+
+    void add_to(CLI::App& parser);
+    /// `more` are further overrides, after the command line's.
+    Config load(const std::vector<std::string>& more = {}) const;
+};
+
+/// The model of that name under `models`. Throws UsageError.
+const ModelOptions& find_model(const Config& config, const std::string& name);
+/// A name under `models`, or else a path.
+ModelOptions model_or_path(const Config& config, const std::string& name);
+
+/// configs/README.md: every key with its default and purpose.
+std::string config_reference();
+
+}  // namespace popalign

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "app/command/command.hpp"
+#include "app/command/config.hpp"
+
+#include <popalign/campaign/cost.hpp>
+
+#include <functional>
+#include <string>
+
+namespace popalign {
+
+/// Runs a stage and adds what it used to cost.jsonl of the run's directory, also where it stopped
+/// at the deadline. `count` fills in tokens once it is done; rank 0 asks it. Collective.
+ExitStatus with_cost(const CommandContext& context, const Config& config, const std::string& stage,
+                     const std::function<ExitStatus()>& body,
+                     const std::function<void(StageCost&)>& count = {});
+
+}  // namespace popalign

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "app/command/command.hpp"
+#include "app/command/config.hpp"
+
+#include <popalign/preference/options/train_inputs.hpp>
+
+#include <filesystem>
+
+namespace popalign {
+
+/// The stages as a config asks for them, on all ranks: what the commands of the same names and
+/// `sweep` run. Collective.
+ExitStatus run_synthesize_stage(const CommandContext& context, const Config& config);
+ExitStatus run_judge_stage(const CommandContext& context, const Config& config);
+ExitStatus run_train_stage(const CommandContext& context, const Config& config, TrainGoal goal);
+
+/// What an evaluation looks at and where its figures go.
+struct EvaluationTarget {
+    ModelOptions model;
+    std::filesystem::path output;
+};
+ExitStatus run_preference_stage(const CommandContext& context, const Config& config,
+                                const EvaluationTarget& target);
+ExitStatus run_win_rate_stage(const CommandContext& context, const Config& config,
+                              const EvaluationTarget& target);
+
+}  // namespace popalign

@@ -1,0 +1,101 @@
+#include "app/command/config_command.hpp"
+#include "app/command/cost_log.hpp"
+#include "app/stages/stages.hpp"
+
+#include <popalign/preference/train_stage.hpp>
+#include <popalign/preference/training_plan.hpp>
+#include <popalign/synthesis/synthesis_stage.hpp>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <memory>
+
+namespace popalign {
+
+namespace {
+
+/// `num_tokens` of the last step.
+std::uint64_t trained_tokens(const std::filesystem::path& metrics) {
+    std::ifstream file(metrics);
+    std::uint64_t tokens = 0;
+    for (std::string line; std::getline(file, line);)
+        if (const auto row = nlohmann::json::parse(line, nullptr, false); row.is_object())
+            tokens = static_cast<std::uint64_t>(row.value("num_tokens", 0.0));
+    return tokens;
+}
+
+TrainInputs train_inputs(const CommandContext& context, const Config& config, TrainGoal goal) {
+    return run_on_all(context.comm, [&] {
+        TrainInputs made;
+        made.pair_file = pair_file_path(config.run);
+        made.directory = config.run.directory;
+        made.model = find_model(config, config.train.model);
+        if (!config.train.reference.empty())
+            made.reference = find_model(config, config.train.reference);
+        if (config.train.objective == "ppo") {
+            config.train.validate();
+            made.reward_model = find_model(config, config.train.ppo.reward_model);
+            if (!config.train.ppo.critic.empty())
+                made.critic = find_model(config, config.train.ppo.critic);
+        }
+        made.device = config.run.device;
+        made.seed = config.run.seed;
+        made.options = config.train;
+        made.command = context.command_line;
+        made.goal = goal;
+        return made;
+    });
+}
+
+ExitStatus print_plan(const CommandContext& context, const Config& config) {
+    const TrainInputs inputs = train_inputs(context, config, TrainGoal::model);
+    const std::string plan = plan_training(context.comm, inputs, context.logger);
+    if (context.comm.is_root())
+        fmt::print("{}\n", plan);
+    return ExitStatus::done;
+}
+
+}  // namespace
+
+ExitStatus run_train_stage(const CommandContext& context, const Config& config, TrainGoal goal) {
+    const TrainInputs inputs = train_inputs(context, config, goal);
+    const bool there = std::filesystem::exists(inputs.directory / "train" / "finished.json");
+    return with_cost(
+        context, config, goal == TrainGoal::model ? "train" : "reference",
+        [&] {
+            return run_training(context.comm, inputs, make_deadline(config.run), context.logger);
+        },
+        [&](StageCost& cost) {
+            if (goal == TrainGoal::model && !there)
+                cost.tokens = trained_tokens(inputs.directory / "train" / "metrics.jsonl");
+        });
+}
+
+Command make_train_command(CLI::App& app) {
+    struct Arguments {
+        ConfigArguments config;
+        bool reference_only = false, plan = false;
+    };
+    auto arguments = std::make_shared<Arguments>();
+    CLI::App* parser = app.add_subcommand("train", "aligns the student on the pairs");
+    arguments->config.add_to(*parser);
+    parser->add_flag("--reference-only", arguments->reference_only,
+                     "compute the reference log-probabilities of the pairs into the pair file, and "
+                     "leave");
+    parser->add_flag("--plan", arguments->plan,
+                     "say what memory and time training takes, and leave");
+    return {parser, [arguments](const CommandContext& context) {
+                return with_config(context, arguments->config, [&](const Config& config) {
+                    if (arguments->plan)
+                        return print_plan(context, config);
+                    return run_train_stage(
+                        context, config,
+                        arguments->reference_only ? TrainGoal::reference : TrainGoal::model);
+                });
+            }};
+}
+
+}  // namespace popalign

@@ -1,0 +1,232 @@
+#include "app/sweep/sweep_config.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/base/fingerprint.hpp>
+#include <popalign/synthesis/generation_plan.hpp>
+#include <popalign/synthesis/synthesis_stage.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace popalign {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Keys = std::set<std::string, std::less<>>;
+
+/// Values that differ from the defaults, so that a key that is added later changes no name.
+template <class Options>
+std::string determinants(const std::string& section, Options options, const Keys& without = {}) {
+    FingerprintVisitor given(without), defaults(without);
+    options.visit(given);
+    Options untouched;
+    untouched.visit(defaults);
+    std::string text;
+    for (const auto& [name, value] : given.fingerprint())
+        if (defaults.fingerprint().at(name) != value)
+            text += fmt::format("{}.{}={}\n", section, name, value);
+    return text;
+}
+
+std::string model(const Config& config, const std::string& name) {
+    const auto found = config.models.find(name);
+    return found == config.models.end() ? name + "\n"
+                                        : determinants("models." + name, found->second);
+}
+
+std::string data_determinants(const Config& config) {
+    std::string text =
+        fmt::format("run.seed={}\n", config.run.seed) +
+        determinants("instructions", config.instructions) +
+        determinants("synthesis", config.synthesis, {"batch_size", "plan_sample", "max_budget"});
+    for (const StrategyOptions& strategy : config.strategies) {
+        text += determinants("strategy", strategy);
+        for (const std::string& name : {strategy.model, strategy.chosen, strategy.rejected})
+            text += name.empty() ? "" : model(config, name);
+    }
+    return config.sweep.judge
+               ? text + determinants("judge", config.judge) + model(config, config.judge.model)
+               : text;
+}
+
+std::string base_determinants(const Config& config) {
+    TrainOptions limits;
+    limits.max_length = config.train.max_length;
+    limits.max_prompt_length = config.train.max_prompt_length;
+    limits.exclude_flags = config.train.exclude_flags;
+    limits.beta = config.train.beta;
+    return determinants("train", limits) + model(config, config.train.model) +
+           (config.train.reference.empty() ? "" : model(config, config.train.reference));
+}
+
+std::string run_determinants(const Config& config) {
+    static const Keys speed_only{"micro_batch_tokens", "checkpoint_steps", "keep_checkpoints",
+                                 "logging_steps"};
+    std::string text = fmt::format("run.seed={}\n", config.run.seed) +
+                       determinants("train", config.train, speed_only) +
+                       model(config, config.train.model);
+    if (std::ranges::find(config.sweep.evaluations, "win-rate") != config.sweep.evaluations.end())
+        text += determinants("evaluate", config.evaluate) + model(config, config.evaluate.judge) +
+                model(config, config.evaluate.baseline);
+    for (const std::string& evaluation : config.sweep.evaluations)
+        text += "evaluation " + evaluation + "\n";
+    return text;
+}
+
+std::string determinants_of(SweepPart part, const Config& config) {
+    switch (part) {
+        case SweepPart::data:
+            return data_determinants(config);
+        case SweepPart::base:
+            return base_determinants(config);
+        case SweepPart::run:
+            break;
+    }
+    return run_determinants(config);
+}
+
+/// A list item as YAML, on one line.
+std::string one_line(StrategyOptions strategy) {
+    FingerprintVisitor visitor({});
+    strategy.visit(visitor);
+    std::string text;
+    for (const auto& [name, value] : visitor.fingerprint())
+        if (value != "''" && value != "\"\"")
+            text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, value);
+    return "{" + text + "}";
+}
+
+/// What making the pairs of a config takes.
+struct DataEstimate {
+    double answers = 0, flops = 0, prompt_tokens = 0;
+    std::map<std::string, double> parameters;
+};
+
+DataEstimate estimate_data(const Config& config) {
+    const SynthesisInputs inputs{
+        config.run, config.models, config.instructions, config.strategies, config.synthesis, "",
+        "{}",       Logger()};
+    const Json plan = Json::parse(describe_synthesis(inputs));
+    DataEstimate estimate;
+    for (const Json& model : plan.at("models"))
+        estimate.parameters[model.at("name").get<std::string>()] = model.value("parameters", 0.0);
+    estimate.answers = plan.at("answers").get<double>();
+    double shortest = 1e30;
+    for (const Json& generation : plan.at("generations")) {
+        const double prompts = generation.value("prompt_tokens", 0.0);
+        estimate.flops += 2 * estimate.parameters[generation.value("model", "")] *
+                          (prompts + generation.value("answer_tokens_at_most", 0.0));
+        if (prompts > 0)
+            shortest = std::min(shortest, prompts);
+    }
+    estimate.prompt_tokens = shortest / plan.at("instructions").get<double>();
+    return estimate;
+}
+
+/// Pair tokens of a training run at most, both sides.
+double estimate_run_tokens(const Config& config, const SweepUnit& run, const DataEstimate& data) {
+    const double all = static_cast<double>(config.instructions.limit);
+    const double instructions = run.size > 0 && all > 0
+                                    ? std::min(static_cast<double>(run.size), all)
+                                    : std::max(static_cast<double>(run.size), all);
+    const auto strategies =
+        static_cast<double>(run.mix.strategies.empty() ? 1 : run.mix.strategies.size());
+    const double pairs =
+        instructions *
+        (run.mix.proportions.empty() ? strategies * static_cast<double>(run.draws) : 1.0);
+    return pairs * static_cast<double>(config.train.epochs) *
+           (data.prompt_tokens + 2 * static_cast<double>(config.synthesis.max_new_tokens));
+}
+
+Json describe_unit(const SweepUnit& unit) {
+    Json json{{"name", unit.name}};
+    if (unit.part == SweepPart::run) {
+        json["mix"] = unit.mix.name;
+        json["designs"] = unit.mix.designs;
+        json["instructions"] = unit.size;
+        json["seed"] = unit.seed;
+        json["factors"] = unit.factors;
+        json["base"] = unit.base;
+    }
+    if (!unit.data.empty())
+        json["data"] = unit.data;
+    return json;
+}
+
+}  // namespace
+
+Config Sweep::config_of(const SweepUnit& unit) const {
+    std::vector<std::string> overrides = unit.overrides;
+    overrides.push_back("run.directory=" + Json(directory(unit).native()).dump());
+    if (!unit.data.empty())
+        overrides.push_back("run.pairs=" + Json(pair_file(unit.data).native()).dump());
+    return arguments.load(overrides);
+}
+
+Sweep load_sweep(const ConfigArguments& arguments) {
+    Sweep sweep{arguments, arguments.load(), {}};
+    const Config& config = sweep.config;
+    const GenerationPlan plan = make_generation_plan(
+        config.strategies, config.synthesis.share ? Sharing::equal_once : Sharing::none);
+    std::vector<NamedStrategy> strategies;
+    for (std::size_t s = 0; s < plan.strategies.size(); ++s)
+        strategies.push_back({plan.strategies[s].name, one_line(config.strategies[s])});
+    sweep.plan = make_sweep_plan(config.sweep, strategies,
+                                 [&](SweepPart part, const std::vector<std::string>& overrides) {
+                                     return determinants_of(part, arguments.load(overrides));
+                                 });
+    return sweep;
+}
+
+std::string describe_sweep(const Sweep& sweep) {
+    const SweepPlan& plan = sweep.plan;
+    Json json{{"runs", Json::array()},
+              {"shared", {{"data", Json::array()}, {"base", Json::array()}}}};
+    const auto hours = [&](double flops) {
+        return flops / sweep.config.sweep.flops_per_core / 3600;
+    };
+    std::map<std::string, DataEstimate> estimates;
+    double total = 0;
+    for (const SweepUnit& unit : plan.data) {
+        const Config config = sweep.config_of(unit);
+        DataEstimate& estimate = estimates[unit.name] = estimate_data(config);
+        Json entry = describe_unit(unit);
+        entry["used_by"] = std::ranges::count(plan.runs, unit.name, &SweepUnit::data);
+        entry["answers"] = estimate.answers;
+        entry["core_hours_at_most"] = hours(estimate.flops);
+        total += hours(estimate.flops);
+        json["shared"]["data"].push_back(std::move(entry));
+    }
+    for (const SweepUnit& unit : plan.bases) {
+        Json entry = describe_unit(unit);
+        entry["used_by"] = std::ranges::count(plan.runs, unit.name, &SweepUnit::base);
+        json["shared"]["base"].push_back(std::move(entry));
+    }
+    for (const SweepUnit& unit : plan.runs) {
+        const Config config = sweep.config_of(unit);
+        const DataEstimate& data = estimates.at(unit.data);
+        const double tokens = estimate_run_tokens(config, unit, data);
+        Json entry = describe_unit(unit);
+        entry["tokens_at_most"] = tokens;
+        const auto known = data.parameters.find(config.train.model);
+        if (known != data.parameters.end()) {
+            entry["core_hours_at_most"] = hours(6 * known->second * tokens);
+            total += hours(6 * known->second * tokens);
+        }
+        json["runs"].push_back(std::move(entry));
+    }
+    json["count"] = {
+        {"data", plan.data.size()}, {"base", plan.bases.size()}, {"runs", plan.runs.size()}};
+    json["core_hours_at_most"] = total;
+    json["estimate"] = fmt::format(
+        "2 FLOP a parameter and token drawn or read, 6 trained on, answers at their limit, at "
+        "{:.3g} "
+        "FLOP/s a core (sweep.flops_per_core); evaluations and judging are not in it",
+        sweep.config.sweep.flops_per_core);
+    return json.dump(2);
+}
+
+}  // namespace popalign

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "app/command/config.hpp"
+
+#include <popalign/campaign/sweep_plan.hpp>
+
+#include <filesystem>
+
+namespace popalign {
+
+/// A sweep file with all that its runs share.
+struct Sweep {
+    const ConfigArguments& arguments;
+    Config config;
+    SweepPlan plan;
+
+    std::filesystem::path directory(const SweepUnit& unit) const {
+        return std::filesystem::path(config.run.directory) / unit.name;
+    }
+    std::filesystem::path pair_file(const std::string& data) const {
+        return std::filesystem::path(config.run.directory) / data / "pairs.h5";
+    }
+    /// The config of a part, in its own directory and on its pair file.
+    Config config_of(const SweepUnit& unit) const;
+};
+
+/// Reads the config and makes the plan. Every combination of factors is read too, so that a wrong
+/// key or value is an error here. Throws UsageError.
+Sweep load_sweep(const ConfigArguments& arguments);
+
+/// Parts, what they share and an estimate of core-hours, as JSON.
+std::string describe_sweep(const Sweep& sweep);
+
+}  // namespace popalign

@@ -1,0 +1,155 @@
+#include "app/sweep/sweep_run.hpp"
+
+#include "app/stages/stages.hpp"
+
+#include <popalign/base/file.hpp>
+#include <popalign/campaign/sweep_results.hpp>
+#include <popalign/comm/collectives.hpp>
+#include <popalign/comm/run.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace popalign {
+namespace {
+
+/// Rank 0's state of a part, on all. Collective.
+UnitState agreed_state(const CommandContext& context, const std::filesystem::path& directory) {
+    std::int32_t state = 0;
+    if (context.comm.is_root())
+        state = static_cast<std::int32_t>(read_status(directory).state);
+    broadcast(context.comm, std::span(&state, 1));
+    return static_cast<UnitState>(state);
+}
+
+/// Without the run's own view of the pairs: all runs are compared on the same ones.
+Config evaluation_config(const Sweep& sweep, const SweepUnit& run, Config config) {
+    config.run.pairs = sweep.pair_file(sweep.plan.find(run.base).data).native();
+    config.train.strategies = sweep.config.train.strategies;
+    config.train.proportions.clear();
+    return config;
+}
+
+ExitStatus make_data(const CommandContext& context, const Config& config) {
+    const ExitStatus status = run_synthesize_stage(context, config);
+    return status == ExitStatus::done && config.sweep.judge ? run_judge_stage(context, config)
+                                                            : status;
+}
+
+ExitStatus make_base(const CommandContext& context, const Config& config,
+                     const std::filesystem::path& directory) {
+    const ModelOptions model =
+        run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
+    const ExitStatus status = run_train_stage(context, config, TrainGoal::reference);
+    return status == ExitStatus::done
+               ? run_preference_stage(context, config,
+                                      {model, directory / "evaluate" / "preference.json"})
+               : status;
+}
+
+ExitStatus make_run(const CommandContext& context, const Sweep& sweep, const SweepUnit& run,
+                    const Config& config) {
+    const std::filesystem::path directory = sweep.directory(run);
+    if (const auto status = run_train_stage(context, config, TrainGoal::model);
+        status != ExitStatus::done)
+        return status;
+    ModelOptions trained =
+        run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
+    trained.path = (directory / "model").native();
+    const Config evaluation = evaluation_config(sweep, run, config);
+    for (const std::string& name : config.sweep.evaluations) {
+        const bool preference = name == "preference";
+        const EvaluationTarget target{
+            trained, directory / "evaluate" / (preference ? "preference.json" : "win_rate.json")};
+        const bool there =
+            run_on_all(context.comm, [&] { return std::filesystem::exists(target.output); });
+        barrier(context.comm);  // nobody makes it before all have looked
+        if (there)
+            continue;
+        const ExitStatus status = preference ? run_preference_stage(context, evaluation, target)
+                                             : run_win_rate_stage(context, evaluation, target);
+        if (status != ExitStatus::done)
+            return status;
+    }
+    run_on_all(context.comm, [&] {
+        if (context.comm.is_root() && !config.sweep.keep_models)
+            for (const auto& part : {directory / "model", directory / "train" / "checkpoints"})
+                std::filesystem::remove_all(part);
+    });
+    return ExitStatus::done;
+}
+
+ExitStatus make_unit(const CommandContext& context, const Sweep& sweep, const SweepUnit& unit) {
+    const std::filesystem::path directory = sweep.directory(unit);
+    const Config config = run_on_all(context.comm, [&] { return sweep.config_of(unit); });
+    run_on_all(context.comm, [&] {
+        if (!context.comm.is_root())
+            return;
+        write_status(directory, {UnitState::started, "", 0, context.comm.size()});
+        write_text_file(directory / "config.yaml", print_config(config));
+    });
+    switch (unit.part) {
+        case SweepPart::data:
+            return make_data(context, config);
+        case SweepPart::base:
+            return make_base(context, config, directory);
+        case SweepPart::run:
+            break;
+    }
+    return make_run(context, sweep, unit, config);
+}
+
+}  // namespace
+
+ExitStatus run_unit(const CommandContext& context, const Sweep& sweep, const SweepUnit& unit) {
+    const std::filesystem::path directory = sweep.directory(unit);
+    if (agreed_state(context, directory) == UnitState::done)
+        return ExitStatus::done;
+    context.logger.info(fmt::format("{} {}", unit.name, unit.mix.name));
+    const auto start = std::chrono::steady_clock::now();
+    ExitStatus status = ExitStatus::done;
+    std::string problem;
+    try {
+        status = make_unit(context, sweep, unit);
+    } catch (const AgreedError& error) {
+        status = ExitStatus::failed;
+        problem = error.what();
+        context.logger.warn(fmt::format("{} failed: {}", unit.name, problem));
+    }
+    if (status == ExitStatus::requeue)
+        return status;
+    run_on_all(context.comm, [&] {
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        if (context.comm.is_root())
+            write_status(directory,
+                         {status == ExitStatus::done ? UnitState::done : UnitState::failed, problem,
+                          seconds.count(), context.comm.size()});
+    });
+    return status;
+}
+
+ExitStatus run_sweep(const CommandContext& context, const Sweep& sweep) {
+    std::vector<std::string> failed;
+    const auto is_failed = [&](const std::string& name) {
+        return std::ranges::find(failed, name) != failed.end();
+    };
+    for (const auto* units : {&sweep.plan.data, &sweep.plan.bases, &sweep.plan.runs})
+        for (const SweepUnit& unit : *units) {
+            if (is_failed(unit.data) || is_failed(unit.base) || is_failed(unit.reference)) {
+                failed.push_back(unit.name);
+                context.logger.warn(
+                    fmt::format("{} is passed over: what it needs failed", unit.name));
+                continue;
+            }
+            const ExitStatus status = run_unit(context, sweep, unit);
+            if (status == ExitStatus::requeue)
+                return status;
+            if (status != ExitStatus::done)
+                failed.push_back(unit.name);
+        }
+    return failed.empty() ? ExitStatus::done : ExitStatus::failed;
+}
+
+}  // namespace popalign

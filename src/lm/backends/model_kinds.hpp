@@ -1,0 +1,14 @@
+#pragma once
+
+#include <popalign/lm/backends/model_source.hpp>
+
+#include <memory>
+#include <string>
+
+namespace popalign {
+
+std::unique_ptr<ModelSource> make_local_model(const ModelOptions& options);
+std::unique_ptr<ModelSource> make_endpoint_model(const EndpointOptions& options);
+std::unique_ptr<ModelSource> make_answer_file(const std::string& path);
+
+}  // namespace popalign

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/store/weights/gguf.hpp>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
+#include <string_view>
+
+namespace popalign {
+
+/// Both throw InputError naming what is missing or not supported; the JSON one also
+/// nlohmann::json::exception.
+ModelConfig model_config_from_gguf(const GgufFile& file);
+ModelConfig model_config_from_json(const std::filesystem::path& path, const nlohmann::json& json);
+
+/// Throws InputError: `what` is not supported.
+[[noreturn]] void refuse_model(const std::filesystem::path& path, std::string_view what);
+
+/// What an architecture fixes for all its models. Throws InputError for one that is not supported.
+ModelConfig architecture_defaults(const std::filesystem::path& path, const std::string& name);
+
+/// gemma3's layers: every `period`-th sees all, the others `window` tokens.
+std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t window,
+                                              std::int64_t period);
+
+}  // namespace popalign

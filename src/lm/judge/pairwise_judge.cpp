@@ -1,0 +1,105 @@
+#include "lm/engine/group_model.hpp"
+#include "lm/judge/judge_kinds.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/engine/scorer.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace popalign {
+namespace {
+
+/// Reads the next-token log-probabilities of the two labels.
+class LocalJudge : public AnswerJudge {
+  public:
+    LocalJudge(GroupModel model, ModelFrontEnd front_end, JudgeTemplate judge_template,
+               std::int64_t batch_tokens)
+        : model_(std::move(model)),
+          front_end_(std::move(front_end)),
+          template_(std::move(judge_template)),
+          batch_tokens_(batch_tokens) {
+        const auto& tokenizer = front_end_.tokenizer;
+        const auto opening = tokenizer.encode(template_.assistant_prefix);
+        for (const auto& [label, winner, games] : template_.labels) {
+            auto whole = tokenizer.encode(template_.assistant_prefix + label);
+            const bool extends = whole.size() == opening.size() + 1 &&
+                                 std::equal(opening.begin(), opening.end(), whole.begin());
+            if (!extends)
+                throw UsageError(
+                    fmt::format("judge template '{}': the label '{}' is not one token behind "
+                                "'{}' for this model; choose other labels",
+                                template_.name, label, template_.assistant_prefix));
+            labels_.push_back(whole.back());
+        }
+    }
+
+    JudgeUsage judge(std::span<const Showing> showings,
+                     const std::function<void(std::size_t, Judgement)>& done,
+                     const std::function<bool()>& keep_going) override {
+        // A forward pass cannot be left: the question is asked between parts.
+        constexpr std::size_t part = 32;
+        JudgeUsage usage;
+        for (std::size_t at = 0; at < showings.size() && (!keep_going || keep_going());
+             at += part) {
+            const auto now = showings.subspan(at, std::min(part, showings.size() - at));
+            std::vector<std::vector<TokenId>> prompts;
+            for (const Showing& showing : now) {
+                prompts.push_back(prompt(showing));
+                usage.prompt_tokens += prompts.back().size();
+            }
+            model_.score_next_token(prompts, labels_, batch_tokens_,
+                                    [&](std::size_t index, const std::vector<float>& logprobs) {
+                                        done(at + index, judgement(logprobs));
+                                    });
+        }
+        return usage;
+    }
+
+  private:
+    Judgement judgement(const std::vector<float>& logprobs) const {
+        const auto first = static_cast<double>(logprobs[0]);
+        const auto second = static_cast<double>(logprobs[1]);
+        Judgement judgement = judgement_of(first - second);
+        judgement.raw = nlohmann::json{{"logprob",
+                                        {{template_.labels[0].text, first},
+                                         {template_.labels[1].text, second}}}}
+                            .dump();
+        return judgement;
+    }
+
+    std::vector<TokenId> prompt(const Showing& showing) const {
+        return encode_pieces(front_end_.tokenizer,
+                             front_end_.chat->render_prompt(judge_messages(template_, showing),
+                                                            template_.assistant_prefix));
+    }
+
+    GroupModel model_;
+    ModelFrontEnd front_end_;
+    JudgeTemplate template_;
+    std::int64_t batch_tokens_;
+    std::vector<TokenId> labels_;
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
+                                              JudgeTemplate judge_template,
+                                              const JudgeRunOptions& options) {
+    ModelFrontEnd front_end = run_on_all(options.ranks.node_leaders(), [&] {
+        ModelFrontEnd made =
+            load_front_end(model.path, model.chat_template, model.template_arguments);
+        made.require_chat(model.path);
+        return made;
+    });
+    return std::make_unique<LocalJudge>(
+        GroupModel(options.ranks, model.path,
+                   model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, options.device),
+        std::move(front_end), std::move(judge_template), options.batch_tokens);
+}
+
+}  // namespace popalign

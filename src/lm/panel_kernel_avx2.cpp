@@ -1,9 +1,0 @@
-#include "lm/panel_kernel_body.hpp"
-
-namespace popalign::kernel {
-
-void multiply_panel_avx2(const PanelProduct& product) {
-    multiply_panel<6, 8, 2>(product);
-}
-
-}  // namespace popalign::kernel

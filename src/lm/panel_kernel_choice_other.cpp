@@ -1,9 +1,0 @@
-#include "lm/panel_kernel.hpp"
-
-namespace popalign::kernel {
-
-std::vector<MultiplyPanel> multiply_panels() {
-    return {multiply_panel_portable};
-}
-
-}  // namespace popalign::kernel

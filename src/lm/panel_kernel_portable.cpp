@@ -1,9 +1,0 @@
-#include "lm/panel_kernel_body.hpp"
-
-namespace popalign::kernel {
-
-void multiply_panel_portable(const PanelProduct& product) {
-    multiply_panel<4, 4, 2>(product);
-}
-
-}  // namespace popalign::kernel

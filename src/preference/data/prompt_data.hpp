@@ -1,0 +1,30 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/preference/data/pair_data.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace popalign {
+
+/// The selected instructions of a pair file, the same on all ranks; their texts stay in the file
+/// until asked for.
+struct PromptData {
+    std::vector<std::uint64_t> rows;  ///< of /instructions, ascending
+    std::string digest;               ///< of all tokens
+    std::function<std::vector<TokenId>(std::size_t item)> prompt;
+
+    std::size_t size() const noexcept { return rows.size(); }
+};
+
+/// `selection` counts by its split and its limit of instructions; prompts longer than
+/// `max_prompt_length` lose their beginning. Collective.
+PromptData open_prompt_data(const Communicator& comm, const std::filesystem::path& path,
+                            const ModelFrontEnd& front_end, const PairSelection& selection,
+                            std::int64_t max_prompt_length);
+
+}  // namespace popalign

@@ -1,0 +1,43 @@
+#include "preference/data/prompts.hpp"
+
+#include "preference/data/gather.hpp"
+
+#include <popalign/comm/run.hpp>
+
+namespace popalign {
+namespace {
+
+std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
+    const std::vector<Split> mine = run_on_all(comm, [&] {
+        std::vector<Split> splits;
+        in_blocks(partition(file.instruction_count(), comm.rank(), comm.size()), [&](Range rows) {
+            for (const Instruction& instruction : file.instructions(rows))
+                splits.push_back(instruction.split);
+        });
+        return splits;
+    });
+    return gather_all(comm, mine);
+}
+
+}  // namespace
+
+std::vector<bool> wanted_instructions(const Communicator& comm, const PairFile& file,
+                                      const PairSelection& selection) {
+    const std::vector<Split> splits = read_splits(comm, file);
+    std::vector<bool> wanted(splits.size(), false);
+    std::int64_t count = 0;
+    for (std::size_t i = 0; i < splits.size(); ++i)
+        if (splits[i] == selection.split)
+            wanted[i] =
+                ++count <= selection.limit_instructions || selection.limit_instructions == 0;
+    return wanted;
+}
+
+std::vector<TokenId> encode_prompt(const ModelFrontEnd& front_end, const Instruction& instruction) {
+    std::vector<Message> dialogue = instruction.context;
+    dialogue.push_back({Role::user, instruction.text});
+    const auto pieces = front_end.require_chat("train.model").render_prompt(dialogue);
+    return encode_pieces(front_end.tokenizer, pieces);
+}
+
+}  // namespace popalign

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/preference/data/pair_data.hpp>
+#include <popalign/store/pairs/pair_store.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace popalign {
+
+/// Calls `visit` with consecutive ranges that bound what is in memory at once.
+template <class Visit>
+void in_blocks(Range range, Visit&& visit) {
+    constexpr std::size_t block_rows = 4096;
+    for (std::size_t begin = range.begin; begin < range.end; begin += block_rows)
+        visit(Range{begin, std::min(begin + block_rows, range.end)});
+}
+
+/// Whether each instruction is among the selected ones. Collective.
+std::vector<bool> wanted_instructions(const Communicator& comm, const PairFile& file,
+                                      const PairSelection& selection);
+
+/// The instruction as a policy sees it, without any strategy's template.
+std::vector<TokenId> encode_prompt(const ModelFrontEnd& front_end, const Instruction& instruction);
+
+}  // namespace popalign

@@ -1,0 +1,102 @@
+#include "preference/model/finished_model.hpp"
+
+#include <popalign/base/error.hpp>
+#include <popalign/base/file.hpp>
+#include <popalign/base/provenance.hpp>
+#include <popalign/comm/run.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace popalign {
+namespace {
+
+/// Keys that change speed or where things lie, not what comes out; models are in by their hashes.
+const std::set<std::string, std::less<>> not_in_result{"model",
+                                                       "reference",
+                                                       "micro_batch_tokens",
+                                                       "reference_micro_batch_tokens",
+                                                       "activation_checkpointing",
+                                                       "zero_stage",
+                                                       "bucket_megabytes",
+                                                       "machine",
+                                                       "checkpoint_steps",
+                                                       "keep_checkpoints",
+                                                       "logging_steps"};
+
+/// What a finished run leaves beside its checkpoints.
+class FinishedMark {
+  public:
+    explicit FinishedMark(const std::filesystem::path& directory)
+        : path_(directory / "train" / "finished.json"), model_(directory / "model") {}
+
+    /// Throws UsageError if another run finished here.
+    bool holds(const Fingerprint& fingerprint) const {
+        if (!std::filesystem::exists(path_) || !std::filesystem::is_directory(model_))
+            return false;
+        const auto json = nlohmann::json::parse(read_text_file(path_), nullptr, false);
+        if (!json.is_object())
+            return false;
+        try {
+            require_same(json.get<Fingerprint>(), fingerprint, model_.native());
+        } catch (const nlohmann::json::exception&) {
+            return false;
+        }
+        return true;
+    }
+    void write(const Fingerprint& fingerprint) const {
+        write_text_file(path_, nlohmann::json(fingerprint).dump(2) + "\n");
+    }
+
+  private:
+    std::filesystem::path path_, model_;
+};
+
+}  // namespace
+
+Fingerprint options_fingerprint(const TrainInputs& inputs, const ModelIdentity& model,
+                                const std::set<std::string>& besides) {
+    std::set<std::string, std::less<>> without = not_in_result;
+    without.insert(besides.begin(), besides.end());
+    FingerprintVisitor visitor(std::move(without));
+    TrainOptions options = inputs.options;
+    options.visit(visitor);
+    Fingerprint fingerprint;
+    for (const auto& [name, value] : visitor.fingerprint())
+        fingerprint["train." + name] = value;
+    fingerprint["run.seed"] = std::to_string(inputs.seed);
+    fingerprint["dtype"] = inputs.model.dtype;
+    fingerprint["model.sha256"] = model.sha256;
+    fingerprint["tokenizer.sha256"] = model.tokenizer_sha256;
+    fingerprint["chat_template.sha256"] = model.template_sha256;
+    return fingerprint;
+}
+
+bool is_finished(const Communicator& comm, const TrainInputs& inputs,
+                 const Fingerprint& fingerprint, const Logger& logger) {
+    const bool finished =
+        run_on_all(comm, [&] { return FinishedMark(inputs.directory).holds(fingerprint); });
+    if (finished)
+        logger.info(fmt::format("{} is trained already; nothing to do",
+                                (inputs.directory / "model").native()));
+    return finished;
+}
+
+void save_trained_model(const Communicator& comm, const TrainInputs& inputs, const CausalLm& model,
+                        const ModelFrontEnd& front_end, const Fingerprint& fingerprint) {
+    run_on_all(comm, [&] {
+        if (!comm.is_root())
+            return;
+        auto provenance =
+            nlohmann::json::parse(provenance_json(comm.size(), inputs.command), nullptr, false);
+        if (!provenance.is_object())
+            provenance = nlohmann::json::object();
+        provenance["training"] = fingerprint;
+        save_hf_model(inputs.directory / "model", model, front_end, provenance.dump(2));
+        FinishedMark(inputs.directory).write(fingerprint);
+    });
+}
+
+}  // namespace popalign

@@ -1,0 +1,113 @@
+#include "preference/model/model_setup.hpp"
+
+#include <popalign/comm/run.hpp>
+#include <popalign/preference/pairs/evaluation.hpp>
+#include <popalign/preference/pairs/reference.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+namespace popalign {
+namespace {
+
+nlohmann::json to_json(const Proportion& proportion) {
+    const Interval interval = proportion.interval();
+    return {{"value", proportion.value()}, {"lower", interval.lower}, {"upper", interval.upper}};
+}
+
+nlohmann::json to_json(const PreferenceFigures& figures) {
+    return {{"n", figures.reward_accuracy.n},
+            {"reward_accuracy", to_json(figures.reward_accuracy)},
+            {"loss", figures.loss},
+            {"reward_margin", figures.reward_margin},
+            {"logps_accuracy", to_json(figures.logps_accuracy)}};
+}
+
+}  // namespace
+
+double Proportion::value() const noexcept {
+    return n == 0 ? 0.0 : static_cast<double>(successes) / static_cast<double>(n);
+}
+
+Interval Proportion::interval() const noexcept {
+    return wilson_interval(static_cast<double>(successes), n);
+}
+
+PreferenceFigures summarise(std::span<const PairScore> scores, double beta) {
+    PreferenceFigures figures;
+    figures.reward_accuracy.n = figures.logps_accuracy.n = scores.size();
+    for (const PairScore& score : scores) {
+        const double margin = (score.policy_chosen - score.reference_chosen) -
+                              (score.policy_rejected - score.reference_rejected);
+        figures.loss +=
+            (std::max(0.0, -beta * margin) + std::log1p(std::exp(-std::abs(beta * margin)))) /
+            static_cast<double>(scores.size());
+        figures.reward_margin += beta * margin / static_cast<double>(scores.size());
+        figures.reward_accuracy.successes += margin > 0 ? 1 : 0;
+        figures.logps_accuracy.successes += score.policy_chosen / score.chosen_tokens >
+                                                    score.policy_rejected / score.rejected_tokens
+                                                ? 1
+                                                : 0;
+    }
+    return figures;
+}
+
+PreferenceEvaluation evaluate_preference(const Communicator& comm, const PreferenceInputs& inputs,
+                                         const Logger& logger) {
+    const bool own_reference = inputs.reference.path.empty();
+    const ModelOptions& reference_model = own_reference ? inputs.policy : inputs.reference;
+    const ModelCard policy = open_model(comm, inputs.policy);
+    ModelIdentity identity = open_model(comm, reference_model).identity;
+    run_on_all(comm, [&] { require_same_tokenizer(policy.identity, identity); });
+    identity.template_sha256 = policy.identity.template_sha256;
+
+    const PairData data =
+        open_pair_data(comm, inputs.pair_file, policy.front_end, inputs.selection, inputs.limits);
+    std::optional<CausalLm> loaded;
+    const ReferenceSource source{
+        inputs.pair_file, reference_key(identity, inputs.limits), inputs.micro_batch_tokens,
+        [&]() -> const CausalLm& {
+            return loaded.emplace(load_weights(comm, reference_model, inputs.device));
+        }};
+    const auto reference = reference_log_probabilities(comm, data, source, nullptr, logger);
+    loaded.reset();
+
+    CompletionLogProbabilities own = *reference;
+    if (identity.sha256 != policy.identity.sha256) {
+        const CausalLm model = load_weights(comm, inputs.policy, inputs.device);
+        std::vector<std::size_t> items(data.size());
+        std::iota(items.begin(), items.end(), std::size_t{0});
+        own = compute_log_probabilities(comm, model, data, items, inputs.micro_batch_tokens,
+                                        nullptr, logger);
+    }
+
+    PreferenceEvaluation evaluation;
+    evaluation.dropped = data.dropped;
+    std::map<std::string, std::vector<PairScore>> by_strategy;
+    for (std::size_t i = 0; i < data.size(); ++i) {
+        evaluation.scores.push_back({data.rows[i], data.strategies[i], own.chosen[i],
+                                     own.rejected[i], reference->chosen[i], reference->rejected[i],
+                                     data.lengths[i].chosen, data.lengths[i].rejected});
+        by_strategy[data.strategy_names.at(data.strategies[i])].push_back(evaluation.scores.back());
+    }
+    evaluation.overall = summarise(evaluation.scores, inputs.beta);
+    for (const auto& [name, scores] : by_strategy)
+        evaluation.strategies[name] = summarise(scores, inputs.beta);
+    return evaluation;
+}
+
+std::string to_json(const PreferenceEvaluation& evaluation) {
+    nlohmann::json json = {{"overall", to_json(evaluation.overall)},
+                           {"strategies", nlohmann::json::object()},
+                           {"n", evaluation.scores.size()},
+                           {"dropped", evaluation.dropped}};
+    for (const auto& [name, figures] : evaluation.strategies)
+        json["strategies"][name] = to_json(figures);
+    return json.dump(2);
+}
+
+}  // namespace popalign

@@ -1,0 +1,46 @@
+#include <popalign/preference/pairs/training_cost.hpp>
+
+#include <algorithm>
+
+namespace popalign {
+namespace {
+
+/// Rows that the rows of a segment see, themselves included, under a window (0: none).
+double seen(const SegmentForest::Segment& segment, std::int64_t window) {
+    double sum = 0;
+    for (std::int64_t row = segment.begin; row < segment.end; ++row) {
+        const std::int64_t position = segment.position + row - segment.begin + 1;
+        sum += static_cast<double>(window > 0 ? std::min(position, window) : position);
+    }
+    return sum;
+}
+
+}  // namespace
+
+TrainingCost& TrainingCost::operator+=(const TrainingCost& other) noexcept {
+    projections += other.projections;
+    attention += other.attention;
+    head += other.head;
+    rows += other.rows;
+    return *this;
+}
+
+TrainingCost cost_of(const ModelConfig& config, const PackedPairs& packed) {
+    TrainingCost cost;
+    cost.rows = static_cast<std::int64_t>(packed.forest.tokens.size());
+    const double query = static_cast<double>(config.num_attention_heads * config.head_dim);
+    const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
+    const auto hidden = static_cast<double>(config.hidden_size);
+    const double layer =
+        2 * hidden * (query + kv) + 3 * hidden * static_cast<double>(config.intermediate_size);
+    cost.projections =
+        2 * layer * static_cast<double>(config.num_hidden_layers) * static_cast<double>(cost.rows);
+    for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
+        for (const auto& segment : packed.forest.segments)
+            cost.attention += 4 * query * seen(segment, config.window(static_cast<std::size_t>(i)));
+    cost.head = 2 * hidden * static_cast<double>(config.vocab_size) *
+                static_cast<double>(packed.targets.size());
+    return cost;
+}
+
+}  // namespace popalign

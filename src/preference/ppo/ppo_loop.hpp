@@ -1,0 +1,53 @@
+#pragma once
+
+#include "preference/ppo/rollout.hpp"
+
+#include <popalign/base/deadline.hpp>
+#include <popalign/base/error.hpp>
+#include <popalign/base/fingerprint.hpp>
+#include <popalign/base/log.hpp>
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/preference/options/train_options.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+/// What the policy is asked, and what its answers are worth.
+struct PpoRun {
+    std::size_t prompts = 0;
+    std::function<std::vector<TokenId>(std::size_t)> prompt;
+    std::vector<TokenId> stop_tokens;
+    /// Fills in `reference_log_probabilities` and `score` of rollouts that are complete otherwise.
+    std::function<void(std::span<Rollout>)> judge;
+    const TrainOptions& options;
+    std::uint64_t seed = 0;
+    std::filesystem::path directory;  ///< gets metrics.jsonl and the checkpoints of both models
+    Fingerprint fingerprint;
+};
+
+/// PPO in rounds: the ranks answer a batch of prompts with the policy as it is, all answers are
+/// judged, and policy and critic learn from them. Answers depend on seed, episode and weights, not
+/// on ranks. Goes on from the newest checkpoint in the directory; results as `train_on_pairs`.
+/// Collective.
+ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+                              const PpoRun& run, const Deadline& deadline, const Logger& logger);
+
+/// One round, of which nothing is kept.
+struct RoundSample {
+    std::int64_t rounds = 0, updates = 0;              ///< of each model, in a whole run
+    std::size_t answers = 0;                           ///< of this round
+    double answer_tokens = 0;                          ///< mean
+    double generation = 0, scoring = 0, learning = 0;  ///< mean over ranks [s]
+};
+
+/// Measures the first round at a learning rate of 0 and writes nothing. Collective.
+RoundSample sample_round(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+                         const PpoRun& run, const Deadline& deadline, const Logger& logger);
+
+}  // namespace popalign

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <popalign/base/deadline.hpp>
+#include <popalign/base/error.hpp>
+#include <popalign/base/log.hpp>
+#include <popalign/comm/communicator.hpp>
+#include <popalign/preference/options/train_inputs.hpp>
+
+#include <string>
+
+namespace popalign {
+
+/// `run_training` for the objective ppo, on the training instructions of the pair file. Collective.
+ExitStatus run_ppo(const Communicator& comm, const TrainInputs& inputs, const Deadline& deadline,
+                   const Logger& logger);
+
+/// `plan_training` for the objective ppo: a round is measured on these ranks. Collective.
+std::string plan_ppo(const Communicator& comm, const TrainInputs& inputs, const Logger& logger);
+
+}  // namespace popalign

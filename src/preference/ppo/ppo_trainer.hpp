@@ -1,0 +1,75 @@
+#pragma once
+
+#include "preference/ppo/ppo_formulas.hpp"
+#include "preference/ppo/rollout.hpp"
+#include "preference/update/learner.hpp"
+
+#include <popalign/comm/communicator.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/preference/options/ppo_options.hpp>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace popalign {
+
+struct PpoTrainerOptions {
+    PpoOptions ppo;
+    std::int64_t global_batch_size = 32;  ///< rollouts of an update
+    std::int64_t micro_batch_tokens = 2048;
+    std::uint64_t seed = 0;
+    Learner::Options learner = {};
+};
+
+/// Of all updates of a round, means over tokens.
+struct PpoReport {
+    double policy_loss = 0, value_loss = 0;
+    double policy_clipped = 0, value_clipped = 0;  ///< shares of tokens
+    double approximate_kl = 0;  ///< from the policy that drew: half the squared log ratio [nat]
+    double entropy = 0;         ///< [nat]
+    double ratio = 0, ratio_variance = 0;
+    double policy_grad_norm = 0, critic_grad_norm = 0;  ///< means over updates
+};
+
+/// Data-parallel PPO of a policy and a critic. The losses are means over the completion tokens of
+/// an update, whatever rank computes them and in how many passes.
+class PpoTrainer {
+  public:
+    /// Collective.
+    PpoTrainer(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+               const PpoTrainerOptions& options);
+
+    /// Fills in what policy and critic make of the rollouts, by the path on which they are trained.
+    void look_at(std::span<Rollout> rollouts) const;
+
+    /// Learns from a round's rollouts, all of them given on every rank: `ppo.epochs` passes over
+    /// them in orders that `round` names. `kl_coefficient` prices their divergence. Collective.
+    PpoReport learn(std::span<const Rollout> rollouts, std::int64_t round, double kl_coefficient,
+                    double learning_rate, double critic_learning_rate);
+
+    /// Updates of each model in a round of that many rollouts.
+    std::int64_t updates(std::size_t rollouts) const noexcept;
+
+    Learner& policy() noexcept { return policy_; }
+    Learner& critic() noexcept { return critic_; }
+
+  private:
+    struct Batch;
+    Batch share_of(std::span<const Rollout> rollouts, std::span<const Advantages> advantages,
+                   std::span<const std::size_t> items) const;
+    double learn_policy(const Batch& batch, double learning_rate);
+    double learn_values(const Batch& batch, double learning_rate);
+    void summarise(PpoReport& report, std::int64_t updates) const;
+
+    Communicator comm_;
+    PpoTrainerOptions options_;
+    Learner policy_, critic_;
+    std::vector<double> sums_;  ///< of this rank, in this round
+};
+
+/// Advantages, whitened over all tokens of a round, and returns of its rollouts.
+std::vector<Advantages> advantages_of(std::span<const Rollout> rollouts, const PpoOptions& options,
+                                      double kl_coefficient);
+
+}  // namespace popalign

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/preference/options/train_options.hpp>
+
+#include <cstdint>
+
+namespace popalign {
+
+/// Of the model, or of its adapters where they are trained.
+std::int64_t trained_parameters(const ModelConfig& config, const TrainOptions& options);
+
+/// Memory of one rank [byte].
+struct TrainingMemory {
+    double program = 0;  ///< before a model is loaded
+    double weights = 0;  ///< in the type that is computed in
+    double masters = 0;  ///< float32 copies of weights in another type
+    double gradients = 0;
+    double optimizer = 0;    ///< both moments
+    double activations = 0;  ///< what a pass keeps for the way back
+    double workspace = 0;    ///< logits of a block, gradients on the way down
+    double allocator = 0;    ///< holes between those two
+    double buckets = 0;      ///< that are on their way between ranks
+
+    double total() const noexcept {
+        return program + weights + masters + gradients + optimizer + activations + workspace +
+               allocator + buckets;
+    }
+};
+
+/// The parts that do not depend on the machine.
+TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
+                               const TrainOptions& options, int ranks,
+                               std::int64_t micro_batch_tokens);
+
+/// The most tokens of a pass with which a rank stays within `bytes`; 0: none.
+std::int64_t largest_micro_batch(const ModelConfig& config, at::ScalarType dtype,
+                                 const TrainOptions& options, int ranks, double program,
+                                 double bytes);
+
+}  // namespace popalign
