@@ -13,13 +13,14 @@
 #include <memory>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
-ExitStatus print(const std::vector<MachineCheck>& checks, bool json) {
-    std::puts((json ? checks_json(checks) : format_checks(checks)).c_str());
-    const bool wrong = std::ranges::any_of(
-        checks, [](const MachineCheck& check) { return check.finding == Finding::problem; });
+ExitStatus print(const std::vector<campaign::MachineCheck>& checks, bool json) {
+    std::puts((json ? campaign::checks_json(checks) : campaign::format_checks(checks)).c_str());
+    const bool wrong = std::ranges::any_of(checks, [](const campaign::MachineCheck& check) {
+        return check.finding == campaign::Finding::problem;
+    });
     return wrong ? ExitStatus::failed : ExitStatus::done;
 }
 
@@ -35,7 +36,7 @@ std::optional<int> doctor_before_mpi(int argc, char** argv) {
         return std::nullopt;
     const char* task = std::getenv("SLURM_PROCID");
     if (task == nullptr || std::string_view(task) == "0")
-        print({check_launcher(1, std::atoi(tasks), false)},
+        print({campaign::check_launcher(1, std::atoi(tasks), false)},
               std::ranges::find(arguments, "--json") != arguments.end());
     return static_cast<int>(ExitStatus::failed);
 }
@@ -52,15 +53,15 @@ Command make_doctor_command(CLI::App& app) {
     parser->add_flag("--json", arguments->json, "JSON instead of a table");
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    const auto checks = check_machine(
+                    const auto checks = campaign::check_machine(
                         context.comm, {config.run.directory, config.models, config.run.device});
                     ExitStatus status = ExitStatus::done;
                     if (context.comm.is_root())
                         status = print(checks, arguments->json);
-                    return static_cast<ExitStatus>(all_reduce<std::int32_t>(
-                        context.comm, static_cast<std::int32_t>(status), Reduction::maximum));
+                    return static_cast<ExitStatus>(comm::all_reduce<std::int32_t>(
+                        context.comm, static_cast<std::int32_t>(status), comm::Reduction::maximum));
                 });
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -12,7 +12,7 @@
 #include <optional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 /// Tensors of many megabytes come and go in every step; by default glibc maps and unmaps each of
@@ -48,7 +48,7 @@ std::vector<Command> add_commands(CLI::App& app) {
     return commands;
 }
 
-ExitStatus run(const Communicator& comm, int argc, char** argv) {
+ExitStatus run(const comm::Communicator& comm, int argc, char** argv) {
     CLI::App app(
         "Aligns a language model without human labels (PopAlign, arXiv 2410.13785).\n"
         "Under srun or mpirun every command runs on all ranks.",
@@ -75,7 +75,7 @@ ExitStatus run(const Communicator& comm, int argc, char** argv) {
         }
         return std::nullopt;
     };
-    if (const auto finished = run_on_all(comm, parse))
+    if (const auto finished = comm::run_on_all(comm, parse))
         return *finished;
 
     std::string command_line;
@@ -90,13 +90,13 @@ ExitStatus run(const Communicator& comm, int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::app
 
 int main(int argc, char** argv) {
-    if (const auto status = popalign::doctor_before_mpi(argc, argv))
+    if (const auto status = popalign::app::doctor_before_mpi(argc, argv))
         return *status;
-    popalign::keep_large_buffers();
-    return popalign::run_program(argc, argv, [&](const popalign::Communicator& comm) {
-        return popalign::run(comm, argc, argv);
+    popalign::app::keep_large_buffers();
+    return popalign::comm::run_program(argc, argv, [&](const popalign::comm::Communicator& comm) {
+        return popalign::app::run(comm, argc, argv);
     });
 }

@@ -8,13 +8,13 @@
 
 #include <vector>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 constexpr std::int64_t vocabulary = 89;
 
-CausalLm random_model(at::ScalarType dtype, at::Device device) {
-    ModelConfig config;
+lm::CausalLm random_model(at::ScalarType dtype, at::Device device) {
+    lm::ModelConfig config;
     config.architecture = "qwen2";
     config.vocab_size = vocabulary;
     config.hidden_size = 64;
@@ -26,9 +26,9 @@ CausalLm random_model(at::ScalarType dtype, at::Device device) {
     config.max_position_embeddings = 256;
     config.attention_bias = true;
     config.windows = {0, 6};
-    CausalLm model(config, dtype, device);
+    lm::CausalLm model(config, dtype, device);
     auto generator = at::detail::createCPUGenerator(1);
-    for (NamedParameter& parameter : model.parameters()) {
+    for (lm::NamedParameter& parameter : model.parameters()) {
         const bool is_norm = parameter.name.find("norm") != std::string::npos;
         parameter.tensor.copy_(
             at::empty(parameter.tensor.sizes(), at::kDouble).normal_(is_norm, 0.2, generator));
@@ -36,9 +36,9 @@ CausalLm random_model(at::ScalarType dtype, at::Device device) {
     return model;
 }
 
-SegmentForest sequences() {
+lm::SegmentForest sequences() {
     std::int64_t next = 1;
-    SegmentForest forest;
+    lm::SegmentForest forest;
     const auto add = [&](std::size_t count, std::optional<std::size_t> parent) {
         std::vector<TokenId> tokens;
         while (tokens.size() < count)
@@ -57,11 +57,11 @@ struct Outcome {
 };
 
 Outcome run(at::ScalarType dtype, at::Device device) {
-    CausalLm model = random_model(dtype, device);
-    for (NamedParameter& parameter : model.parameters())
+    lm::CausalLm model = random_model(dtype, device);
+    for (lm::NamedParameter& parameter : model.parameters())
         parameter.tensor.requires_grad_(true);
-    const SegmentForest forest = sequences();
-    ForestAttention attention(forest);
+    const lm::SegmentForest forest = sequences();
+    lm::ForestAttention attention(forest);
     const c10::AutoGradMode with_gradients(true);
     const at::Tensor logits =
         model
@@ -70,7 +70,7 @@ Outcome run(at::ScalarType dtype, at::Device device) {
             .to(at::kCPU, at::kDouble);
     (logits * at::arange(logits.numel(), at::kDouble).sin().view_as(logits)).sum().backward();
     std::vector<at::Tensor> gradients;
-    for (const NamedParameter& parameter : model.parameters())
+    for (const lm::NamedParameter& parameter : model.parameters())
         gradients.push_back(parameter.tensor.grad().reshape(-1).to(at::kCPU, at::kDouble));
     return {logits.detach(), at::cat(gradients)};
 }
@@ -86,4 +86,4 @@ ArithmeticError measure_arithmetic_error(at::ScalarType dtype, at::Device device
     return {distance(found.logits, expected.logits), distance(found.gradients, expected.gradients)};
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -3,7 +3,7 @@
 #include <ATen/core/ScalarType.h>
 #include <c10/core/Device.h>
 
-namespace popalign {
+namespace popalign::campaign {
 
 /// How far a small random model in a type and on a device is from float64 on the CPU: the distance
 /// by the norm, in parts of the whole.
@@ -15,4 +15,4 @@ struct ArithmeticError {
 /// Takes well under a second. NaN where the device computes NaN.
 ArithmeticError measure_arithmetic_error(at::ScalarType dtype, at::Device device);
 
-}  // namespace popalign
+}  // namespace popalign::campaign

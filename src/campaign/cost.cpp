@@ -14,7 +14,7 @@
 #include <fstream>
 #include <vector>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -95,7 +95,7 @@ class Total {
 
 }  // namespace
 
-CostMeter::CostMeter(const Communicator& comm)
+CostMeter::CostMeter(const comm::Communicator& comm)
     : comm_(comm), node_(comm.split_node()), start_(read()) {}
 
 CostMeter::Reading CostMeter::read() {
@@ -113,8 +113,9 @@ StageCost CostMeter::finish(const std::string& stage, DeviceKind device) const {
     cost.ranks = comm_.size();
     if (const char* threads = std::getenv("OMP_NUM_THREADS"))
         cost.threads = std::max(1, std::atoi(threads));
-    cost.seconds = all_reduce(comm_, std::chrono::duration<double>(now.time - start_.time).count(),
-                              Reduction::maximum);
+    cost.seconds =
+        comm::all_reduce(comm_, std::chrono::duration<double>(now.time - start_.time).count(),
+                         comm::Reduction::maximum);
     const bool metered = now.joules && start_.joules && *now.joules >= *start_.joules;
     std::array<double, 5> sums{now.processor_seconds - start_.processor_seconds,
                                static_cast<double>(now.read_bytes - start_.read_bytes),
@@ -123,7 +124,7 @@ StageCost CostMeter::finish(const std::string& stage, DeviceKind device) const {
                                node_.is_root() && metered ? 0.0
                                : node_.is_root()          ? 1.0
                                                           : 0.0};
-    all_reduce(comm_, std::span<double>(sums), Reduction::sum);
+    comm::all_reduce(comm_, std::span<double>(sums), comm::Reduction::sum);
     cost.core_seconds = sums[0];
     cost.read_bytes = static_cast<std::uint64_t>(sums[1]);
     cost.written_bytes = static_cast<std::uint64_t>(sums[2]);
@@ -132,14 +133,14 @@ StageCost CostMeter::finish(const std::string& stage, DeviceKind device) const {
     cost.gpu_seconds = device == DeviceKind::gpu ? cost.seconds * cost.ranks : 0;
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    cost.peak_memory_bytes = all_reduce<std::uint64_t>(
+    cost.peak_memory_bytes = comm::all_reduce<std::uint64_t>(
         comm_, std::uint64_t{1024} * static_cast<std::uint64_t>(usage.ru_maxrss),
-        Reduction::maximum);
+        comm::Reduction::maximum);
     return cost;
 }
 
 std::map<std::string, std::uint64_t> tokens_by_strategy(const std::filesystem::path& pair_file) {
-    const PairFile file(pair_file);
+    const store::PairFile file(pair_file);
     constexpr std::size_t block_rows = 4096;
     std::vector<std::uint32_t> uses(file.response_count(), 0);
     const auto for_pairs = [&](auto&& visit) {
@@ -152,8 +153,8 @@ std::map<std::string, std::uint64_t> tokens_by_strategy(const std::filesystem::p
     for_pairs([&](std::uint32_t, std::uint64_t row) { ++uses.at(row); });
     std::vector<double> lengths;
     for (std::size_t begin = 0; begin < file.response_count(); begin += block_rows)
-        for (const Response& response : file.responses(
-                 Range{begin, std::min<std::size_t>(begin + block_rows, file.response_count())}))
+        for (const Response& response : file.responses(comm::Range{
+                 begin, std::min<std::size_t>(begin + block_rows, file.response_count())}))
             lengths.push_back(static_cast<double>(response.tokens.size()));
     std::vector<double> sums(file.header().strategies.size(), 0.0);
     for_pairs([&](std::uint32_t strategy, std::uint64_t row) {
@@ -217,4 +218,4 @@ std::string total_cost(const std::filesystem::path& directory) {
     return result.dump(2);
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

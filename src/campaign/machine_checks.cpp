@@ -26,7 +26,7 @@
 #include <ctime>
 #include <utility>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 std::string variable(const char* name) {
@@ -58,7 +58,7 @@ std::string device_of(const std::string& option, int local_rank) {
     return "GPU " + (visible.empty() ? std::to_string(index) : visible);
 }
 
-RankFacts facts_of_this_rank(const Communicator& node, const std::string& device) {
+RankFacts facts_of_this_rank(const comm::Communicator& node, const std::string& device) {
     RankFacts facts;
     std::array<char, 256> host{};
     ::gethostname(host.data(), host.size() - 1);
@@ -81,18 +81,18 @@ template <class Body>
 MachineCheck attempt(const std::string& name, const std::string& advice, Body&& body) {
     try {
         return {name, Finding::ok, body(), ""};
-    } catch (const AgreedError& error) {
+    } catch (const comm::AgreedError& error) {
         return {name, Finding::problem, error.what(), advice};
     }
 }
 
 /// In the types that models run in there: what libtorch, this build's kernels and the driver make
 /// of them together is worth a look before a long job.
-std::string look_at_arithmetic(const Communicator& comm, const std::string& device) {
+std::string look_at_arithmetic(const comm::Communicator& comm, const std::string& device) {
     const int local_rank = comm.split_node().rank();
     double worst = 0;
-    run_on_all(comm, [&] {
-        const at::Device place = select_device(device, local_rank);
+    comm::run_on_all(comm, [&] {
+        const at::Device place = lm::select_device(device, local_rank);
         for (const auto& [dtype, limit] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 0.15}}) {
             const ArithmeticError error = measure_arithmetic_error(dtype, place);
             for (const double part : {error.logits, error.gradients})
@@ -106,13 +106,14 @@ std::string look_at_arithmetic(const Communicator& comm, const std::string& devi
         }
     });
     return fmt::format("a small model in float32 is within {:.1g} of float64",
-                       all_reduce(comm, worst, Reduction::maximum));
+                       comm::all_reduce(comm, worst, comm::Reduction::maximum));
 }
 
-std::string write_and_read_pairs(const Communicator& comm, const std::filesystem::path& path) {
+std::string write_and_read_pairs(const comm::Communicator& comm,
+                                 const std::filesystem::path& path) {
     const auto rank = static_cast<std::uint64_t>(comm.rank());
     const std::string text(4096, static_cast<char>('a' + comm.rank() % 26));
-    PairBlock block;
+    store::PairBlock block;
     block.instructions.push_back({std::to_string(rank), "doctor", text});
     for (std::uint32_t side = 0; side < 2; ++side) {
         Response response;
@@ -122,18 +123,18 @@ std::string write_and_read_pairs(const Communicator& comm, const std::filesystem
         block.responses.push_back(std::move(response));
     }
     block.pairs.push_back({rank, 0, 2 * rank, 2 * rank + 1, 0});
-    PairFileHeader header;
+    store::PairFileHeader header;
     header.models.push_back({"none", "", "", 0, "", ""});
     header.generations = {{"chosen", 0, ""}, {"rejected", 0, ""}};
     header.strategies.push_back({"doctor", "prompt", ""});
     const auto start = std::chrono::steady_clock::now();
-    write_pair_file(comm, path, header, block);
-    run_on_all(comm, [&] {
-        const PairFile file(path);
+    store::write_pair_file(comm, path, header, block);
+    comm::run_on_all(comm, [&] {
+        const store::PairFile file(path);
         const auto rows = static_cast<std::size_t>(comm.size());
         const std::size_t other = static_cast<std::size_t>(comm.rank() + 1) % rows;
         if (file.pair_count() != rows ||
-            file.instructions(Range{other, other + 1}).front().text.size() != text.size() ||
+            file.instructions(comm::Range{other, other + 1}).front().text.size() != text.size() ||
             (comm.is_root() && !file.verify().empty()))
             throw Error(path.native() + ": does not read back as it was written");
     });
@@ -142,10 +143,11 @@ std::string write_and_read_pairs(const Communicator& comm, const std::filesystem
                        seconds.count());
 }
 
-std::string see_each_other(const Communicator& comm, const std::filesystem::path& folder) {
+std::string see_each_other(const comm::Communicator& comm, const std::filesystem::path& folder) {
     const auto mark = [&](int rank) { return folder / fmt::format("rank-{}", rank); };
-    run_on_all(comm, [&] { write_text_file(mark(comm.rank()), std::to_string(comm.rank())); });
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm,
+                     [&] { write_text_file(mark(comm.rank()), std::to_string(comm.rank())); });
+    comm::run_on_all(comm, [&] {
         const int next = (comm.rank() + 1) % comm.size();
         if (!std::filesystem::exists(mark(next)))
             throw Error(fmt::format("{} is not seen by rank {}", mark(next).native(), comm.rank()));
@@ -153,8 +155,8 @@ std::string see_each_other(const Communicator& comm, const std::filesystem::path
     return "every rank sees what another wrote";
 }
 
-std::string lock_file(const Communicator& comm, const std::filesystem::path& folder) {
-    run_on_all(comm, [&] {
+std::string lock_file(const comm::Communicator& comm, const std::filesystem::path& folder) {
+    comm::run_on_all(comm, [&] {
         const std::filesystem::path path = folder / fmt::format("lock-{}", comm.rank());
         const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         struct flock lock {};
@@ -191,14 +193,15 @@ MachineCheck check_limits() {
     return check;
 }
 
-MachineCheck check_model(const Communicator& comm, const std::string& name,
-                         const ModelOptions& options) {
+MachineCheck check_model(const comm::Communicator& comm, const std::string& name,
+                         const lm::ModelOptions& options) {
     if (options.path.empty())
         return {"model " + name, Finding::skipped, "no weights on this machine", ""};
     return attempt("model " + name, "fetch it, or correct models." + name + ".path", [&] {
-        return run_on_all(comm, [&] {
-            const ModelConfig config = load_model_config(options.path);
-            const ModelFrontEnd front_end = load_front_end(options.path, options.chat_template);
+        return comm::run_on_all(comm, [&] {
+            const lm::ModelConfig config = lm::load_model_config(options.path);
+            const lm::ModelFrontEnd front_end =
+                lm::load_front_end(options.path, options.chat_template);
             return fmt::format("{}, {} layers, template {}", config.architecture,
                                config.num_hidden_layers,
                                front_end.chat ? front_end.chat->name() : "none");
@@ -209,10 +212,10 @@ MachineCheck check_model(const Communicator& comm, const std::string& name,
 /// A folder that goes with this object, on all ranks.
 class ScratchFolder {
   public:
-    ScratchFolder(const Communicator& comm, const std::filesystem::path& parent)
+    ScratchFolder(const comm::Communicator& comm, const std::filesystem::path& parent)
         : comm_(comm),
-          path_(parent / fmt::format("doctor-{}", broadcast_object(comm, ::getpid()))) {
-        run_on_all(comm, [&] {
+          path_(parent / fmt::format("doctor-{}", comm::broadcast_object(comm, ::getpid()))) {
+        comm::run_on_all(comm, [&] {
             std::error_code error;
             std::filesystem::create_directories(path_, error);
             if (error)
@@ -230,11 +233,11 @@ class ScratchFolder {
     const std::filesystem::path& path() const noexcept { return path_; }
 
   private:
-    const Communicator& comm_;
+    const comm::Communicator& comm_;
     std::filesystem::path path_;
 };
 
-void check_file_system(const Communicator& comm, const std::filesystem::path& directory,
+void check_file_system(const comm::Communicator& comm, const std::filesystem::path& directory,
                        std::vector<MachineCheck>& checks) {
     const std::string elsewhere =
         "choose another run.directory, on a parallel file system that all "
@@ -255,21 +258,21 @@ void check_file_system(const Communicator& comm, const std::filesystem::path& di
     checks.push_back(attempt("file locks",
                              "set HDF5_USE_FILE_LOCKING=FALSE: writers here never share a file",
                              [&] { return lock_file(comm, folder->path()); }));
-    barrier(comm);
+    comm::barrier(comm);
 }
 
 }  // namespace
 
-std::vector<MachineCheck> check_machine(const Communicator& comm,
+std::vector<MachineCheck> check_machine(const comm::Communicator& comm,
                                         const MachineCheckInputs& inputs) {
-    const Communicator node = comm.split_node();
-    barrier(comm);
-    const auto facts = all_gather_objects(comm, facts_of_this_rank(node, inputs.device));
+    const comm::Communicator node = comm.split_node();
+    comm::barrier(comm);
+    const auto facts = comm::all_gather_objects(comm, facts_of_this_rank(node, inputs.device));
     std::vector<MachineCheck> checks{
         check_launcher(comm.size(), launched_tasks(), !variable("PMIX_NAMESPACE").empty()),
         check_nodes(facts),
         check_devices(facts),
-        check_nccl(DeviceGroup::compiled_version(), DeviceGroup::library_version()),
+        check_nccl(comm::DeviceGroup::compiled_version(), comm::DeviceGroup::library_version()),
         attempt("arithmetic", "do not train here: try another libtorch, or run.device cpu",
                 [&] { return look_at_arithmetic(comm, inputs.device); }),
         check_clocks(facts),
@@ -280,4 +283,4 @@ std::vector<MachineCheck> check_machine(const Communicator& comm,
     return checks;
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

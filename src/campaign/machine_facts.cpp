@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 constexpr double skew_noticed = 1, skew_harmful = 30;  // [s]
@@ -156,4 +156,4 @@ std::string checks_json(std::span<const MachineCheck> checks) {
     return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

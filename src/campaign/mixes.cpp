@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -132,4 +132,4 @@ std::vector<Mix> make_mixes(const SweepOptions& options, const Names& all) {
     return list.take();
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <set>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 constexpr std::size_t key_digits = 16;
@@ -218,4 +218,4 @@ void SweepOptions::validate() const {
     require(max_array_size >= 0 && max_running >= 0, "max_array_size", "must not be negative");
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -10,7 +10,7 @@
 #include <fstream>
 #include <map>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 using Json = nlohmann::json;
@@ -200,4 +200,4 @@ std::string collect_csv(const SweepPlan& plan, const std::filesystem::path& dire
     return table.csv();
 }
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <type_traits>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 // MPI counts are int; larger spans go in pieces of this many elements.
@@ -167,4 +167,4 @@ POPALIGN_INSTANTIATE(float)
 POPALIGN_INSTANTIATE(double)
 #undef POPALIGN_INSTANTIATE
 
-}  // namespace popalign
+}  // namespace popalign::comm

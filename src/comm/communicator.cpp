@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 Communicator adopt(MPI_Comm handle) {
@@ -70,4 +70,4 @@ int owner(std::size_t count, std::size_t item, int parts) noexcept {
     return static_cast<int>(item < large ? item / (base + 1) : extra + (item - large) / base);
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -9,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 /// MPI counts are int; larger spans go in pieces. `call(data, count, request)` for each.
@@ -66,4 +66,4 @@ void exchange_in_turn(const Communicator& comm, const ExchangeSizes& sizes,
     agree_on_failure(comm, failure);
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -7,7 +7,7 @@
 #include <source_location>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::comm {
 
 struct Communicator::Native {
     enum class Ownership { borrowed, owned };
@@ -30,4 +30,4 @@ MPI_Comm native_handle(const Communicator& comm) noexcept;
 void check_mpi(int code, std::string_view call,
                std::source_location where = std::source_location::current());
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 int count_of(std::size_t size) {
@@ -214,4 +214,4 @@ void PartwiseSum::finish() {
         state_->operations.front().advance({}, true);
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

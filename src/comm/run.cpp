@@ -10,7 +10,7 @@
 #include <limits>
 #include <utility>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 class MpiSession {
@@ -92,4 +92,4 @@ bool agree_to_stop(const Communicator& comm, const Deadline& deadline) {
     return all_reduce<std::int32_t>(comm, deadline.reached() ? 1 : 0, Reduction::maximum) != 0;
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -9,7 +9,7 @@
 #include <queue>
 #include <utility>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 constexpr double busy_until = 0.98;
@@ -214,4 +214,4 @@ SimulatedRun simulate_static_partition(std::span<const SimulatedUnit> units,
     return Simulation(units, machine).partition_statically();
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 struct DescriptorTraits {
@@ -72,4 +72,4 @@ SharedMemory::SharedMemory(const Communicator& node, std::size_t bytes)
     });
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

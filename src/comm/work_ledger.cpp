@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 constexpr std::uint64_t stopped = std::uint64_t{1} << 62;
@@ -159,4 +159,4 @@ std::vector<WorkUnit> next_chunk(WorkLedger& ledger, std::size_t phase, WorkSear
     return {};
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 constexpr double chunks_of_a_share = 8, holdings_of_a_share = 16;
@@ -111,4 +111,4 @@ std::size_t WorkSearch::holding(std::size_t slots, double step_overhead) const n
                : std::max<std::size_t>(1, static_cast<std::size_t>(wanted));
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::contrast {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -57,7 +57,7 @@ Json judge_json(const JudgeAccuracy& judge) {
 
 }  // namespace
 
-std::vector<PairFacts> pair_facts(const PairFile& file) {
+std::vector<PairFacts> pair_facts(const store::PairFile& file) {
     constexpr std::size_t part = 1024;
     std::vector<PairFacts> facts;
     for (std::size_t at = 0; at < file.pair_count(); at += part) {
@@ -92,4 +92,4 @@ nlohmann::ordered_json to_json(const ContrastAccuracy& accuracy, std::size_t sho
     return json;
 }
 
-}  // namespace popalign
+}  // namespace popalign::contrast

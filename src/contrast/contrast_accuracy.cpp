@@ -10,7 +10,7 @@
 #include <limits>
 #include <map>
 
-namespace popalign {
+namespace popalign::contrast {
 namespace {
 
 constexpr std::size_t fewest_for_equal_length = 10;
@@ -66,7 +66,7 @@ double mean_credit(std::span<const JudgedPair> pairs, std::span<const std::uint3
 }
 
 /// `verdicts` ordered by pair.
-StrategyAccuracy accuracy_of(const StrategyRow& strategy, std::span<const PairFacts> facts,
+StrategyAccuracy accuracy_of(const store::StrategyRow& strategy, std::span<const PairFacts> facts,
                              std::span<const Verdict> verdicts, std::uint64_t seed,
                              int most_rounds) {
     StrategyAccuracy result{
@@ -130,8 +130,8 @@ JudgeAgreement agreement_between(std::size_t first, std::size_t second,
 
 }  // namespace
 
-ContrastAccuracy contrast_accuracy(const std::vector<StrategyRow>& strategies,
-                                   const std::vector<JudgeRow>& judges,
+ContrastAccuracy contrast_accuracy(const std::vector<store::StrategyRow>& strategies,
+                                   const std::vector<store::JudgeRow>& judges,
                                    std::span<const PairFacts> facts,
                                    std::span<const Verdict> verdicts, std::uint64_t seed,
                                    int rounds) {
@@ -177,4 +177,4 @@ std::string format_contrast_accuracy(const JudgeAccuracy& accuracy) {
     return table;
 }
 
-}  // namespace popalign
+}  // namespace popalign::contrast

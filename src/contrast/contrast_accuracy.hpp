@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::contrast {
 
 /// How often one judge finds the chosen answer of one strategy better, and how far length goes with
 /// it.
@@ -29,7 +29,7 @@ struct StrategyAccuracy {
 
 /// One judge's verdicts, by strategy in the file's order, and over all.
 struct JudgeAccuracy {
-    JudgeRow judge;
+    store::JudgeRow judge;
     std::vector<StrategyAccuracy> strategies;
     StrategyAccuracy all;
 };
@@ -54,8 +54,8 @@ struct PairFacts {
 
 /// `verdicts` are ordered by judge, then pair, as a pair file has them; `facts` are of all pairs.
 /// Deterministic for a seed. `rounds` is of the bootstraps, fewer where pairs are many.
-ContrastAccuracy contrast_accuracy(const std::vector<StrategyRow>& strategies,
-                                   const std::vector<JudgeRow>& judges,
+ContrastAccuracy contrast_accuracy(const std::vector<store::StrategyRow>& strategies,
+                                   const std::vector<store::JudgeRow>& judges,
                                    std::span<const PairFacts> facts,
                                    std::span<const Verdict> verdicts, std::uint64_t seed,
                                    int rounds = 1000);
@@ -63,4 +63,4 @@ ContrastAccuracy contrast_accuracy(const std::vector<StrategyRow>& strategies,
 /// As a table for people.
 std::string format_contrast_accuracy(const JudgeAccuracy& accuracy);
 
-}  // namespace popalign
+}  // namespace popalign::contrast

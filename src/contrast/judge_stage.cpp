@@ -11,19 +11,19 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::contrast {
 namespace {
 
-JudgeSpec judge_spec(const JudgeInputs& inputs) {
+lm::JudgeSpec judge_spec(const JudgeInputs& inputs) {
     const auto found = inputs.models.find(inputs.judge.model);
     return {inputs.judge.model,
             found == inputs.models.end() ? std::nullopt : std::optional(found->second),
-            load_judge_template(inputs.judge.template_name)};
+            lm::load_judge_template(inputs.judge.template_name)};
 }
 
 /// Collective: one rank hashes the model.
-JudgeRow judge_row(const Communicator& comm, const JudgeSpec& judge) {
-    const JudgeKey key = judge_key(comm, judge);
+store::JudgeRow judge_row(const comm::Communicator& comm, const lm::JudgeSpec& judge) {
+    const lm::JudgeKey key = lm::judge_key(comm, judge);
     return {judge.name, key.model_sha256,
             key.template_sha256.empty() ? "" : judge.judge_template.name, key.template_sha256};
 }
@@ -33,7 +33,7 @@ bool wanted(const std::string& split, const Instruction& instruction) {
 }
 
 /// Pairs to be judged: of the split, and of each strategy the first ones if there is a limit.
-std::vector<bool> selected(const PairFile& file, const std::vector<PreferencePair>& pairs,
+std::vector<bool> selected(const store::PairFile& file, const std::vector<PreferencePair>& pairs,
                            const JudgeOptions& options) {
     const auto instructions = file.instructions({0, file.instruction_count()});
     std::vector<std::int64_t> taken(file.header().strategies.size(), 0);
@@ -48,7 +48,7 @@ std::vector<bool> selected(const PairFile& file, const std::vector<PreferencePai
 }
 
 /// This rank's pairs of those that the file has no verdicts of.
-std::vector<std::uint64_t> my_pairs(const Communicator& comm, const PairFile& file,
+std::vector<std::uint64_t> my_pairs(const comm::Communicator& comm, const store::PairFile& file,
                                     const std::vector<PreferencePair>& pairs,
                                     const JudgeOptions& options,
                                     std::optional<std::uint32_t> judge) {
@@ -57,7 +57,7 @@ std::vector<std::uint64_t> my_pairs(const Communicator& comm, const PairFile& fi
         for (const Verdict& verdict : file.verdicts())
             if (verdict.judge == *judge)
                 open[verdict.pair] = false;
-    const Range mine = partition(pairs.size(), comm.rank(), comm.size());
+    const comm::Range mine = comm::partition(pairs.size(), comm.rank(), comm.size());
     std::vector<std::uint64_t> rows;
     for (std::size_t row = mine.begin; row < mine.end; ++row)
         if (open[row])
@@ -66,7 +66,8 @@ std::vector<std::uint64_t> my_pairs(const Communicator& comm, const PairFile& fi
 }
 
 /// Each pair in both orders, the chosen answer first and last.
-std::vector<Showing> showings_of(const PairFile& file, const std::vector<PreferencePair>& pairs,
+std::vector<Showing> showings_of(const store::PairFile& file,
+                                 const std::vector<PreferencePair>& pairs,
                                  std::span<const std::uint64_t> rows) {
     std::vector<Showing> showings;
     for (const std::uint64_t row : rows) {
@@ -101,8 +102,9 @@ std::vector<Verdict> verdicts_of(std::span<const std::uint64_t> rows,
     return verdicts;
 }
 
-void write_table(const JudgeInputs& inputs, const JudgeRow& judge, const JudgingReport& report) {
-    const PairFile file(inputs.pairs);
+void write_table(const JudgeInputs& inputs, const store::JudgeRow& judge,
+                 const lm::JudgingReport& report) {
+    const store::PairFile file(inputs.pairs);
     const auto judges = file.judges();
     const auto at = static_cast<std::size_t>(std::ranges::find(judges, judge) - judges.begin());
     const auto accuracy = contrast_accuracy(file.header().strategies, judges, pair_facts(file),
@@ -131,34 +133,36 @@ void JudgeOptions::validate() const {
         throw UsageError("judge: batch_tokens must be at least 1 and limit at least 0");
 }
 
-ExitStatus run_judge(const ModelRanks& ranks, const JudgeInputs& inputs, const Deadline& deadline) {
-    const Communicator& comm = ranks.leaders();
-    const JudgeSpec judge = run_on_all(comm, [&] {
+ExitStatus run_judge(const lm::ModelRanks& ranks, const JudgeInputs& inputs,
+                     const Deadline& deadline) {
+    const comm::Communicator& comm = ranks.leaders();
+    const lm::JudgeSpec judge = comm::run_on_all(comm, [&] {
         inputs.judge.validate();
-        const JudgeSpec spec = judge_spec(inputs);
-        if (reads_template(spec) && spec.judge_template.verdict == "rating")
+        const lm::JudgeSpec spec = judge_spec(inputs);
+        if (lm::reads_template(spec) && spec.judge_template.verdict == "rating")
             throw UsageError(
                 fmt::format("judge.template '{}' rates single answers; pairs want one "
                             "that compares two",
                             spec.judge_template.name));
         return spec;
     });
-    const JudgeRow row = judge_row(comm, judge);
-    auto file = run_on_all(comm, [&] { return PairFile(inputs.pairs); });
-    std::vector<JudgeRow> judges = file.judges();
+    const store::JudgeRow row = judge_row(comm, judge);
+    auto file = comm::run_on_all(comm, [&] { return store::PairFile(inputs.pairs); });
+    std::vector<store::JudgeRow> judges = file.judges();
     const auto known = std::ranges::find(judges, row);
     const auto number = static_cast<std::uint32_t>(known - judges.begin());
     const bool judged = known != judges.end();
-    const auto pairs = run_on_all(comm, [&] { return file.pairs({0, file.pair_count()}); });
-    const auto rows = run_on_all(comm, [&] {
+    const auto pairs = comm::run_on_all(comm, [&] { return file.pairs({0, file.pair_count()}); });
+    const auto rows = comm::run_on_all(comm, [&] {
         return my_pairs(comm, file, pairs, inputs.judge,
                         judged ? std::optional(number) : std::nullopt);
     });
-    const auto left = all_reduce<std::uint64_t>(comm, rows.size(), Reduction::sum);
-    JudgingReport report;
+    const auto left = comm::all_reduce<std::uint64_t>(comm, rows.size(), comm::Reduction::sum);
+    lm::JudgingReport report;
     if (left > 0) {
-        const auto showings = run_on_all(comm, [&] { return showings_of(file, pairs, rows); });
-        const auto judgements = judge_showings(
+        const auto showings =
+            comm::run_on_all(comm, [&] { return showings_of(file, pairs, rows); });
+        const auto judgements = lm::judge_showings(
             judge, {row.model, row.template_sha256}, showings,
             {{inputs.judge.batch_tokens, inputs.run.device, ranks, inputs.logger, inputs.run.seed},
              std::filesystem::path(inputs.run.directory) / "verdicts",
@@ -167,22 +171,23 @@ ExitStatus run_judge(const ModelRanks& ranks, const JudgeInputs& inputs, const D
         auto verdicts = verdicts_of(rows, judgements, number);
         if (!judged)
             judges.push_back(row);
-        const auto made = all_reduce<std::uint64_t>(comm, verdicts.size(), Reduction::sum);
+        const auto made =
+            comm::all_reduce<std::uint64_t>(comm, verdicts.size(), comm::Reduction::sum);
         if (comm.is_root()) {  // the file's verdicts are replaced: earlier ones go along
             const auto earlier = file.verdicts();
             verdicts.insert(verdicts.end(), earlier.begin(), earlier.end());
         }
-        write_verdicts(comm, inputs.pairs, judges, verdicts);
+        store::write_verdicts(comm, inputs.pairs, judges, verdicts);
         if (made < 2 * left) {
             inputs.logger.warn("stopped at the deadline; run it again for the rest");
             return ExitStatus::requeue;
         }
     }
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (comm.is_root())
             write_table(inputs, row, report);
     });
     return ExitStatus::done;
 }
 
-}  // namespace popalign
+}  // namespace popalign::contrast

@@ -13,7 +13,7 @@
 #include <array>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 /// The first 32 bits of Python's random.Random(text): a Mersenne Twister (Matsumoto and Nishimura
@@ -102,7 +102,7 @@ void add(const nlohmann::json& row, std::map<std::string, AlpacaAnnotations>& mo
 }
 
 std::map<std::string, AlpacaAnnotations> from_csv(std::string_view text, const std::string& file) {
-    const CsvTable table(text, file);
+    const store::CsvTable table(text, file);
     const std::size_t model = table.column("model"), row = table.column("row"),
                       length_1 = table.column("len_output_1"),
                       length_2 = table.column("len_output_2"),
@@ -158,8 +158,8 @@ std::map<std::string, AlpacaAnnotations> read_alpaca_annotations(
     std::map<std::string, AlpacaAnnotations> models;
     if (start != std::string::npos && (text[start] == '[' || text[start] == '{')) {
         std::map<std::string, std::size_t> seen;
-        visit_json_rows(text, path.native(),
-                        [&](const nlohmann::json& row) { add(row, models, seen); });
+        store::visit_json_rows(text, path.native(),
+                               [&](const nlohmann::json& row) { add(row, models, seen); });
     } else {
         models = from_csv(text, path.native());
     }
@@ -168,4 +168,4 @@ std::map<std::string, AlpacaAnnotations> read_alpaca_annotations(
     return models;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

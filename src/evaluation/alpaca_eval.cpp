@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 constexpr double inverse_penalty = 10;  // C
@@ -134,4 +134,4 @@ AlpacaScore score_alpaca_eval(std::span<const AlpacaRow> rows, const LengthContr
     return score;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 /// The file whose name starts with `stem`, packed or not; empty if there is none.
@@ -28,8 +28,8 @@ std::filesystem::path find(const std::filesystem::path& directory, const std::st
                                  stem));
 }
 
-CsvTable load(const std::filesystem::path& path) {
-    return CsvTable(read_text_or_gzip(path), path.native());
+store::CsvTable load(const std::filesystem::path& path) {
+    return store::CsvTable(read_text_or_gzip(path), path.native());
 }
 
 }  // namespace
@@ -41,11 +41,11 @@ bool has_length_control(const std::filesystem::path& directory) {
 
 LengthControlData load_length_control(const std::filesystem::path& directory) {
     LengthControlData data;
-    const CsvTable difficulty = load(find(directory, "instruction_difficulty"));
+    const store::CsvTable difficulty = load(find(directory, "instruction_difficulty"));
     const std::size_t value = difficulty.column("instruction_difficulty");
     for (std::size_t i = 0; i < difficulty.size(); ++i)
         data.difficulty.push_back(difficulty.number(i, value));
-    const CsvTable gamed = load(find(directory, "df_gamed"));
+    const store::CsvTable gamed = load(find(directory, "df_gamed"));
     const std::size_t length = gamed.column("std_delta_len"),
                       item = gamed.column("instruction_difficulty"),
                       preference =
@@ -59,4 +59,4 @@ LengthControlData load_length_control(const std::filesystem::path& directory) {
     return data;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

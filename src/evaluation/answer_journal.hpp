@@ -12,14 +12,14 @@
 #include <unordered_map>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// Benchmark answers by the SHA-256 of what makes them: an answer that a journal holds is not made
 /// again, on however many ranks.
 class AnswerJournal {
   public:
     /// Reads what is there and opens this rank's journal. Collective.
-    AnswerJournal(const Communicator& comm, const std::filesystem::path& folder,
+    AnswerJournal(const comm::Communicator& comm, const std::filesystem::path& folder,
                   const Logger& logger);
 
     /// What an earlier run made, in the order of `keys`. Collective.
@@ -28,10 +28,10 @@ class AnswerJournal {
     void sync() { journal_.sync(); }
 
   private:
-    Communicator comm_;
+    comm::Communicator comm_;
     std::unordered_map<std::string, std::string> texts_;  ///< this rank's share of all
-    JournalWriter journal_;
+    store::JournalWriter journal_;
     std::uint64_t unsynced_ = 0;
 };
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -12,7 +12,7 @@
 #include <cmath>
 #include <map>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 AnswerStyle style_from(const nlohmann::json& row) {
@@ -107,7 +107,7 @@ BattleSet read_battles(const std::filesystem::path& path) {
     BattleSet set;
     std::map<std::string, std::size_t> questions;
     const std::string text = read_text_or_gzip(path);
-    visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
+    store::visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
         Battle battle;
         battle.question =
             questions.emplace(row.at("question_id").dump(), questions.size()).first->second;
@@ -125,4 +125,4 @@ BattleSet read_battles(const std::filesystem::path& path) {
     return set;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

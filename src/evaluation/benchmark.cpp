@@ -9,7 +9,7 @@
 
 #include <map>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,7 +26,7 @@ fs::path require(const fs::path& folder, const std::string& name) {
 
 void read_rows(const fs::path& path, const std::function<void(const nlohmann::json&)>& visit) {
     const std::string text = read_text_or_gzip(path);
-    visit_json_rows(text, path.native(), visit);
+    store::visit_json_rows(text, path.native(), visit);
 }
 
 /// FastChat's, by category.
@@ -37,7 +37,7 @@ double mt_bench_temperature(const std::string& category) {
 }
 
 void add_hh_rlhf(const fs::path& path, const std::string& category, Benchmark& benchmark) {
-    const ExchangeFormat& format = find_exchange_format("hh-rlhf");
+    const store::ExchangeFormat& format = store::find_exchange_format("hh-rlhf");
     std::size_t number = 0;
     read_rows(path, [&](const nlohmann::json& row) {
         ++number;
@@ -129,4 +129,4 @@ Instruction instruction_of(const BenchmarkItem& item) {
     return {item.id, item.category, item.turns.front(), Split::held_out, item.context};
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -14,11 +14,11 @@
 #include <set>
 #include <utility>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
-Question question_of(const BenchmarkInputs& inputs, const BenchmarkItem& item, std::size_t turn,
-                     const std::vector<std::string>& earlier) {
+lm::Question question_of(const BenchmarkInputs& inputs, const BenchmarkItem& item, std::size_t turn,
+                         const std::vector<std::string>& earlier) {
     std::vector<Message> dialogue = item.context;
     for (std::size_t t = 0; t <= turn; ++t) {
         dialogue.push_back({Role::user, item.turns[t]});
@@ -57,14 +57,14 @@ std::set<Round> rounds_of(const BenchmarkInputs& inputs) {
 
 /// What one round asks of this rank, and of which items.
 struct Asked {
-    std::vector<Question> questions;
+    std::vector<lm::Question> questions;
     std::vector<std::size_t> items;
     std::vector<std::string> keys;  ///< of the answers in the journal
 };
 
 /// All that an answer follows from, but for the floating-point order of its batch.
 std::string content_key(const std::string& model, const BenchmarkInputs& inputs,
-                        const SamplingOptions& sampling, const Question& question) {
+                        const lm::SamplingOptions& sampling, const lm::Question& question) {
     std::string content =
         fmt::format("{}\n{}\n{}\n{}\n{}", model, print_config(sampling), inputs.run.seed,
                     inputs.benchmark.name, question.id + '\0' + question.generation);
@@ -78,39 +78,40 @@ std::string content_key(const std::string& model, const BenchmarkInputs& inputs,
 }
 
 /// What makes the model's answers. Collective: one rank hashes it.
-std::string identity_of(const Communicator& comm, const ModelSource& source,
-                        const ModelOptions& options) {
-    std::string made = run_on_all(comm, [&] {
+std::string identity_of(const comm::Communicator& comm, const lm::ModelSource& source,
+                        const lm::ModelOptions& options) {
+    std::string made = comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return std::string();
-        const ModelIdentity identity = source.identify();
+        const lm::ModelIdentity identity = source.identify();
         return identity.sha256 + identity.tokenizer_sha256 + identity.template_sha256 +
                options.dtype;
     });
-    return broadcast_object(comm, made);
+    return comm::broadcast_object(comm, made);
 }
 
 /// One model's answering, round by round.
 class Answering {
   public:
-    Answering(const ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
-              AnswerJournal& journal, const Deadline* deadline)
+    Answering(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
+              const AnsweringModel& model, AnswerJournal& journal, const Deadline* deadline)
         : ranks_(ranks),
           inputs_(inputs),
           model_(model),
           journal_(journal),
           deadline_(deadline),
-          source_(run_on_all(ranks.leaders(),
-                             [&] { return make_model_source(model.name, model.options); })),
+          source_(comm::run_on_all(
+              ranks.leaders(), [&] { return lm::make_model_source(model.name, model.options); })),
           identity_(identity_of(ranks.leaders(), *source_, model.options)) {}
 
     /// Appends one answer to each item of the round; false if the deadline left some. Collective.
     bool run(const Round& round, const std::vector<JudgedItem>& items,
              std::vector<std::vector<std::string>>& answers) {
-        const Communicator& comm = ranks_.leaders();
-        SamplingOptions sampling = inputs_.evaluate.sampling;
+        const comm::Communicator& comm = ranks_.leaders();
+        lm::SamplingOptions sampling = inputs_.evaluate.sampling;
         sampling.temperature = round.temperature;
-        const Asked asked = run_on_all(comm, [&] { return ask(round, sampling, items, answers); });
+        const Asked asked =
+            comm::run_on_all(comm, [&] { return ask(round, sampling, items, answers); });
         auto found = journal_.find(asked.keys);
         std::vector<std::size_t> missing;
         for (std::size_t i = 0; i < found.size(); ++i)
@@ -129,10 +130,10 @@ class Answering {
 
   private:
     std::uint64_t sum(std::size_t value) const {
-        return all_reduce<std::uint64_t>(ranks_.leaders(), value, Reduction::sum);
+        return comm::all_reduce<std::uint64_t>(ranks_.leaders(), value, comm::Reduction::sum);
     }
 
-    Asked ask(const Round& round, const SamplingOptions& sampling,
+    Asked ask(const Round& round, const lm::SamplingOptions& sampling,
               const std::vector<JudgedItem>& items,
               const std::vector<std::vector<std::string>>& answers) const {
         Asked asked;
@@ -157,23 +158,23 @@ class Answering {
     }
 
     /// Collective.
-    void make(const SamplingOptions& sampling, const Asked& asked,
+    void make(const lm::SamplingOptions& sampling, const Asked& asked,
               const std::vector<std::size_t>& missing,
               std::vector<std::optional<std::string>>& found) {
-        const Communicator& comm = ranks_.leaders();
-        const auto answerer = run_on_all(comm, [&] {
+        const comm::Communicator& comm = ranks_.leaders();
+        const auto answerer = comm::run_on_all(comm, [&] {
             return source_->open({sampling, inputs_.evaluate.batch_size, false,
                                   inputs_.evaluate.stop, inputs_.run.device, ranks_,
                                   inputs_.logger});
         });
-        run_on_all(comm, [&] {
-            std::vector<Question> questions;
+        comm::run_on_all(comm, [&] {
+            std::vector<lm::Question> questions;
             for (const std::size_t i : missing)
                 questions.push_back(asked.questions[i]);
             Progress progress(inputs_.logger, "answer", "answers", questions.size());
             answerer->answer(
                 questions,
-                [&](std::size_t index, Answer result) {
+                [&](std::size_t index, lm::Answer result) {
                     if (model_.options.responses.empty())
                         journal_.add(asked.keys[missing[index]], result.text);
                     found[missing[index]] = std::move(result.text);
@@ -184,19 +185,19 @@ class Answering {
         });
     }
 
-    const ModelRanks& ranks_;
+    const lm::ModelRanks& ranks_;
     const BenchmarkInputs& inputs_;
     const AnsweringModel& model_;
     AnswerJournal& journal_;
     const Deadline* deadline_;
-    std::unique_ptr<ModelSource> source_;
+    std::unique_ptr<lm::ModelSource> source_;
     std::string identity_;
 };
 
 }  // namespace
 
 std::optional<std::vector<std::vector<std::string>>> answer_items(
-    const ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
+    const lm::ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
     const std::vector<JudgedItem>& items, AnswerJournal& journal, const Deadline* deadline) {
     std::vector<std::vector<std::string>> answers(items.size());
     Answering answering(ranks, inputs, model, journal, deadline);
@@ -206,4 +207,4 @@ std::optional<std::vector<std::vector<std::string>>> answer_items(
     return answers;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

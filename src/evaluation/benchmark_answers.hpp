@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// A model and what the config or the result calls it.
 struct AnsweringModel {
     std::string name;
-    ModelOptions options;
+    lm::ModelOptions options;
 };
 
 /// Answers of one model to this rank's items, by item and turn; the user's later turns follow the
@@ -24,7 +24,7 @@ struct AnsweringModel {
 /// if the deadline, if there is one, left some. Collective over the leaders: the model is loaded by
 /// a node's ranks together.
 std::optional<std::vector<std::vector<std::string>>> answer_items(
-    const ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
+    const lm::ModelRanks& ranks, const BenchmarkInputs& inputs, const AnsweringModel& model,
     const std::vector<JudgedItem>& items, AnswerJournal& journal, const Deadline* deadline);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

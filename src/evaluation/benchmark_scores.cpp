@@ -13,7 +13,7 @@
 #include <map>
 #include <optional>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -250,4 +250,4 @@ nlohmann::ordered_json item_row(Scoring scoring, const JudgedItem& item) {
     return row;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// An item with what was answered and what the judge said.
 struct JudgedItem {
@@ -38,4 +38,4 @@ nlohmann::ordered_json score_items(Scoring scoring, const std::vector<JudgedItem
 /// An item as a row of the result: all that its figures come from.
 nlohmann::ordered_json item_row(Scoring scoring, const JudgedItem& item);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -11,10 +11,10 @@
 
 #include <map>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
-const ModelOptions& named(const BenchmarkInputs& inputs, const std::string& name) {
+const lm::ModelOptions& named(const BenchmarkInputs& inputs, const std::string& name) {
     const auto found = inputs.models.find(name);
     if (found == inputs.models.end())
         throw UsageError(fmt::format(
@@ -33,11 +33,11 @@ std::string template_of(const BenchmarkInputs& inputs) {
                                                   : inputs.evaluate.judge_template;
 }
 
-JudgeSpec judge_spec(const BenchmarkInputs& inputs, const std::string& judge_template) {
+lm::JudgeSpec judge_spec(const BenchmarkInputs& inputs, const std::string& judge_template) {
     const auto found = inputs.models.find(inputs.evaluate.judge);
     return {inputs.evaluate.judge,
             found == inputs.models.end() ? std::nullopt : std::optional(found->second),
-            load_judge_template(judge_template)};
+            lm::load_judge_template(judge_template)};
 }
 
 /// Whatever can be found wrong before any work starts.
@@ -45,10 +45,11 @@ void check(const BenchmarkInputs& inputs) {
     inputs.evaluate.validate();
     if (inputs.benchmark.items.empty())
         throw UsageError(fmt::format("{}: nothing to ask", inputs.benchmark.name));
-    const JudgeSpec judge = judge_spec(inputs, template_of(inputs));
+    const lm::JudgeSpec judge = judge_spec(inputs, template_of(inputs));
     if (!judge.model)
-        identify_judge(judge);
-    const bool rates = inputs.benchmark.scoring == Scoring::rating, asked = reads_template(judge);
+        lm::identify_judge(judge);
+    const bool rates = inputs.benchmark.scoring == Scoring::rating,
+               asked = lm::reads_template(judge);
     if (rates && !asked)
         throw UsageError(fmt::format(
             "{}: the judge '{}' does not rate single answers from 1 to 10; name a model in "
@@ -64,7 +65,7 @@ void check(const BenchmarkInputs& inputs) {
 }
 
 /// What a model is called in results.
-std::string address(const ModelOptions& model) {
+std::string address(const lm::ModelOptions& model) {
     return !model.path.empty()        ? model.path
            : !model.responses.empty() ? model.responses
                                       : model.endpoint.url + " " + model.endpoint.model;
@@ -76,8 +77,8 @@ std::string judge_address(const BenchmarkInputs& inputs) {
     return found == inputs.models.end() ? inputs.evaluate.judge : address(found->second);
 }
 
-std::vector<JudgedItem> my_items(const Communicator& comm, const Benchmark& benchmark) {
-    const Range mine = partition(benchmark.items.size(), comm.rank(), comm.size());
+std::vector<JudgedItem> my_items(const comm::Communicator& comm, const Benchmark& benchmark) {
+    const comm::Range mine = comm::partition(benchmark.items.size(), comm.rank(), comm.size());
     std::vector<JudgedItem> items;
     for (std::size_t i = mine.begin; i < mine.end; ++i)
         items.push_back({benchmark.items[i], i, {}, {}, {}});
@@ -85,8 +86,8 @@ std::vector<JudgedItem> my_items(const Communicator& comm, const Benchmark& benc
 }
 
 /// Fills in `answers` and `baselines`; false if the deadline left some. Collective.
-bool answer(const ModelRanks& ranks, const BenchmarkInputs& inputs, std::vector<JudgedItem>& items,
-            const Deadline* deadline) {
+bool answer(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
+            std::vector<JudgedItem>& items, const Deadline* deadline) {
     AnswerJournal journal(ranks.leaders(), std::filesystem::path(inputs.run.directory) / "answers",
                           inputs.logger);
     auto answers =
@@ -155,35 +156,35 @@ std::map<std::string, std::vector<Asked>> asked_of(const BenchmarkInputs& inputs
 }
 
 /// Fills in the judgements; false if the deadline left some. Collective.
-bool judge(const ModelRanks& ranks, const BenchmarkInputs& inputs, std::vector<JudgedItem>& items,
-           const Deadline* deadline) {
-    const Communicator& comm = ranks.leaders();
+bool judge(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
+           std::vector<JudgedItem>& items, const Deadline* deadline) {
+    const comm::Communicator& comm = ranks.leaders();
     for (JudgedItem& item : items)
         item.judgements.resize(inputs.benchmark.scoring == Scoring::rating ? item.item.turns.size()
                                                                            : 2);
-    JudgeKey key =
-        judge_key(comm, run_on_all(comm, [&] { return judge_spec(inputs, template_of(inputs)); }));
+    lm::JudgeKey key = lm::judge_key(
+        comm, comm::run_on_all(comm, [&] { return judge_spec(inputs, template_of(inputs)); }));
     bool complete = true;
     for (const auto& [name, asked] : asked_of(inputs, items)) {
-        const JudgeSpec spec = run_on_all(comm, [&] { return judge_spec(inputs, name); });
+        const lm::JudgeSpec spec = comm::run_on_all(comm, [&] { return judge_spec(inputs, name); });
         std::vector<Showing> showings;
         for (const Asked& one : asked)
             showings.push_back(one.showing);
         if (!key.template_sha256.empty())
-            key.template_sha256 = judge_template_sha256(spec.judge_template);
+            key.template_sha256 = lm::judge_template_sha256(spec.judge_template);
         const auto judgements =
-            judge_showings(spec, key, showings,
-                           {{inputs.evaluate.batch_tokens, inputs.run.device, ranks, inputs.logger,
-                             inputs.run.seed},
-                            std::filesystem::path(inputs.run.directory) / "verdicts",
-                            deadline});
+            lm::judge_showings(spec, key, showings,
+                               {{inputs.evaluate.batch_tokens, inputs.run.device, ranks,
+                                 inputs.logger, inputs.run.seed},
+                                std::filesystem::path(inputs.run.directory) / "verdicts",
+                                deadline});
         for (std::size_t i = 0; i < asked.size(); ++i) {
             complete &= judgements[i].has_value();
             if (judgements[i])
                 items[asked[i].item].judgements[asked[i].place] = *judgements[i];
         }
     }
-    return all_reduce<std::uint64_t>(comm, complete ? 0 : 1, Reduction::sum) == 0;
+    return comm::all_reduce<std::uint64_t>(comm, complete ? 0 : 1, comm::Reduction::sum) == 0;
 }
 
 void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& items) {
@@ -204,7 +205,7 @@ void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& 
         json["baseline"] = baseline;
     json["judge"] = judge_address(inputs);
     json["template"] =
-        reads_template(judge_spec(inputs, template_of(inputs))) ? template_of(inputs) : "";
+        lm::reads_template(judge_spec(inputs, template_of(inputs))) ? template_of(inputs) : "";
     json["provenance"] = nlohmann::json::parse(inputs.provenance);
     std::string rows;
     for (const JudgedItem& item : items)
@@ -221,7 +222,7 @@ void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& 
 }  // namespace
 
 Benchmark held_out_benchmark(const std::filesystem::path& pairs) {
-    const PairFile file(pairs);
+    const store::PairFile file(pairs);
     Benchmark benchmark{"win-rate", Scoring::win_rate, "contrast", {}};
     for (const Instruction& instruction : file.instructions({0, file.instruction_count()}))
         if (instruction.split == Split::held_out)
@@ -233,10 +234,10 @@ Benchmark held_out_benchmark(const std::filesystem::path& pairs) {
     return benchmark;
 }
 
-ExitStatus run_benchmark(const ModelRanks& ranks, const BenchmarkInputs& inputs,
+ExitStatus run_benchmark(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
                          const Deadline* deadline) {
-    const Communicator& comm = ranks.leaders();
-    run_on_all(comm, [&] { check(inputs); });
+    const comm::Communicator& comm = ranks.leaders();
+    comm::run_on_all(comm, [&] { check(inputs); });
     if (inputs.benchmark.scoring == Scoring::alpaca_eval && !inputs.benchmark.length_control)
         inputs.logger.warn(
             "no difficulties and gamed rows beside the data: no length-controlled "
@@ -247,13 +248,13 @@ ExitStatus run_benchmark(const ModelRanks& ranks, const BenchmarkInputs& inputs,
         return ExitStatus::requeue;
     }
     std::vector<JudgedItem> all;
-    for (auto& part : all_gather_objects(comm, items))
+    for (auto& part : comm::all_gather_objects(comm, items))
         all.insert(all.end(), part.begin(), part.end());
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (comm.is_root())
             write_result(inputs, all);
     });
     return ExitStatus::done;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

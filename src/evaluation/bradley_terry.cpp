@@ -12,7 +12,7 @@
 #include <numeric>
 #include <tuple>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 constexpr std::size_t style_features = 4;
@@ -199,4 +199,4 @@ std::vector<ArenaScore> score_arena(const BattleSet& set, const ArenaOptions& op
     return scores;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

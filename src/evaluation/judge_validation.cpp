@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 Choice choice_of(std::int64_t label) {
@@ -56,8 +56,8 @@ std::optional<Choice> swapped(std::optional<Choice> choice) {
 
 std::optional<Choice> llmbar_words(const std::string& words) {
     static const std::vector<std::string> labels{"Output (a)", "Output (b)"};
-    const ParsedVerdict verdict = parse_verdict(words, labels);
-    if (verdict.kind != TextVerdict::label)
+    const lm::ParsedVerdict verdict = lm::parse_verdict(words, labels);
+    if (verdict.kind != lm::TextVerdict::label)
         return std::nullopt;
     return verdict.label == 0 ? Choice::first : Choice::second;
 }
@@ -101,7 +101,7 @@ std::vector<LabelledPair> read_labelled_pairs(const std::filesystem::path& path,
         throw UsageError(fmt::format("the format '{}' is not llmbar or pandalm", format));
     const std::string text = read_text_or_gzip(path);
     std::vector<LabelledPair> pairs;
-    visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
+    store::visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
         pairs.push_back(format == "llmbar" ? llmbar_pair(row) : pandalm_pair(row));
     });
     return pairs;
@@ -111,7 +111,7 @@ std::vector<OrderedChoices> read_verdicts(const std::filesystem::path& path, std
     std::vector<OrderedChoices> verdicts;
     const std::string text = read_text_or_gzip(path);
     bool own = false;
-    visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
+    store::visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
         if (row.contains("results")) {
             verdicts.push_back(llmbar_verdict(row));
             return;
@@ -205,4 +205,4 @@ PeopleAgreement agreement_of_people(std::span<const LabelledPair> pairs) {
     return result;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

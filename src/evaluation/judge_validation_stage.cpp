@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 /// The pair's answer that a judgement names; order 1 shows the second one first.
@@ -35,28 +35,28 @@ std::string row_of(std::size_t index, std::size_t order, const Judgement& judgem
 }  // namespace
 
 std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
-    const JudgeSpec& judge, const std::vector<LabelledPair>& pairs, const JudgingOptions& options,
-    const std::filesystem::path& rows) {
-    const Communicator& comm = options.run.ranks.leaders();
-    const JudgeKey key = judge_key(comm, judge);
-    const Range mine = partition(pairs.size(), comm.rank(), comm.size());
+    const lm::JudgeSpec& judge, const std::vector<LabelledPair>& pairs,
+    const lm::JudgingOptions& options, const std::filesystem::path& rows) {
+    const comm::Communicator& comm = options.run.ranks.leaders();
+    const lm::JudgeKey key = lm::judge_key(comm, judge);
+    const comm::Range mine = comm::partition(pairs.size(), comm.rank(), comm.size());
     std::vector<Showing> showings;
     for (std::size_t i = mine.begin; i < mine.end; ++i) {
         showings.push_back({pairs[i].instruction, pairs[i].first, pairs[i].second});
         showings.push_back(turned(showings.back()));
     }
-    const auto judgements = judge_showings(judge, key, showings, options);
+    const auto judgements = lm::judge_showings(judge, key, showings, options);
     std::uint64_t missing = 0;
     std::vector<Judgement> made;
     for (const auto& judgement : judgements) {
         missing += judgement ? 0 : 1;
         made.push_back(judgement.value_or(Judgement()));
     }
-    if (all_reduce<std::uint64_t>(comm, missing, Reduction::sum) > 0)
+    if (comm::all_reduce<std::uint64_t>(comm, missing, comm::Reduction::sum) > 0)
         return std::nullopt;
     std::vector<OrderedChoices> choices;
     std::string text;
-    for (const auto& part : all_gather_objects(comm, made))
+    for (const auto& part : comm::all_gather_objects(comm, made))
         for (std::size_t i = 0; i < part.size(); ++i) {
             const std::size_t order = i % 2;
             if (order == 0)
@@ -64,7 +64,7 @@ std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
             choices.back()[order] = choice_of(part[i], order);
             text += row_of(choices.size() - 1, order, part[i]);
         }
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return;
         std::filesystem::create_directories(rows.parent_path());
@@ -73,4 +73,4 @@ std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
     return choices;
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -2,7 +2,7 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/evaluation/benchmark_stage.hpp>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 void EvaluateOptions::validate() const {
     sampling.validate();
@@ -12,10 +12,10 @@ void EvaluateOptions::validate() const {
             "least 0");
 }
 
-ExitStatus run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs,
+ExitStatus run_win_rate(const lm::ModelRanks& ranks, const WinRateInputs& inputs,
                         const Deadline& deadline) {
     Benchmark benchmark =
-        run_on_all(ranks.leaders(), [&] { return held_out_benchmark(inputs.pairs); });
+        comm::run_on_all(ranks.leaders(), [&] { return held_out_benchmark(inputs.pairs); });
     keep_first(benchmark.items, inputs.evaluate.limit);
     return run_benchmark(ranks,
                          {inputs.run, inputs.models, inputs.evaluate, inputs.model,
@@ -23,4 +23,4 @@ ExitStatus run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs,
                          &deadline);
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

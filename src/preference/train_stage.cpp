@@ -13,10 +13,10 @@
 
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
-Fingerprint fingerprint_of(const TrainInputs& inputs, const ModelIdentity& model,
+Fingerprint fingerprint_of(const TrainInputs& inputs, const lm::ModelIdentity& model,
                            const std::string& reference, const PairData& data) {
     Fingerprint fingerprint = options_fingerprint(inputs, model, {"ppo"});
     fingerprint["reference.key"] = reference;
@@ -31,14 +31,14 @@ Objective checked_objective(const TrainOptions& options) {
 
 }  // namespace
 
-ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
+ExitStatus run_training(const comm::Communicator& comm, const TrainInputs& inputs,
                         const Deadline& deadline, const Logger& logger) {
     const TrainOptions& options = inputs.options;
     if (inputs.goal == TrainGoal::reference)
         return compute_references(comm, inputs, deadline, logger);
     if (options.objective == "ppo")
         return run_ppo(comm, inputs, deadline, logger);
-    const Objective objective = run_on_all(comm, [&] { return checked_objective(options); });
+    const Objective objective = comm::run_on_all(comm, [&] { return checked_objective(options); });
     const ModelCard card = open_model(comm, inputs.model);
     ReferenceModel reference(comm, inputs, card, objective);
     PairData data = open_training_pairs(comm, inputs, card, logger);
@@ -48,9 +48,9 @@ ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
     if (is_finished(comm, inputs, fingerprint, logger))
         return ExitStatus::done;
 
-    CausalLm model = objective.uses_scores()
-                         ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
-                         : load_weights(comm, inputs.model, inputs.device);
+    lm::CausalLm model = objective.uses_scores()
+                             ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
+                             : load_weights(comm, inputs.model, inputs.device);
     const auto references = reference.values(data, &model, deadline, logger);
     if (!references)
         return ExitStatus::requeue;
@@ -73,4 +73,4 @@ ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
     return status;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

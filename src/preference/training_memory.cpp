@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
-std::int64_t trained_parameters(const ModelConfig& config, const TrainOptions& options) {
+std::int64_t trained_parameters(const lm::ModelConfig& config, const TrainOptions& options) {
     if (options.lora_rank == 0)
         return config.parameter_count();
     const std::int64_t hidden = config.hidden_size, inner = config.intermediate_size;
@@ -31,7 +31,7 @@ constexpr double allocator_share = 0.25;
 
 /// Numbers that a layer keeps of a row for the way back: what goes into norms and projections,
 /// rotated queries and keys, values, and both sides of the gate.
-double kept_by_layer(const ModelConfig& config) {
+double kept_by_layer(const lm::ModelConfig& config) {
     const double query = static_cast<double>(config.num_attention_heads * config.head_dim);
     const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
     const double norms = config.output_norms ? 6 : 4;
@@ -42,7 +42,7 @@ double kept_by_layer(const ModelConfig& config) {
 
 }  // namespace
 
-TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
+TrainingMemory training_memory(const lm::ModelConfig& config, at::ScalarType dtype,
                                const TrainOptions& options, int ranks,
                                std::int64_t micro_batch_tokens) {
     const auto all = static_cast<double>(config.parameter_count());
@@ -64,7 +64,7 @@ TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
     memory.activations =
         options.activation_checkpointing ? size * rows * hidden * layers + layer : layer * layers;
     const auto columns =
-        static_cast<double>(logit_block_columns(micro_batch_tokens, config.vocab_size));
+        static_cast<double>(lm::logit_block_columns(micro_batch_tokens, config.vocab_size));
     memory.workspace =
         master * rows * columns +
         size * rows * (4 * hidden + 3 * static_cast<double>(config.intermediate_size));
@@ -75,7 +75,7 @@ TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
     return memory;
 }
 
-std::int64_t largest_micro_batch(const ModelConfig& config, at::ScalarType dtype,
+std::int64_t largest_micro_batch(const lm::ModelConfig& config, at::ScalarType dtype,
                                  const TrainOptions& options, int ranks, double program,
                                  double bytes) {
     const auto fits = [&](std::int64_t tokens) {
@@ -92,4 +92,4 @@ std::int64_t largest_micro_batch(const ModelConfig& config, at::ScalarType dtype
     return least;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Of the model, or of its adapters where they are trained.
-std::int64_t trained_parameters(const ModelConfig& config, const TrainOptions& options);
+std::int64_t trained_parameters(const lm::ModelConfig& config, const TrainOptions& options);
 
 /// Memory of one rank [byte].
 struct TrainingMemory {
@@ -29,13 +29,13 @@ struct TrainingMemory {
 };
 
 /// The parts that do not depend on the machine.
-TrainingMemory training_memory(const ModelConfig& config, at::ScalarType dtype,
+TrainingMemory training_memory(const lm::ModelConfig& config, at::ScalarType dtype,
                                const TrainOptions& options, int ranks,
                                std::int64_t micro_batch_tokens);
 
 /// The most tokens of a pass with which a rank stays within `bytes`; 0: none.
-std::int64_t largest_micro_batch(const ModelConfig& config, at::ScalarType dtype,
+std::int64_t largest_micro_batch(const lm::ModelConfig& config, at::ScalarType dtype,
                                  const TrainOptions& options, int ranks, double program,
                                  double bytes);
 
-}  // namespace popalign
+}  // namespace popalign::preference

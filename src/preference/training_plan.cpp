@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -56,7 +56,7 @@ struct RankFlops {
 };
 
 RankFlops flops_of(const PairData& data, std::span<const std::size_t> items,
-                   const ModelConfig& config, std::int64_t micro_batch_tokens) {
+                   const lm::ModelConfig& config, std::int64_t micro_batch_tokens) {
     std::vector<PairExample> examples;
     std::vector<PairLengths> lengths;
     std::vector<PairHashes> hashes;
@@ -66,7 +66,7 @@ RankFlops flops_of(const PairData& data, std::span<const std::size_t> items,
         hashes.push_back(data.hashes[item]);
     }
     RankFlops flops;
-    for (const Range& range : micro_batches(lengths, hashes, micro_batch_tokens)) {
+    for (const comm::Range& range : micro_batches(lengths, hashes, micro_batch_tokens)) {
         const auto pairs = std::span(examples).subspan(range.begin, range.size());
         flops.last_forward = cost_of(config, pack_pairs(pairs)).forward();
         flops.forward += flops.last_forward;
@@ -94,8 +94,8 @@ std::vector<std::vector<std::size_t>> sample_batches(const PairData& data,
 }
 
 /// Packs batches as training would, without computing anything.
-Schedule schedule_of(const PairData& data, const ModelConfig& config, const TrainOptions& options,
-                     std::uint64_t seed, int ranks) {
+Schedule schedule_of(const PairData& data, const lm::ModelConfig& config,
+                     const TrainOptions& options, std::uint64_t seed, int ranks) {
     Schedule schedule;
     schedule.steps = steps_per_epoch(data.size(), options.global_batch_size);
     const auto batches = sample_batches(data, options, seed);
@@ -125,7 +125,7 @@ struct Times {
     double training() const noexcept { return passes + update + communication; }
 };
 
-Times times_of(const Schedule& schedule, const Rates& rates, const ModelConfig& config,
+Times times_of(const Schedule& schedule, const Rates& rates, const lm::ModelConfig& config,
                const TrainOptions& options) {
     const auto trained = static_cast<double>(trained_parameters(config, options));
     const double recompute = options.activation_checkpointing ? 4.0 / 3 : 1;
@@ -163,14 +163,14 @@ std::vector<ReferencedPair> first_pass(const PairData& data, std::int64_t micro_
 }
 
 /// Bytes a second of a sum over ranks that all get.
-double measure_sum(const Communicator& comm) {
-    PartwiseSum sums(comm, comm.split_node());
+double measure_sum(const comm::Communicator& comm) {
+    comm::PartwiseSum sums(comm, comm.split_node());
     std::vector<float> buffer(static_cast<std::size_t>(comm.size()) << 20);
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i < 4; ++i) {
-        barrier(comm);
+        comm::barrier(comm);
         const auto start = Clock::now();
-        sums.add(std::span(buffer), PartwiseSum::Result::on_all);
+        sums.add(std::span(buffer), comm::PartwiseSum::Result::on_all);
         sums.finish();
         best = std::min(best, seconds_since(start));
     }
@@ -179,7 +179,7 @@ double measure_sum(const Communicator& comm) {
 }
 
 /// One pass of the first pairs, an update, and a sum over ranks. The model is changed.
-Rates measure(const Communicator& comm, CausalLm& model, const PairData& data,
+Rates measure(const comm::Communicator& comm, lm::CausalLm& model, const PairData& data,
               const TrainOptions& options) {
     PairTrainerOptions trainer_options;
     trainer_options.objective = Objective({.beta = 1e-6});  // whatever the margins, a loss
@@ -240,10 +240,10 @@ nlohmann::ordered_json to_json(const Times& times, std::int64_t epochs) {
             {"total", times.reference + of_all(times.training())}};
 }
 
-PairData pairs_to_plan(const Communicator& comm, const TrainInputs& inputs, const ModelCard& card,
-                       const Objective& objective, const Logger& logger) {
+PairData pairs_to_plan(const comm::Communicator& comm, const TrainInputs& inputs,
+                       const ModelCard& card, const Objective& objective, const Logger& logger) {
     PairData data = open_training_pairs(comm, inputs, card, logger);
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (data.size() == 0)
             throw UsageError(
                 "no pair in the file is left to train on; look at train.strategies "
@@ -253,7 +253,7 @@ PairData pairs_to_plan(const Communicator& comm, const TrainInputs& inputs, cons
 }
 
 /// Measured on these ranks; `program` are the bytes of a rank without a model.
-Rates rates_here(const Communicator& comm, CausalLm& model, const PairData& data,
+Rates rates_here(const comm::Communicator& comm, lm::CausalLm& model, const PairData& data,
                  const TrainInputs& inputs, double program) {
     const auto available = static_cast<double>(available_memory());
     const TrainOptions& options = inputs.options;
@@ -270,26 +270,26 @@ Rates rates_here(const Communicator& comm, CausalLm& model, const PairData& data
 
 }  // namespace
 
-std::string plan_training(const Communicator& comm, const TrainInputs& inputs,
+std::string plan_training(const comm::Communicator& comm, const TrainInputs& inputs,
                           const Logger& logger) {
     const TrainOptions& options = inputs.options;
-    run_on_all(comm, [&] { options.validate(); });
+    comm::run_on_all(comm, [&] { options.validate(); });
     if (options.objective == "ppo")
         return plan_ppo(comm, inputs, logger);
     const Objective objective(options);
     const ModelCard card = open_model(comm, inputs.model);
     const PairData data = pairs_to_plan(comm, inputs, card, objective, logger);
     const auto program = static_cast<double>(peak_memory());
-    CausalLm model = objective.uses_scores()
-                         ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
-                         : load_weights(comm, inputs.model, inputs.device);
+    lm::CausalLm model = objective.uses_scores()
+                             ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
+                             : load_weights(comm, inputs.model, inputs.device);
     const bool here = options.machine.nodes == 0;
     if (here)
         logger.info("measuring three passes, an update and a sum over ranks");
     const Rates rates =
         here ? rates_here(comm, model, data, inputs, program) : described(options.machine);
 
-    const ModelConfig& config = model.config();
+    const lm::ModelConfig& config = model.config();
     const Schedule schedule = schedule_of(data, config, options, inputs.seed, rates.ranks);
     Times times = times_of(schedule, rates, config, options);
     if (!objective.uses_reference())
@@ -315,4 +315,4 @@ std::string plan_training(const Communicator& comm, const TrainInputs& inputs,
     return json.dump(2);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -12,7 +12,7 @@
 #include <ratio>
 #include <span>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 constexpr std::chrono::seconds between_saves{60};
@@ -30,7 +30,7 @@ double read_hours(const std::filesystem::path& file) {
 
 }  // namespace
 
-double token_cost(const ModelOptions& model, std::uint64_t prompt_tokens,
+double token_cost(const lm::ModelOptions& model, std::uint64_t prompt_tokens,
                   std::uint64_t answer_tokens) {
     if (model.endpoint.url.empty())
         return 0;
@@ -39,8 +39,9 @@ double token_cost(const ModelOptions& model, std::uint64_t prompt_tokens,
            1e6;
 }
 
-Budget::Budget(const Communicator& comm, const SynthesisInputs& inputs, const SynthesisSetup& setup,
-               const ResponseLedger& ledger, const std::filesystem::path& directory)
+Budget::Budget(const comm::Communicator& comm, const SynthesisInputs& inputs,
+               const SynthesisSetup& setup, const ResponseLedger& ledger,
+               const std::filesystem::path& directory)
     : inputs_(inputs),
       setup_(setup),
       file_(directory.empty() ? directory : directory / "spent.json"),
@@ -53,9 +54,10 @@ Budget::Budget(const Communicator& comm, const SynthesisInputs& inputs, const Sy
                             made.answer_tokens);
     }
     share_ = std::max(0.0, limit.cost - spent) / comm.size();
-    earlier_hours_ = run_on_all(comm, [&] { return comm.is_root() ? read_hours(file_) : 0.0; });
-    broadcast(comm, std::span(&earlier_hours_, 1));
-    run_on_all(comm, [&] {
+    earlier_hours_ =
+        comm::run_on_all(comm, [&] { return comm.is_root() ? read_hours(file_) : 0.0; });
+    comm::broadcast(comm, std::span(&earlier_hours_, 1));
+    comm::run_on_all(comm, [&] {
         if ((limit.cost > 0 && spent >= limit.cost) ||
             (limit.hours > 0 && earlier_hours_ >= limit.hours))
             throw UsageError(
@@ -65,8 +67,8 @@ Budget::Budget(const Communicator& comm, const SynthesisInputs& inputs, const Sy
     });
 }
 
-std::optional<double> Budget::reserve(const std::string& model, const Question& question) {
-    const ModelOptions& options = inputs_.models.at(model);
+std::optional<double> Budget::reserve(const std::string& model, const lm::Question& question) {
+    const lm::ModelOptions& options = inputs_.models.at(model);
     if (inputs_.synthesis.max_budget.cost <= 0 || options.endpoint.url.empty())
         return 0.0;
     const auto prompt =
@@ -104,4 +106,4 @@ void Budget::save() {
         write_text_file(file_, nlohmann::json{{"hours", hours_used()}}.dump() + "\n");
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

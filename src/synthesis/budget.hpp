@@ -9,10 +9,10 @@
 #include <optional>
 #include <string>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// What tokens of a model cost; 0 for one whose weights are here.
-double token_cost(const ModelOptions& model, std::uint64_t prompt_tokens,
+double token_cost(const lm::ModelOptions& model, std::uint64_t prompt_tokens,
                   std::uint64_t answer_tokens);
 
 /// Keeps synthesis within `synthesis.max_budget`, over all starts of a run: costs are known from
@@ -23,12 +23,13 @@ class Budget {
   public:
     /// `directory` is where the journals are; empty: hours are of this start alone. Throws
     /// UsageError where nothing is left. Collective.
-    Budget(const Communicator& comm, const SynthesisInputs& inputs, const SynthesisSetup& setup,
-           const ResponseLedger& ledger, const std::filesystem::path& directory);
+    Budget(const comm::Communicator& comm, const SynthesisInputs& inputs,
+           const SynthesisSetup& setup, const ResponseLedger& ledger,
+           const std::filesystem::path& directory);
 
     /// Reserves the most that the question can cost, and says how much; nothing if that may pass
     /// the budget.
-    std::optional<double> reserve(const std::string& model, const Question& question);
+    std::optional<double> reserve(const std::string& model, const lm::Question& question);
     /// What was reserved for an answer is now spent or free again.
     void settle(const std::string& model, double reserved, std::uint64_t prompt_tokens,
                 std::uint64_t answer_tokens);
@@ -50,4 +51,4 @@ class Budget {
                                           saved_ = start_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -6,21 +6,21 @@
 
 #include <popalign/comm/collectives.hpp>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
-ModelSample sum_over_ranks(const Communicator& comm, const ModelWork& mine) {
+ModelSample sum_over_ranks(const comm::Communicator& comm, const ModelWork& mine) {
     const double busy = mine.answers > 0 ? mine.seconds : 0;
-    return {all_reduce(comm, mine.load_seconds, Reduction::maximum),
-            all_reduce(comm, busy, Reduction::sum),
-            all_reduce(comm, mine.prompt_tokens + mine.answer_tokens, Reduction::sum)};
+    return {comm::all_reduce(comm, mine.load_seconds, comm::Reduction::maximum),
+            comm::all_reduce(comm, busy, comm::Reduction::sum),
+            comm::all_reduce(comm, mine.prompt_tokens + mine.answer_tokens, comm::Reduction::sum)};
 }
 
 }  // namespace
 
-Calibration calibrate(const ModelRanks& ranks, const SynthesisInputs& inputs,
+Calibration calibrate(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                       const SynthesisSetup& setup, const Deadline& deadline) {
-    const Communicator& comm = ranks.leaders();
+    const comm::Communicator& comm = ranks.leaders();
     const auto sample = static_cast<std::uint64_t>(inputs.synthesis.plan_sample);
     ResponseLedger ledger(setup.instructions.size(), setup.plan,
                           [&](std::uint64_t i, std::size_t g) {
@@ -41,4 +41,4 @@ Calibration calibrate(const ModelRanks& ranks, const SynthesisInputs& inputs,
     return result;
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// How fast a model was: seconds are summed over the ranks that worked.
 struct ModelSample {
@@ -26,7 +26,7 @@ struct Calibration {
 
 /// Answers the first `synthesis.plan_sample` training instructions for every generation, in memory.
 /// The same on all ranks. Collective over the leaders.
-Calibration calibrate(const ModelRanks& ranks, const SynthesisInputs& inputs,
+Calibration calibrate(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                       const SynthesisSetup& setup, const Deadline& deadline);
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

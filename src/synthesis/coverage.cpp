@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 /// `share` of `count`, at least one if there are any.
@@ -64,4 +64,4 @@ std::uint64_t Coverage::generations() const {
     return count;
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

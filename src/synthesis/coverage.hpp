@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// Which instructions each strategy is applied to, and so which generations they need. The
 /// instructions of each split stand in an order drawn by run seed and id; a strategy takes the
@@ -55,4 +55,4 @@ class Coverage {
     std::vector<Counts> pairs_, generations_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

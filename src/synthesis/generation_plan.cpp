@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 class Planner {
@@ -108,4 +108,4 @@ std::string template_text(const PlannedGeneration& generation) {
     return "turns:" + turns + "affixes:" + print_config(generation.affixes);
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

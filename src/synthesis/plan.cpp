@@ -11,7 +11,7 @@
 
 #include <span>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 using nlohmann::ordered_json;
@@ -27,14 +27,15 @@ struct Estimate {
 };
 
 /// Tokens of each generation's prompts, the answers to the turns before apart. Collective.
-std::vector<std::uint64_t> measure_prompts(const Communicator& comm, const SynthesisInputs& inputs,
+std::vector<std::uint64_t> measure_prompts(const comm::Communicator& comm,
+                                           const SynthesisInputs& inputs,
                                            const SynthesisSetup& setup) {
     std::vector<std::uint64_t> tokens(setup.plan.generations.size(), 0);
-    const Range mine = partition(setup.instructions.size(), comm.rank(), comm.size());
-    run_on_all(comm, [&] {
+    const comm::Range mine = comm::partition(setup.instructions.size(), comm.rank(), comm.size());
+    comm::run_on_all(comm, [&] {
         for (std::size_t g = 0; g < tokens.size(); ++g) {
             const PlannedGeneration& generation = setup.plan.generations[g];
-            const ModelSource& model = *setup.models.at(generation.model).source;
+            const lm::ModelSource& model = *setup.models.at(generation.model).source;
             const std::vector<std::string> unknown(generation.turns.size() - 1);
             for (std::size_t i = mine.begin; i < mine.end; ++i)
                 if (setup.coverage->has_generation(i, g))
@@ -42,7 +43,7 @@ std::vector<std::uint64_t> measure_prompts(const Communicator& comm, const Synth
                         make_question(inputs, generation, setup.instructions[i], unknown));
         }
     });
-    all_reduce(comm, std::span(tokens), Reduction::sum);
+    comm::all_reduce(comm, std::span(tokens), comm::Reduction::sum);
     return tokens;
 }
 
@@ -167,7 +168,7 @@ ordered_json budget_json(const BudgetOptions& limit, const ordered_json& sums) {
 }
 
 /// Collective.
-std::string make_plan(const Communicator& comm, const SynthesisInputs& inputs,
+std::string make_plan(const comm::Communicator& comm, const SynthesisInputs& inputs,
                       const SynthesisSetup& setup, const Calibration& sample) {
     const auto prompts = measure_prompts(comm, inputs, setup);
     const Coverage unshared(make_generation_plan(inputs.strategies, Sharing::none),
@@ -209,19 +210,19 @@ std::string make_plan(const Communicator& comm, const SynthesisInputs& inputs,
 
 }  // namespace
 
-std::string plan_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
+std::string plan_synthesis(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                            const Deadline& deadline) {
     const SynthesisSetup setup = prepare_synthesis(ranks.leaders(), inputs);
     return make_plan(ranks.leaders(), inputs, setup, calibrate(ranks, inputs, setup, deadline));
 }
 
 std::string describe_synthesis(const SynthesisInputs& inputs) {
-    const SynthesisSetup setup = prepare_synthesis(Communicator(), inputs);
+    const SynthesisSetup setup = prepare_synthesis(comm::Communicator(), inputs);
     Calibration none;
     none.generations.resize(setup.plan.generations.size());
     for (const std::string& name : setup.plan.models())
         none.models[name] = {};
-    return make_plan(Communicator(), inputs, setup, none);
+    return make_plan(comm::Communicator(), inputs, setup, none);
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

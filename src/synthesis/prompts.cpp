@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 /// What the marks of a template stand for, for one instruction.
@@ -58,4 +58,4 @@ Prompt make_prompt(const PlannedGeneration& generation, const Instruction& instr
     return prompt;
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

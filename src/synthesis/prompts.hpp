@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// What the model is shown: the dialogue and the given beginning of its answer.
 struct Prompt {
@@ -22,4 +22,4 @@ struct Prompt {
 Prompt make_prompt(const PlannedGeneration& generation, const Instruction& instruction,
                    const std::vector<std::string>& answers, std::uint64_t seed);
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

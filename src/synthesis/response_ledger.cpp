@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <cstring>
 
-namespace popalign {
+namespace popalign::synthesis {
 
-void AnswerTally::add(const ResponseKey& key) {
+void AnswerTally::add(const store::ResponseKey& key) {
     ++answers;
     attempts += key.attempts;
     prompt_tokens += key.prompt_tokens;
@@ -21,13 +21,13 @@ void AnswerTally::add(const ResponseKey& key) {
              sizeof(std::int32_t) * std::uint64_t{key.tokens};
 }
 
-std::vector<AnswerTally> sum_over_ranks(const Communicator& comm,
+std::vector<AnswerTally> sum_over_ranks(const comm::Communicator& comm,
                                         const std::vector<AnswerTally>& mine) {
     std::vector<std::uint64_t> sums;
     for (const AnswerTally& tally : mine)
         sums.insert(sums.end(), {tally.answers, tally.attempts, tally.prompt_tokens,
                                  tally.answer_tokens, tally.bytes});
-    all_reduce(comm, std::span(sums), Reduction::sum);
+    comm::all_reduce(comm, std::span(sums), comm::Reduction::sum);
     std::vector<AnswerTally> result(mine.size());
     for (std::size_t g = 0; g < mine.size(); ++g) {
         const std::uint64_t* at = sums.data() + 5 * g;
@@ -61,17 +61,17 @@ ResponseLedger::ResponseLedger(std::uint64_t instructions, const GenerationPlan&
             wanted_ += needs_(i, g) ? 1 : 0;
 }
 
-ResponseLedger::ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
-                               std::uint64_t instructions, const GenerationPlan& plan, Needs needs,
-                               const Logger& logger)
+ResponseLedger::ResponseLedger(const comm::Communicator& comm,
+                               const std::filesystem::path& directory, std::uint64_t instructions,
+                               const GenerationPlan& plan, Needs needs, const Logger& logger)
     : ResponseLedger(instructions, plan, std::move(needs)) {
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (comm.is_root())
             std::filesystem::create_directories(directory);
     });
     // Opened first: what a killed writer left unfinished is cut off before anybody reads it.
-    run_on_all(comm, [&] {
-        const auto path = journal_path(directory, comm.rank());
+    comm::run_on_all(comm, [&] {
+        const auto path = store::journal_path(directory, comm.rank());
         journal_.emplace(path);
         if (journal_->torn_bytes() > 0)
             logger.warn_local(
@@ -79,37 +79,38 @@ ResponseLedger::ResponseLedger(const Communicator& comm, const std::filesystem::
                             "answer is made again",
                             path.native(), journal_->torn_bytes()));
     });
-    const ResponseIndex index(comm, directory, instructions,
-                              static_cast<std::uint32_t>(generations_),
-                              ResponseIndex::Writers::gone, logger);
-    reader_ = RecordReader(index.journals());
+    const store::ResponseIndex index(comm, directory, instructions,
+                                     static_cast<std::uint32_t>(generations_),
+                                     store::ResponseIndex::Writers::gone, logger);
+    reader_ = store::RecordReader(index.journals());
     take_stock(comm, index);
     locate_earlier_turns(comm, index);
 }
 
-void ResponseLedger::take_stock(const Communicator& comm, const ResponseIndex& index) {
+void ResponseLedger::take_stock(const comm::Communicator& comm, const store::ResponseIndex& index) {
     std::vector<AnswerTally> mine(generations_);
     for (const auto& [key, place] : index.responses()) {
         if (needs_(key.instruction, key.generation))
             made_[slot(key.instruction, key.generation)] = by_earlier_run;
         mine[key.generation].add(key);
     }
-    all_reduce(comm, std::span(made_), Reduction::maximum);
+    comm::all_reduce(comm, std::span(made_), comm::Reduction::maximum);
     earlier_tally_ = sum_over_ranks(comm, mine);
     made_before_ = static_cast<std::uint64_t>(std::ranges::count(made_, by_earlier_run));
 }
 
 /// Any rank may make a second turn: all learn where the first ones are.
-void ResponseLedger::locate_earlier_turns(const Communicator& comm, const ResponseIndex& index) {
+void ResponseLedger::locate_earlier_turns(const comm::Communicator& comm,
+                                          const store::ResponseIndex& index) {
     struct Located {
         std::uint64_t slot;
-        JournalPlace place;
+        store::JournalPlace place;
     };
     std::vector<Located> mine;
     for (const auto& [key, place] : index.responses())
         if (is_awaited(key.instruction, key.generation))
             mine.push_back({slot(key.instruction, key.generation), place});
-    for (const auto& bytes : all_gather_bytes(comm, std::as_bytes(std::span(mine)))) {
+    for (const auto& bytes : comm::all_gather_bytes(comm, std::as_bytes(std::span(mine)))) {
         std::vector<Located> part(bytes.size() / sizeof(Located));
         if (!part.empty())
             std::memcpy(part.data(), bytes.data(), bytes.size());
@@ -128,17 +129,17 @@ std::string ResponseLedger::text(std::uint64_t instruction, std::size_t generati
     const std::size_t at = slot(instruction, generation);
     if (const auto found = texts_.find(at); found != texts_.end())
         return found->second;
-    const JournalPlace& place = earlier_.at(at);
+    const store::JournalPlace& place = earlier_.at(at);
     std::vector<std::byte> record(place.bytes);
     reader_.read(place, record);
-    return decode_response(record).text;
+    return store::decode_response(record).text;
 }
 
 void ResponseLedger::add(const Response& response) {
-    const std::vector<std::byte> record = encode_response(response);
+    const std::vector<std::byte> record = store::encode_response(response);
     if (journal_)
         journal_->append(record);
-    own_tally_[response.generation].add(read_response_key(record));
+    own_tally_[response.generation].add(store::read_response_key(record));
     made_[slot(response.instruction, response.generation)] = by_this_rank;
     ++added_;
     if (is_awaited(response.instruction, response.generation))
@@ -159,4 +160,4 @@ void ResponseLedger::close() {
     journal_.reset();
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

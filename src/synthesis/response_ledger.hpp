@@ -15,13 +15,13 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// What the answers of one generation took, further attempts included.
 struct AnswerTally {
     std::uint64_t answers = 0, attempts = 0, prompt_tokens = 0, answer_tokens = 0, bytes = 0;
 
-    void add(const ResponseKey& key);
+    void add(const store::ResponseKey& key);
     double mean_prompt_tokens() const { return mean(prompt_tokens); }
     double mean_answer_tokens() const { return mean(answer_tokens); }
     double mean_bytes() const { return mean(bytes); }
@@ -33,7 +33,7 @@ struct AnswerTally {
 };
 
 /// By generation, over all ranks. Collective.
-std::vector<AnswerTally> sum_over_ranks(const Communicator& comm,
+std::vector<AnswerTally> sum_over_ranks(const comm::Communicator& comm,
                                         const std::vector<AnswerTally>& mine);
 
 /// Which responses of a run there are: all ranks know of all that earlier runs journalled, each
@@ -45,7 +45,7 @@ class ResponseLedger {
 
     /// Reads all journals in `directory`, each by one rank, and opens this rank's own. Throws
     /// AgreedError. Collective.
-    ResponseLedger(const Communicator& comm, const std::filesystem::path& directory,
+    ResponseLedger(const comm::Communicator& comm, const std::filesystem::path& directory,
                    std::uint64_t instructions, const GenerationPlan& plan, Needs needs,
                    const Logger& logger);
     /// In memory alone: nothing is read or journalled.
@@ -82,8 +82,8 @@ class ResponseLedger {
   private:
     static constexpr std::uint8_t by_this_rank = 1, by_earlier_run = 2;
 
-    void take_stock(const Communicator& comm, const ResponseIndex& index);
-    void locate_earlier_turns(const Communicator& comm, const ResponseIndex& index);
+    void take_stock(const comm::Communicator& comm, const store::ResponseIndex& index);
+    void locate_earlier_turns(const comm::Communicator& comm, const store::ResponseIndex& index);
     bool is_awaited(std::uint64_t instruction, std::size_t generation) const;
     std::size_t slot(std::uint64_t instruction, std::size_t generation) const {
         return static_cast<std::size_t>(instruction) * generations_ + generation;
@@ -95,10 +95,11 @@ class ResponseLedger {
     Needs needs_;
     std::uint64_t wanted_ = 0, made_before_ = 0, added_ = 0;
     std::vector<AnswerTally> earlier_tally_, own_tally_;
-    std::map<std::size_t, JournalPlace> earlier_;  // of awaited answers of earlier runs, by slot
-    std::map<std::size_t, std::string> texts_;     // and of this one
-    RecordReader reader_;
-    std::optional<JournalWriter> journal_;
+    std::map<std::size_t, store::JournalPlace>
+        earlier_;                               // of awaited answers of earlier runs, by slot
+    std::map<std::size_t, std::string> texts_;  // and of this one
+    store::RecordReader reader_;
+    std::optional<store::JournalWriter> journal_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -4,7 +4,7 @@
 #include <cctype>
 #include <optional>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 std::string_view trim(std::string_view text) {
@@ -63,4 +63,4 @@ ParsedText parse_answer(std::string_view answer, const std::string& parse) {
     return {std::string(trim(answer.substr(response->end))), std::string(trim(thought)), true};
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

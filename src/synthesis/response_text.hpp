@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 struct ParsedText {
     std::string text, thought;
@@ -15,4 +15,4 @@ struct ParsedText {
 /// label the whole answer is the text and `parsed` is false.
 ParsedText parse_answer(std::string_view answer, const std::string& parse);
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

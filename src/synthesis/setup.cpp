@@ -12,11 +12,11 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 std::vector<Instruction> select_instructions(const InstructionOptions& options) {
-    std::vector<Instruction> all = read_instructions(options.path);
+    std::vector<Instruction> all = store::read_instructions(options.path);
     const auto available = static_cast<std::int64_t>(all.size()) - options.offset;
     const auto limit =
         options.limit > 0 ? options.limit : std::max<std::int64_t>(available - options.held_out, 0);
@@ -35,14 +35,14 @@ std::vector<Instruction> select_instructions(const InstructionOptions& options) 
 
 /// Every rank reads what is small; the hashing of large files is spread over the ranks.
 /// Collective.
-std::map<std::string, NamedModel> load_models(const Communicator& comm,
+std::map<std::string, NamedModel> load_models(const comm::Communicator& comm,
                                               const SynthesisInputs& inputs,
                                               const std::vector<std::string>& names) {
     std::map<std::string, NamedModel> models;
     const auto hasher = [&](std::size_t i) {
         return static_cast<int>(i % static_cast<std::size_t>(comm.size()));
     };
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         for (std::size_t i = 0; i < names.size(); ++i) {
             const auto found = inputs.models.find(names[i]);
             if (found == inputs.models.end())
@@ -50,18 +50,18 @@ std::map<std::string, NamedModel> load_models(const Communicator& comm,
                     fmt::format("strategies name the model '{}', which `models` does "
                                 "not have; add it",
                                 names[i]));
-            NamedModel model{make_model_source(names[i], found->second), {}};
+            NamedModel model{lm::make_model_source(names[i], found->second), {}};
             if (hasher(i) == comm.rank())
                 model.identity = model.source->identify();
             models.emplace(names[i], std::move(model));
         }
     });
     for (std::size_t i = 0; i < names.size(); ++i) {
-        ModelIdentity& identity = models.at(names[i]).identity;
+        lm::ModelIdentity& identity = models.at(names[i]).identity;
         for (std::string* text : {&identity.path, &identity.sha256, &identity.tokenizer_sha256,
                                   &identity.template_sha256})
-            *text = broadcast_object(comm, *text, hasher(i));
-        identity.parameters = broadcast_object(comm, identity.parameters, hasher(i));
+            *text = comm::broadcast_object(comm, *text, hasher(i));
+        identity.parameters = comm::broadcast_object(comm, identity.parameters, hasher(i));
     }
     return models;
 }
@@ -117,16 +117,16 @@ bool fits(const SynthesisInputs& inputs, const SynthesisSetup& setup,
 }
 
 /// Leaves out instructions with a first prompt that is too long for any generation. Collective.
-std::vector<Instruction> fitting(const Communicator& comm, const SynthesisInputs& inputs,
+std::vector<Instruction> fitting(const comm::Communicator& comm, const SynthesisInputs& inputs,
                                  SynthesisSetup& setup) {
     auto& instructions = setup.instructions;
     std::vector<std::uint8_t> too_long(instructions.size(), 0);
-    const Range mine = partition(instructions.size(), comm.rank(), comm.size());
-    run_on_all(comm, [&] {
+    const comm::Range mine = comm::partition(instructions.size(), comm.rank(), comm.size());
+    comm::run_on_all(comm, [&] {
         for (std::size_t i = mine.begin; i < mine.end; ++i)
             too_long[i] = fits(inputs, setup, instructions[i]) ? 0 : 1;
     });
-    all_reduce(comm, std::span(too_long), Reduction::maximum);
+    comm::all_reduce(comm, std::span(too_long), comm::Reduction::maximum);
     std::vector<Instruction> kept;
     for (std::size_t i = 0; i < instructions.size(); ++i)
         if (too_long[i] == 0)
@@ -138,17 +138,17 @@ std::vector<Instruction> fitting(const Communicator& comm, const SynthesisInputs
                         instructions.size() - kept.size(), instructions.size(),
                         inputs.synthesis.max_input_tokens));
     if (kept.empty())
-        throw AgreedError(0, comm.size(),
-                          "no instruction fits synthesis.max_input_tokens; raise it",
-                          ExitStatus::wrong_use);
+        throw comm::AgreedError(0, comm.size(),
+                                "no instruction fits synthesis.max_input_tokens; raise it",
+                                ExitStatus::wrong_use);
     return kept;
 }
 
 }  // namespace
 
-SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs& inputs) {
+SynthesisSetup prepare_synthesis(const comm::Communicator& comm, const SynthesisInputs& inputs) {
     SynthesisSetup setup;
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         inputs.synthesis.validate();
         setup.plan = make_generation_plan(
             inputs.strategies, inputs.synthesis.share ? Sharing::equal_once : Sharing::none);
@@ -166,9 +166,9 @@ std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneratio
            (generation.turns.back().parse == "plain" ? 0 : options.max_thought_tokens);
 }
 
-Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
-                       const Instruction& instruction, const std::vector<std::string>& earlier,
-                       std::uint32_t attempt) {
+lm::Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
+                           const Instruction& instruction, const std::vector<std::string>& earlier,
+                           std::uint32_t attempt) {
     Prompt prompt = make_prompt(generation, instruction, earlier, inputs.run.seed);
     std::string purpose = generation.purpose;
     if (attempt > 0)
@@ -193,4 +193,4 @@ void SynthesisOptions::validate() const {
         throw UsageError("synthesis.max_budget: cost and hours must be at least 0");
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 struct NamedModel {
-    std::unique_ptr<ModelSource> source;
-    ModelIdentity identity;
+    std::unique_ptr<lm::ModelSource> source;
+    lm::ModelIdentity identity;
 };
 
 /// What a run makes, before it makes anything. The same on all ranks.
@@ -34,15 +34,15 @@ struct SynthesisSetup {
 
 /// Reads instructions, strategies and all of the models but weights; finds now what could not be
 /// asked later. Collective.
-SynthesisSetup prepare_synthesis(const Communicator& comm, const SynthesisInputs& inputs);
+SynthesisSetup prepare_synthesis(const comm::Communicator& comm, const SynthesisInputs& inputs);
 
 /// Of one answer of the generation.
 std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneration& generation);
 
 /// `earlier` are the answers to the turns before the last, in order; `attempt` counts from 0, each
 /// with draws of its own.
-Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
-                       const Instruction& instruction, const std::vector<std::string>& earlier,
-                       std::uint32_t attempt = 0);
+lm::Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
+                           const Instruction& instruction, const std::vector<std::string>& earlier,
+                           std::uint32_t attempt = 0);
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

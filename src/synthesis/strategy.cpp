@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 std::span<const EmbeddedText> builtin_strategies();
 
@@ -160,4 +160,4 @@ StrategyTemplate load_strategy(const StrategyOptions& options) {
     return strategy;
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -21,11 +21,11 @@
 #include <map>
 #include <set>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
-PairFileHeader make_header(const SynthesisInputs& inputs, const SynthesisSetup& setup) {
-    PairFileHeader header;
+store::PairFileHeader make_header(const SynthesisInputs& inputs, const SynthesisSetup& setup) {
+    store::PairFileHeader header;
     header.config = inputs.config_text;
     auto provenance = nlohmann::json::parse(inputs.provenance);
     provenance["fingerprint"] = setup.key;
@@ -49,16 +49,16 @@ std::filesystem::path journal_directory(const SynthesisInputs& inputs,
     return std::filesystem::path(inputs.run.directory) / "synthesis" / setup.key.substr(0, 16);
 }
 
-OverlapIndex load_evaluation_sets(const SynthesisInputs& inputs) {
-    OverlapIndex index;
+store::OverlapIndex load_evaluation_sets(const SynthesisInputs& inputs) {
+    store::OverlapIndex index;
     for (const std::string& file : inputs.instructions.evaluation_sets)
         index.add_file(file);
     return index;
 }
 
-MergeInputs make_merge_inputs(const SynthesisInputs& inputs, const SynthesisSetup& setup,
-                              const OverlapIndex& evaluation_sets) {
-    MergeInputs merge;
+store::MergeInputs make_merge_inputs(const SynthesisInputs& inputs, const SynthesisSetup& setup,
+                                     const store::OverlapIndex& evaluation_sets) {
+    store::MergeInputs merge;
     merge.header = make_header(inputs, setup);
     merge.instructions = setup.instructions.size();
     merge.instruction = [&](std::uint64_t row) { return setup.instructions[row]; };
@@ -100,27 +100,28 @@ void report_retries(const GenerationPlan& plan, const std::vector<std::uint64_t>
 }
 
 /// Journals to pair file. Collective.
-MergeReport merge(const Communicator& comm, const SynthesisInputs& inputs,
-                  const SynthesisSetup& setup, MergeInputs::Missing missing) {
-    const bool whole = missing == MergeInputs::Missing::error;
-    const OverlapIndex evaluation_sets =
-        run_on_all(comm, [&] { return load_evaluation_sets(inputs); });
-    MergeInputs merging = make_merge_inputs(inputs, setup, evaluation_sets);
+store::MergeReport merge(const comm::Communicator& comm, const SynthesisInputs& inputs,
+                         const SynthesisSetup& setup, store::MergeInputs::Missing missing) {
+    const bool whole = missing == store::MergeInputs::Missing::error;
+    const store::OverlapIndex evaluation_sets =
+        comm::run_on_all(comm, [&] { return load_evaluation_sets(inputs); });
+    store::MergeInputs merging = make_merge_inputs(inputs, setup, evaluation_sets);
     merging.output = whole ? pair_file_path(inputs.run) : pairs_so_far_path(inputs.run);
     merging.missing = missing;
-    const ResponseIndex index(
+    const store::ResponseIndex index(
         comm, journal_directory(inputs, setup), setup.instructions.size(),
         static_cast<std::uint32_t>(setup.plan.generations.size()),
-        whole ? ResponseIndex::Writers::gone : ResponseIndex::Writers::at_work, inputs.logger);
-    MergeReport report = merge_responses(comm, index, merging);
-    report_flags(comm, {{}, {}, report.own_pairs}, merging.header, inputs.logger);
+        whole ? store::ResponseIndex::Writers::gone : store::ResponseIndex::Writers::at_work,
+        inputs.logger);
+    store::MergeReport report = store::merge_responses(comm, index, merging);
+    store::report_flags(comm, {{}, {}, report.own_pairs}, merging.header, inputs.logger);
     report_retries(setup.plan, report.retries, inputs.logger);
     return report;
 }
 
-void report_tokens(const Communicator& comm, const TokenCount& mine, const Logger& logger) {
+void report_tokens(const comm::Communicator& comm, const TokenCount& mine, const Logger& logger) {
     std::vector<std::uint64_t> counts{mine.computed, mine.without_sharing};
-    all_reduce(comm, std::span(counts), Reduction::sum);
+    comm::all_reduce(comm, std::span(counts), comm::Reduction::sum);
     if (counts[1] > 0)
         logger.info(fmt::format(
             "{} tokens computed, {} without shared prefixes and generations: {:.0f} % saved",
@@ -129,7 +130,7 @@ void report_tokens(const Communicator& comm, const TokenCount& mine, const Logge
 }
 
 /// What each model did in this start; returns the answers of all. Collective.
-std::uint64_t report_work(const Communicator& comm, const GenerationPlan& plan,
+std::uint64_t report_work(const comm::Communicator& comm, const GenerationPlan& plan,
                           const std::map<std::string, ModelWork>& mine,
                           const SynthesisInputs& inputs) {
     std::uint64_t answers = 0;
@@ -137,8 +138,8 @@ std::uint64_t report_work(const Communicator& comm, const GenerationPlan& plan,
         const auto found = mine.find(name);
         const ModelWork work = found == mine.end() ? ModelWork() : found->second;
         std::vector<std::uint64_t> sums{work.answers, work.prompt_tokens, work.answer_tokens};
-        all_reduce(comm, std::span(sums), Reduction::sum);
-        const double seconds = all_reduce(comm, work.seconds, Reduction::maximum);
+        comm::all_reduce(comm, std::span(sums), comm::Reduction::sum);
+        const double seconds = comm::all_reduce(comm, work.seconds, comm::Reduction::maximum);
         answers += sums[0];
         if (sums[0] > 0)
             inputs.logger.info(fmt::format(
@@ -153,14 +154,14 @@ std::uint64_t report_work(const Communicator& comm, const GenerationPlan& plan,
 
 /// Everything finished is saved. Where the budget stopped a start before its first answer, another
 /// one could not do more. Collective.
-ExitStatus stop_early(const Communicator& comm, std::uint64_t left, std::uint64_t answers,
+ExitStatus stop_early(const comm::Communicator& comm, std::uint64_t left, std::uint64_t answers,
                       const Deadline& deadline, const Logger& logger) {
-    if (agree_to_stop(comm, deadline)) {
+    if (comm::agree_to_stop(comm, deadline)) {
         logger.warn(
             fmt::format("stopped at the deadline with {} answers to make; run it again", left));
         return ExitStatus::requeue;
     }
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (answers == 0)
             throw UsageError(fmt::format(
                 "the budget does not allow one of the {} answers that are left to make; raise "
@@ -178,7 +179,7 @@ bool already_made(const std::filesystem::path& path, const std::string& key) {
     if (!std::filesystem::exists(path))
         return false;
     const auto provenance =
-        nlohmann::json::parse(PairFile(path).header().provenance, nullptr, false);
+        nlohmann::json::parse(store::PairFile(path).header().provenance, nullptr, false);
     if (provenance.is_object() && provenance.value("fingerprint", "") == key)
         return true;
     throw UsageError(path.native() +
@@ -187,9 +188,9 @@ bool already_made(const std::filesystem::path& path, const std::string& key) {
 }
 
 /// Makes what is missing, as far as time and budget go. Collective.
-ExitStatus make_answers(const ModelRanks& ranks, const SynthesisInputs& inputs,
+ExitStatus make_answers(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                         const SynthesisSetup& setup, const Deadline& deadline) {
-    const Communicator& comm = ranks.leaders();
+    const comm::Communicator& comm = ranks.leaders();
     const Logger& logger = inputs.logger;
     const auto directory = journal_directory(inputs, setup);
     ResponseLedger ledger(
@@ -204,11 +205,12 @@ ExitStatus make_answers(const ModelRanks& ranks, const SynthesisInputs& inputs,
     Budget budget(comm, inputs, setup, ledger, directory);
     Synthesizer synthesizer(inputs, setup, ledger, budget, deadline, ranks);
     synthesizer.run();
-    run_on_all(comm, [&] { ledger.close(); });
+    comm::run_on_all(comm, [&] { ledger.close(); });
     report_tokens(comm, synthesizer.tokens(), logger);
     const std::uint64_t answers = report_work(comm, setup.plan, synthesizer.work(), inputs);
-    const std::uint64_t left = ledger.wanted() - ledger.made_before() -
-                               all_reduce<std::uint64_t>(comm, ledger.added(), Reduction::sum);
+    const std::uint64_t left =
+        ledger.wanted() - ledger.made_before() -
+        comm::all_reduce<std::uint64_t>(comm, ledger.added(), comm::Reduction::sum);
     return left > 0 ? stop_early(comm, left, answers, deadline, logger) : ExitStatus::done;
 }
 
@@ -223,13 +225,13 @@ std::filesystem::path pairs_so_far_path(const RunOptions& run) {
     return std::filesystem::path(run.directory) / "pairs-so-far.h5";
 }
 
-ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
+ExitStatus run_synthesis(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline) {
-    const Communicator& comm = ranks.leaders();
+    const comm::Communicator& comm = ranks.leaders();
     const Logger& logger = inputs.logger;
     const SynthesisSetup setup = prepare_synthesis(comm, inputs);
     const auto path = pair_file_path(inputs.run);
-    if (run_on_all(comm, [&] { return already_made(path, setup.key); })) {
+    if (comm::run_on_all(comm, [&] { return already_made(path, setup.key); })) {
         logger.info(fmt::format("{}: complete already", path.native()));
         return ExitStatus::done;
     }
@@ -239,21 +241,23 @@ ExitStatus run_synthesis(const ModelRanks& ranks, const SynthesisInputs& inputs,
     const ExitStatus made = make_answers(ranks, inputs, setup, deadline);
     if (made != ExitStatus::done)
         return made;
-    const MergeReport report = merge(comm, inputs, setup, MergeInputs::Missing::error);
+    const store::MergeReport report =
+        merge(comm, inputs, setup, store::MergeInputs::Missing::error);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     logger.info(fmt::format("{}: {} pairs in {}", path.native(), report.pairs,
                             format_seconds(seconds.count())));
     return ExitStatus::done;
 }
 
-ExitStatus merge_so_far(const ModelRanks& ranks, const SynthesisInputs& inputs) {
-    const Communicator& comm = ranks.leaders();
+ExitStatus merge_so_far(const lm::ModelRanks& ranks, const SynthesisInputs& inputs) {
+    const comm::Communicator& comm = ranks.leaders();
     const SynthesisSetup setup = prepare_synthesis(comm, inputs);
-    const MergeReport report = merge(comm, inputs, setup, MergeInputs::Missing::left_out);
+    const store::MergeReport report =
+        merge(comm, inputs, setup, store::MergeInputs::Missing::left_out);
     inputs.logger.info(fmt::format("{}: {} pairs, with {} of {} answers made",
                                    pairs_so_far_path(inputs.run).native(), report.pairs,
                                    report.responses, report.wanted));
     return ExitStatus::done;
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

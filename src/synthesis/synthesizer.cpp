@@ -12,7 +12,7 @@
 #include <memory>
 #include <optional>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 constexpr std::size_t responses_per_sync = 64;
@@ -36,7 +36,7 @@ class Synthesizer::Phase {
         : owner_(owner),
           number_(number),
           search_(owner.work_ledger_.search(number, [&owner, model](int shard) {
-              return std::make_shared<const WorkSchedule>(
+              return std::make_shared<const comm::WorkSchedule>(
                   owner.units_.missing(owner.work_ledger_, shard, model, owner.ledger_),
                   owner.work_ledger_.workers(shard),
                   static_cast<std::size_t>(owner.inputs_.synthesis.batch_size));
@@ -44,13 +44,13 @@ class Synthesizer::Phase {
 
     std::size_t ready() const { return ready_.size(); }
     /// Draws until a worker with that many slots has enough under way, or nothing is left.
-    void draw(const Occupancy& occupancy) {
+    void draw(const lm::Occupancy& occupancy) {
         while (has_more_ && owner_.may_go_on() &&
                occupancy.under_way + ready_.size() <
                    search_.holding(occupancy.slots, occupancy.step_overhead)) {
-            const auto chunk = next_chunk(owner_.work_ledger_, number_, search_);
+            const auto chunk = comm::next_chunk(owner_.work_ledger_, number_, search_);
             has_more_ = !chunk.empty();
-            for (const WorkUnit& unit : chunk)
+            for (const comm::WorkUnit& unit : chunk)
                 add_first_turns(unit);
         }
     }
@@ -63,7 +63,7 @@ class Synthesizer::Phase {
     void add(const Item& item) { ready_.push_back(item); }
 
   private:
-    void add_first_turns(const WorkUnit& unit) {
+    void add_first_turns(const comm::WorkUnit& unit) {
         const ResponseLedger& ledger = owner_.ledger_;
         const std::uint64_t instruction = owner_.units_.instruction(unit);
         for (const std::size_t g : owner_.units_.generations(unit)) {
@@ -76,14 +76,14 @@ class Synthesizer::Phase {
 
     Synthesizer& owner_;
     std::size_t number_;
-    WorkSearch search_;
+    comm::WorkSearch search_;
     bool has_more_ = true;  // behind what was drawn
     std::deque<Item> ready_;
 };
 
 Synthesizer::Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup,
                          ResponseLedger& ledger, Budget& budget, const Deadline& deadline,
-                         const ModelRanks& ranks)
+                         const lm::ModelRanks& ranks)
     : inputs_(inputs),
       setup_(setup),
       ledger_(ledger),
@@ -119,8 +119,8 @@ void Synthesizer::run() {
         if (!failure)
             attempt([&] { phase.draw({0, 1}); });
         // A model is loaded where there is work for it; a rank that failed still helps to load it.
-        if (all_reduce<std::uint8_t>(ranks_.node_leaders(), phase.ready() > 0 ? 1 : 0,
-                                     Reduction::maximum) == 0)
+        if (comm::all_reduce<std::uint8_t>(ranks_.node_leaders(), phase.ready() > 0 ? 1 : 0,
+                                           comm::Reduction::maximum) == 0)
             continue;
         attempt([&] {
             const auto answerer = open(models[number]);
@@ -128,16 +128,16 @@ void Synthesizer::run() {
                 answer_all(models[number], *answerer, phase);
         });
     }
-    agree_on_failure(ranks_.leaders(), failure);
+    comm::agree_on_failure(ranks_.leaders(), failure);
     work_ledger_.finish();
     budget_.save();
 }
 
 /// Collective over the leaders of the node.
-std::unique_ptr<Answerer> Synthesizer::open(const std::string& model) {
+std::unique_ptr<lm::Answerer> Synthesizer::open(const std::string& model) {
     const SynthesisOptions& options = inputs_.synthesis;
     const auto start = std::chrono::steady_clock::now();
-    auto answerer = run_on_all(ranks_.node_leaders(), [&] {
+    auto answerer = comm::run_on_all(ranks_.node_leaders(), [&] {
         return setup_.models.at(model).source->open({options.sampling, options.batch_size,
                                                      options.deterministic, options.stop,
                                                      inputs_.run.device, ranks_, inputs_.logger});
@@ -151,10 +151,10 @@ bool Synthesizer::may_go_on() {
     return budget_.hours_left() && !deadline_.reached();
 }
 
-void Synthesizer::answer_all(const std::string& model, Answerer& answerer, Phase& phase) {
+void Synthesizer::answer_all(const std::string& model, lm::Answerer& answerer, Phase& phase) {
     const auto start = std::chrono::steady_clock::now();
     asked_.clear();
-    const auto done = [&](std::size_t number, Answer answer) {
+    const auto done = [&](std::size_t number, lm::Answer answer) {
         const Asked asked = std::move(asked_[number]);
         const auto [instruction, generation] = asked.item;
         record(asked, std::move(answer));
@@ -169,9 +169,9 @@ void Synthesizer::answer_all(const std::string& model, Answerer& answerer, Phase
         work_ledger_.progress();
         return may_go_on();
     };
-    const auto more = [&](const Occupancy& occupancy) {
+    const auto more = [&](const lm::Occupancy& occupancy) {
         phase.draw(occupancy);
-        std::vector<Question> questions;
+        std::vector<lm::Question> questions;
         // What is too dear now is tried again when more of the budget is settled.
         for (std::size_t tries = phase.ready();
              tries > 0 && occupancy.under_way + questions.size() < occupancy.slots; --tries) {
@@ -190,11 +190,11 @@ void Synthesizer::answer_all(const std::string& model, Answerer& answerer, Phase
 }
 
 /// Nothing if it may cost more than is left.
-std::optional<Question> Synthesizer::ask(const std::string& model, const Item& item) {
+std::optional<lm::Question> Synthesizer::ask(const std::string& model, const Item& item) {
     const auto spent = unparsed_.find(item);
-    Question question = make_question(inputs_, setup_.plan.generations[item.generation],
-                                      setup_.instructions[item.instruction], earlier_answers(item),
-                                      spent == unparsed_.end() ? 0 : spent->second.attempts);
+    lm::Question question = make_question(
+        inputs_, setup_.plan.generations[item.generation], setup_.instructions[item.instruction],
+        earlier_answers(item), spent == unparsed_.end() ? 0 : spent->second.attempts);
     const auto reserved = budget_.reserve(model, question);
     if (!reserved)
         return std::nullopt;
@@ -210,7 +210,7 @@ std::vector<std::string> Synthesizer::earlier_answers(const Item& item) {
     return answers;
 }
 
-void Synthesizer::record(const Asked& asked, Answer answer) {
+void Synthesizer::record(const Asked& asked, lm::Answer answer) {
     const Item& item = asked.item;
     const Turn& turn = setup_.plan.generations[item.generation].turns.back();
     ParsedText parsed = parse_answer(answer.text, turn.parse);
@@ -252,4 +252,4 @@ void Synthesizer::record(const Asked& asked, Answer answer) {
     progress_.advance();
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// Tokens that went through a model here, and that would have if every pair made both of its
 /// answers, and the turns before them, for itself.
@@ -37,7 +37,7 @@ class Synthesizer {
   public:
     /// Collective over the leaders.
     Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup, ResponseLedger& ledger,
-                Budget& budget, const Deadline& deadline, const ModelRanks& ranks);
+                Budget& budget, const Deadline& deadline, const lm::ModelRanks& ranks);
 
     /// Of this run of the program.
     TokenCount tokens() const { return tokens_; }
@@ -67,21 +67,21 @@ class Synthesizer {
     };
     class Phase;
 
-    std::unique_ptr<Answerer> open(const std::string& model);
-    void answer_all(const std::string& model, Answerer& answerer, Phase& phase);
+    std::unique_ptr<lm::Answerer> open(const std::string& model);
+    void answer_all(const std::string& model, lm::Answerer& answerer, Phase& phase);
     bool may_go_on();
-    std::optional<Question> ask(const std::string& model, const Item& item);
+    std::optional<lm::Question> ask(const std::string& model, const Item& item);
     std::vector<std::string> earlier_answers(const Item& item);
-    void record(const Asked& asked, Answer answer);
+    void record(const Asked& asked, lm::Answer answer);
 
     const SynthesisInputs& inputs_;
     const SynthesisSetup& setup_;
     ResponseLedger& ledger_;
     Budget& budget_;
     const Deadline& deadline_;
-    ModelRanks ranks_;
+    lm::ModelRanks ranks_;
     WorkUnits units_;
-    WorkLedger work_ledger_;
+    comm::WorkLedger work_ledger_;
     Progress progress_;
     std::vector<std::vector<std::size_t>> users_;
     std::map<Item, Spent> unparsed_;
@@ -91,4 +91,4 @@ class Synthesizer {
     std::size_t unsynced_ = 0;
 };
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

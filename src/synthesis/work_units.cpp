@@ -2,7 +2,7 @@
 
 #include <popalign/base/error.hpp>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 WorkUnits::WorkUnits(const SynthesisInputs& inputs, const SynthesisSetup& setup)
     : inputs_(inputs), setup_(setup), members_(setup.plan.generations.size()) {
@@ -32,16 +32,16 @@ double WorkUnits::expected(const Instruction& instruction, std::size_t generatio
                          : static_cast<double>(token_limit(inputs_.synthesis, planned)));
 }
 
-std::vector<WorkUnit> WorkUnits::missing(const WorkLedger& work, int shard,
-                                         const std::string& model,
-                                         const ResponseLedger& ledger) const {
-    const Range share = work.share(shard, setup_.instructions.size());
-    std::vector<WorkUnit> units;
+std::vector<comm::WorkUnit> WorkUnits::missing(const comm::WorkLedger& work, int shard,
+                                               const std::string& model,
+                                               const ResponseLedger& ledger) const {
+    const comm::Range share = work.share(shard, setup_.instructions.size());
+    std::vector<comm::WorkUnit> units;
     for (std::size_t i = share.begin; i < share.end; ++i)
         for (std::size_t root = 0; root < members_.size(); ++root) {
             if (members_[root].empty() || setup_.plan.generations[root].model != model)
                 continue;
-            WorkUnit unit{i * roots_.size() + root, static_cast<std::uint32_t>(root), 0};
+            comm::WorkUnit unit{i * roots_.size() + root, static_cast<std::uint32_t>(root), 0};
             for (const std::size_t g : members_[root])
                 if (ledger.needs(i, g) && !ledger.was_made(i, g))
                     unit.expected += expected(setup_.instructions[i], g, ledger);
@@ -51,4 +51,4 @@ std::vector<WorkUnit> WorkUnits::missing(const WorkLedger& work, int shard,
     return units;
 }
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// What is handed out: an instruction's answers to a dialogue's turns by one model, which need each
 /// other, beginning with the generation `root`.
@@ -20,12 +20,13 @@ class WorkUnits {
 
     /// What is missing of the model's answers to a shard's share of the instructions; when this
     /// run began; the same on all ranks.
-    std::vector<WorkUnit> missing(const WorkLedger& work, int shard, const std::string& model,
-                                  const ResponseLedger& ledger) const;
+    std::vector<comm::WorkUnit> missing(const comm::WorkLedger& work, int shard,
+                                        const std::string& model,
+                                        const ResponseLedger& ledger) const;
 
-    std::uint64_t instruction(const WorkUnit& unit) const { return unit.id / roots_.size(); }
+    std::uint64_t instruction(const comm::WorkUnit& unit) const { return unit.id / roots_.size(); }
     /// Generations of the unit, each behind the one it needs.
-    const std::vector<std::size_t>& generations(const WorkUnit& unit) const {
+    const std::vector<std::size_t>& generations(const comm::WorkUnit& unit) const {
         return members_[unit.group];
     }
 
@@ -39,4 +40,4 @@ class WorkUnits {
     std::vector<std::vector<std::size_t>> members_;  // by root
 };
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

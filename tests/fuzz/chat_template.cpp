@@ -11,7 +11,7 @@ namespace popalign::fuzz {
 void fuzz_one(std::span<const std::uint8_t> input) {
     try {
         const auto chat =
-            ChatTemplate::from_jinja(std::string(input.begin(), input.end()), "input");
+            lm::ChatTemplate::from_jinja(std::string(input.begin(), input.end()), "input");
         const Message message{Role::user, "Hello"};
         chat.render_prompt(std::span(&message, 1));
     } catch (const Error&) {

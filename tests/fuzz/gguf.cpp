@@ -13,17 +13,17 @@ namespace popalign::fuzz {
 void fuzz_one(std::span<const std::uint8_t> input) {
     const MemoryFile memory(input);
     try {
-        const GgufFile file(memory.path());
-        for (const TensorView& tensor : file.tensors()) {
+        const store::GgufFile file(memory.path());
+        for (const store::TensorView& tensor : file.tensors()) {
             if (tensor.count() > (std::size_t{1} << 20))
                 continue;
             std::vector<float> values(tensor.count());
             try {
-                dequantise(tensor, values);
+                store::dequantise(tensor, values);
             } catch (const Error&) {
             }
         }
-        const Tokenizer tokenizer = Tokenizer::from_gguf(file);
+        const lm::Tokenizer tokenizer = lm::Tokenizer::from_gguf(file);
         tokenizer.decode(tokenizer.encode("abc <s> e\u0301 12\n"));
     } catch (const Error&) {
     }

@@ -12,10 +12,10 @@ namespace popalign::fuzz {
 void fuzz_one(std::span<const std::uint8_t> input) {
     const MemoryFile memory(input);
     try {
-        const SafetensorsModel model(memory.path());
-        for (const TensorView& tensor : model.tensors()) {
+        const store::SafetensorsModel model(memory.path());
+        for (const store::TensorView& tensor : model.tensors()) {
             std::vector<float> values(tensor.count());
-            dequantise(tensor, values);
+            store::dequantise(tensor, values);
         }
     } catch (const Error&) {
     }

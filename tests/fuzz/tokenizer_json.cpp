@@ -11,7 +11,7 @@ namespace popalign::fuzz {
 void fuzz_one(std::span<const std::uint8_t> input) {
     try {
         const auto tokenizer =
-            Tokenizer::from_json_text(std::string(input.begin(), input.end()), "input");
+            lm::Tokenizer::from_json_text(std::string(input.begin(), input.end()), "input");
         tokenizer.decode(tokenizer.encode("abc <s><t> e\u0301 12\n"));
     } catch (const Error&) {
     }

@@ -14,8 +14,8 @@ using test::distance;
 using test::make_tiny_model;
 using test::random_tokens;
 
-SegmentForest pairs_and_another() {
-    SegmentForest forest;
+lm::SegmentForest pairs_and_another() {
+    lm::SegmentForest forest;
     const std::size_t root = forest.add(random_tokens(17, 1));
     forest.add(random_tokens(5, 2), root);
     forest.add(random_tokens(4, 4));
@@ -24,15 +24,15 @@ SegmentForest pairs_and_another() {
     return forest;
 }
 
-at::Tensor logits(const CausalLm& model) {
-    const SegmentForest forest = pairs_and_another();
-    ForestAttention attention(forest);
+at::Tensor logits(const lm::CausalLm& model) {
+    const lm::SegmentForest forest = pairs_and_another();
+    lm::ForestAttention attention(forest);
     return model.logits(
         model.hidden_states(at::tensor(at::ArrayRef<std::int64_t>(forest.tokens)), attention));
 }
 
 /// By all parameters, of a fixed sum of the logits; float64 on the CPU.
-at::Tensor gradient(CausalLm& model) {
+at::Tensor gradient(lm::CausalLm& model) {
     for (auto& parameter : model.parameters())
         parameter.tensor.requires_grad_(true);
     const at::Tensor result = logits(model);
@@ -48,11 +48,11 @@ at::Tensor gradient(CausalLm& model) {
 TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {
     POPALIGN_REQUIRE_GPUS();
     for (const char* architecture : test::architectures) {
-        CausalLm host = make_tiny_model(architecture, 3, at::kDouble);
+        lm::CausalLm host = make_tiny_model(architecture, 3, at::kDouble);
         const at::Tensor expected = logits(host), slopes = gradient(host);
         for (const auto& [type, limit] :
              {std::pair{at::kDouble, 1e-10}, {at::kFloat, 1e-4}, {at::kBFloat16, 0.15}}) {
-            CausalLm device = make_tiny_model(architecture, 3, type, test::gpu());
+            lm::CausalLm device = make_tiny_model(architecture, 3, type, test::gpu());
             EXPECT_LT(distance(logits(device).to(at::kCPU, at::kDouble), expected), limit)
                 << architecture << " " << at::toString(type);
             EXPECT_LT(distance(gradient(device), slopes), limit)
@@ -61,8 +61,8 @@ TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {
     }
 }
 
-std::vector<GeneratedTokens> answers(const CausalLm& model, GeneratorOptions options) {
-    std::vector<GenerationRequest> requests;
+std::vector<lm::GeneratedTokens> answers(const lm::CausalLm& model, lm::GeneratorOptions options) {
+    std::vector<lm::GenerationRequest> requests;
     for (std::size_t i = 0; i < 23; ++i) {
         auto prompt = random_tokens(6, 1);
         const auto rest = random_tokens(1 + i * 7 % 23, 100 + i);
@@ -70,10 +70,11 @@ std::vector<GeneratedTokens> answers(const CausalLm& model, GeneratorOptions opt
         requests.push_back({prompt, 4 + static_cast<std::int64_t>(i * 5 % 17),
                             RandomStream(3, std::to_string(i), "test")});
     }
-    std::vector<GeneratedTokens> results(requests.size());
-    Generator(model, {5}, options).generate(requests, [&](std::size_t i, GeneratedTokens result) {
-        results[i] = std::move(result);
-    });
+    std::vector<lm::GeneratedTokens> results(requests.size());
+    lm::Generator(model, {5}, options)
+        .generate(requests, [&](std::size_t i, lm::GeneratedTokens result) {
+            results[i] = std::move(result);
+        });
     return results;
 }
 
@@ -82,9 +83,10 @@ TEST(CudaInferenceTest, AnswersEqualTheCpus) {
     const c10::NoGradGuard no_gradients;
     for (const char* architecture : test::architectures) {
         const auto expected = answers(make_tiny_model(architecture, 5).packed(), {{}, 5, false});
-        const CausalLm device = make_tiny_model(architecture, 5, at::kFloat, test::gpu()).packed();
+        const lm::CausalLm device =
+            make_tiny_model(architecture, 5, at::kFloat, test::gpu()).packed();
         for (const std::int64_t prefill : {4096, 7}) {
-            GeneratorOptions options{{}, 5, false};
+            lm::GeneratorOptions options{{}, 5, false};
             options.prefill_tokens = prefill;
             const auto found = answers(device, options);
             for (std::size_t i = 0; i < found.size(); ++i) {
@@ -98,17 +100,19 @@ TEST(CudaInferenceTest, AnswersEqualTheCpus) {
 TEST(CudaInferenceTest, ScoresEqualTheCpus) {
     POPALIGN_REQUIRE_GPUS();
     const c10::NoGradGuard no_gradients;
-    std::vector<ScoreRequest> requests;
+    std::vector<lm::ScoreRequest> requests;
     for (std::size_t i = 0; i < 9; ++i)
         requests.push_back({random_tokens(5, i / 3), random_tokens(1 + i, 50 + i)});
     for (const char* architecture : test::architectures) {
-        const CausalLm host = make_tiny_model(architecture, 4).packed();
-        const CausalLm device = make_tiny_model(architecture, 4, at::kFloat, test::gpu()).packed();
+        const lm::CausalLm host = make_tiny_model(architecture, 4).packed();
+        const lm::CausalLm device =
+            make_tiny_model(architecture, 4, at::kFloat, test::gpu()).packed();
         std::vector<std::vector<float>> expected(requests.size());
-        score(host, requests, 100,
-              [&](std::size_t i, std::vector<float> values) { expected[i] = std::move(values); });
+        lm::score(host, requests, 100, [&](std::size_t i, std::vector<float> values) {
+            expected[i] = std::move(values);
+        });
         std::size_t scored = 0;
-        score(device, requests, 100, [&](std::size_t i, const std::vector<float>& values) {
+        lm::score(device, requests, 100, [&](std::size_t i, const std::vector<float>& values) {
             ++scored;
             ASSERT_EQ(values.size(), expected[i].size());
             for (std::size_t k = 0; k < values.size(); ++k)

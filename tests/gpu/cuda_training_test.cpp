@@ -19,17 +19,17 @@ struct Stepped {
 
 /// One update on the global batch, with a policy away from its reference.
 Stepped step_on(at::Device device, const std::string& architecture, at::ScalarType dtype,
-                PairTrainerOptions options = {}) {
-    CausalLm model = test::tiny_model(architecture, dtype, device);
-    const PairData data = test::random_pairs(13);
+                preference::PairTrainerOptions options = {}) {
+    lm::CausalLm model = test::tiny_model(architecture, dtype, device);
+    const preference::PairData data = test::random_pairs(13);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.02);
-    options.objective = Objective({.beta = 0.5});
+    options.objective = preference::Objective({.beta = 0.5});
     options.max_grad_norm = 1e9;
-    PairTrainer trainer(world(), model, options, 2);
+    preference::PairTrainer trainer(world(), model, options, 2);
     const auto report = trainer.step(test::share_of(world(), data, reference), 1e-3);
     std::vector<at::Tensor> flat;
-    for (const NamedParameter& parameter : model.parameters())
+    for (const lm::NamedParameter& parameter : model.parameters())
         flat.push_back(parameter.tensor.detach().reshape(-1).cpu());
     return {trainer.parameters().whole_gradient(), at::cat(flat), report.statistics.mean_loss()};
 }
@@ -53,10 +53,11 @@ TEST(CudaTrainingTest, PassesPackingAndRecomputationChangeNothing) {
     POPALIGN_REQUIRE_GPUS();
     const Stepped whole = step_on(test::gpu(), "llama", at::kFloat);
     for (const std::int64_t zero_stage : {0, 1, 2}) {
-        PairTrainerOptions options{.micro_batch_tokens = 40,
-                                   .activations = PassOptions::Activations::recompute,
-                                   .packing = PackingMode::separate};
-        options.sharding.sharding = parse_zero_stage(zero_stage);
+        preference::PairTrainerOptions options{
+            .micro_batch_tokens = 40,
+            .activations = lm::PassOptions::Activations::recompute,
+            .packing = preference::PackingMode::separate};
+        options.sharding.sharding = preference::parse_zero_stage(zero_stage);
         const Stepped parts = step_on(test::gpu(), "llama", at::kFloat, options);
         EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
         EXPECT_LE(distance(parts.gradient, whole.gradient), 1e-4);

@@ -11,18 +11,18 @@ namespace {
 using test::world;
 
 TEST(DeviceGroupTest, ABuildWithNcclSaysSo) {
-    EXPECT_TRUE(DeviceGroup::available());
-    EXPECT_FALSE(DeviceGroup::library_version().empty());
+    EXPECT_TRUE(comm::DeviceGroup::available());
+    EXPECT_FALSE(comm::DeviceGroup::library_version().empty());
 }
 
 TEST(DeviceGroupTest, SumsOverRanksInPlace) {
     POPALIGN_REQUIRE_GPUS();
     const c10::DeviceGuard guard(test::gpu());
-    DeviceGroup group(world());
-    const std::pair<at::ScalarType, DeviceElement> types[] = {
-        {at::kFloat, DeviceElement::float32},
-        {at::kDouble, DeviceElement::float64},
-        {at::kBFloat16, DeviceElement::bfloat16}};
+    comm::DeviceGroup group(world());
+    const std::pair<at::ScalarType, comm::DeviceElement> types[] = {
+        {at::kFloat, comm::DeviceElement::float32},
+        {at::kDouble, comm::DeviceElement::float64},
+        {at::kBFloat16, comm::DeviceElement::bfloat16}};
     const double ranks = world().size();
     for (const auto& [type, element] : types) {
         at::Tensor data =
@@ -37,11 +37,11 @@ TEST(DeviceGroupTest, SumsOverRanksInPlace) {
 TEST(DeviceGroupTest, BroadcastsFromTheRoot) {
     POPALIGN_REQUIRE_GPUS();
     const c10::DeviceGuard guard(test::gpu());
-    DeviceGroup group(world());
+    comm::DeviceGroup group(world());
     const int root = world().size() - 1;
     at::Tensor data =
         at::full({77}, world().rank(), at::TensorOptions(at::kFloat).device(test::gpu()));
-    group.broadcast(data.data_ptr(), 77, DeviceElement::float32, root, nullptr);
+    group.broadcast(data.data_ptr(), 77, comm::DeviceElement::float32, root, nullptr);
     EXPECT_EQ(data.sum().item<double>(), 77.0 * root);
     group.close();
     group.close();  // closing twice is harmless

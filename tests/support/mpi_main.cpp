@@ -14,7 +14,7 @@
 namespace popalign::test {
 namespace {
 
-std::unique_ptr<Communicator> current_world;
+std::unique_ptr<comm::Communicator> current_world;
 
 /// On ranks other than 0: only failures, with the rank.
 class FailurePrinter : public ::testing::EmptyTestEventListener {
@@ -37,7 +37,7 @@ class FailurePrinter : public ::testing::EmptyTestEventListener {
 
 }  // namespace
 
-const Communicator& world() {
+const comm::Communicator& world() {
     return *current_world;
 }
 
@@ -45,8 +45,8 @@ const Communicator& world() {
 
 int main(int argc, char** argv) {
     using namespace popalign;
-    return run_program(argc, argv, [&](const Communicator& comm) {
-        test::current_world = std::make_unique<Communicator>(comm);
+    return comm::run_program(argc, argv, [&](const comm::Communicator& comm) {
+        test::current_world = std::make_unique<comm::Communicator>(comm);
         ::testing::InitGoogleTest(&argc, argv);
         if (comm.rank() != 0) {
             auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
@@ -55,8 +55,8 @@ int main(int argc, char** argv) {
         }
         const bool failed = RUN_ALL_TESTS() != 0;
         const auto ran = ::testing::UnitTest::GetInstance()->test_to_run_count();
-        const int verdict =
-            all_reduce<std::int32_t>(comm, failed || ran == 0 ? 1 : 0, Reduction::maximum);
+        const int verdict = comm::all_reduce<std::int32_t>(comm, failed || ran == 0 ? 1 : 0,
+                                                           comm::Reduction::maximum);
         if (comm.is_root() && ran == 0)
             std::fputs("no test ran, which counts as a failure\n", stderr);
         test::current_world.reset();

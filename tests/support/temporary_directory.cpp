@@ -16,11 +16,11 @@ TemporaryDirectory::TemporaryDirectory() {
         if (::mkdtemp(name.data()) == nullptr)
             throw_system_error("create it", name);
     }
-    path_ = broadcast_object(world(), name);
+    path_ = comm::broadcast_object(world(), name);
 }
 
 TemporaryDirectory::~TemporaryDirectory() {
-    barrier(world());
+    comm::barrier(world());
     std::error_code ignored;
     if (world().is_root())
         std::filesystem::remove_all(path_, ignored);

@@ -5,6 +5,6 @@
 namespace popalign::test {
 
 /// All ranks of this test run; set by the tests' main.
-const Communicator& world();
+const comm::Communicator& world();
 
 }  // namespace popalign::test

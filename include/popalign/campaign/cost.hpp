@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace popalign {
+namespace popalign::campaign {
 
 /// What a stage used, over all its ranks.
 struct StageCost {
@@ -30,7 +30,7 @@ enum class DeviceKind { cpu, gpu };
 /// Runs from its construction to `finish`. One of each rank.
 class CostMeter {
   public:
-    explicit CostMeter(const Communicator& comm);
+    explicit CostMeter(const comm::Communicator& comm);
     /// Sums over the ranks; the same on all. Collective.
     StageCost finish(const std::string& stage, DeviceKind device) const;
 
@@ -43,7 +43,7 @@ class CostMeter {
     };
     static Reading read();
 
-    Communicator comm_, node_;
+    comm::Communicator comm_, node_;
     Reading start_;
 };
 
@@ -58,4 +58,4 @@ void append_cost(const std::filesystem::path& directory, const StageCost& cost);
 /// whole are counted, not read.
 std::string total_cost(const std::filesystem::path& directory);
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::campaign {
 
 enum class Finding { ok, warning, problem, skipped };
 
@@ -24,7 +24,7 @@ struct MachineCheck {
 
 struct MachineCheckInputs {
     std::filesystem::path directory;  ///< a scratch folder is made in it, and removed
-    std::map<std::string, ModelOptions> models;
+    std::map<std::string, lm::ModelOptions> models;
     std::string device = "auto";
 };
 
@@ -55,10 +55,11 @@ MachineCheck check_launcher(int ranks, std::optional<int> tasks, bool pmix);
 /// directory's file system (a real write and read from all ranks), whether all nodes see it, its
 /// locks, clocks, memory, limits and model files. The same on all ranks; throws only where ranks
 /// cannot agree any more. Collective.
-std::vector<MachineCheck> check_machine(const Communicator& comm, const MachineCheckInputs& inputs);
+std::vector<MachineCheck> check_machine(const comm::Communicator& comm,
+                                        const MachineCheckInputs& inputs);
 
 /// As a table for people, and as JSON.
 std::string format_checks(std::span<const MachineCheck> checks);
 std::string checks_json(std::span<const MachineCheck> checks);
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::campaign {
 
 /// Any config key and the values it takes, as YAML.
 struct FactorOptions {
@@ -72,4 +72,4 @@ struct SweepOptions {
     void validate() const;
 };
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::campaign {
 
 /// Which pairs of a pair file a run is trained on.
 struct Mix {
@@ -74,4 +74,4 @@ struct SweepJob {
 /// only for what its runs use.
 std::vector<SweepJob> make_sweep_jobs(const SweepPlan& plan, std::size_t max_array_size);
 
-}  // namespace popalign
+}  // namespace popalign::campaign

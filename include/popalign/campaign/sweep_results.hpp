@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-namespace popalign {
+namespace popalign::campaign {
 
 enum class UnitState { missing, started, done, failed };
 
@@ -28,4 +28,4 @@ std::string describe_status(const SweepPlan& plan, const std::filesystem::path& 
 /// model, and its cost; empty where a run has not got so far. analysis/README.md lists the columns.
 std::string collect_csv(const SweepPlan& plan, const std::filesystem::path& directory);
 
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 
 enum class Reduction { sum, minimum, maximum };
 
@@ -49,4 +49,4 @@ std::vector<std::vector<std::byte>> all_to_all(const Communicator& comm,
 std::vector<std::vector<std::byte>> all_gather_bytes(const Communicator& comm,
                                                      std::span<const std::byte> data);
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// A group of ranks, as a small copyable value. The default one is serial: rank 0 of 1, and no
 /// operation on it calls MPI. A communicator made by `split` is freed with its last copy.
@@ -43,4 +43,4 @@ Range partition(std::size_t count, int part, int parts) noexcept;
 /// The part that owns `item`.
 int owner(std::size_t count, std::size_t item, int parts) noexcept;
 
-}  // namespace popalign
+}  // namespace popalign::comm

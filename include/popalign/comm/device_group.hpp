@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-namespace popalign {
+namespace popalign::comm {
 
 enum class DeviceElement { float32, float64, bfloat16 };
 
@@ -45,4 +45,4 @@ class DeviceGroup {
     std::unique_ptr<Native> native_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// The bytes that this rank has for each peer and expects from each.
 struct ExchangeSizes {
@@ -22,4 +22,4 @@ void exchange_in_turn(const Communicator& comm, const ExchangeSizes& sizes,
                       const std::function<void(int, std::span<std::byte>)>& give,
                       const std::function<void(int, std::span<const std::byte>)>& take);
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// Any type that Boost.Serialization knows, as bytes for ranks of the same build and for journals.
 template <class T>
@@ -82,4 +82,4 @@ std::vector<T> all_to_all_objects(const Communicator& comm, const std::vector<T>
     return incoming;
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -6,7 +6,7 @@
 #include <memory>
 #include <span>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// Sums buffers over ranks while other work goes on. A buffer has as many parts of equal size as
 /// there are ranks, and each rank owns one. Where all nodes have equally many ranks, sums are made
@@ -45,4 +45,4 @@ class PartwiseSum {
     std::unique_ptr<State> state_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// An error that all ranks of a communicator know of and leave with together; `what()` is the
 /// message of the lowest rank that failed.
@@ -64,4 +64,4 @@ auto run_on_all(const Communicator& comm, Work&& work) {
 /// Whether any rank's deadline is reached, the same answer on all. Collective.
 bool agree_to_stop(const Communicator& comm, const Deadline& deadline);
 
-}  // namespace popalign
+}  // namespace popalign::comm

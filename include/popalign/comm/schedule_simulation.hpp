@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// A unit whose real work is known, which the schedule is not told.
 struct SimulatedUnit {
@@ -48,4 +48,4 @@ SimulatedRun simulate_schedule(std::span<const SimulatedUnit> units,
 SimulatedRun simulate_static_partition(std::span<const SimulatedUnit> units,
                                        const SimulatedMachine& machine);
 
-}  // namespace popalign
+}  // namespace popalign::comm

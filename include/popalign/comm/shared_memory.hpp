@@ -6,7 +6,7 @@
 #include <memory>
 #include <span>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// One block of zeroed memory that the ranks of a node map together. It has no name that could be
 /// left behind: it goes with the last rank that maps it.
@@ -25,4 +25,4 @@ class SharedMemory {
     std::size_t size_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::comm

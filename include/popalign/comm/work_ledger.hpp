@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// Hands out work without anybody who hands out: a counter for each shard and phase, in the memory
 /// of the shard's first rank, from which any rank draws tickets one-sidedly (MPI_Fetch_and_op). A
@@ -56,4 +56,4 @@ class WorkLedger {
 /// Draws until there is a chunk; none if all shards are empty.
 std::vector<WorkUnit> next_chunk(WorkLedger& ledger, std::size_t phase, WorkSearch& search);
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 
 /// Something that one worker does alone.
 struct WorkUnit {
@@ -70,4 +70,4 @@ class WorkSearch {
     std::map<int, std::shared_ptr<const WorkSchedule>> schedules_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -12,7 +12,7 @@
 #include <map>
 #include <string>
 
-namespace popalign {
+namespace popalign::contrast {
 
 struct JudgeOptions {
     std::string model = "teacher", template_name = "contrast", split = "all";
@@ -32,7 +32,7 @@ struct JudgeOptions {
 
 struct JudgeInputs {
     RunOptions run;
-    std::map<std::string, ModelOptions> models;
+    std::map<std::string, lm::ModelOptions> models;
     JudgeOptions judge;
     std::filesystem::path pairs;   ///< the pair file, which receives the verdicts
     std::filesystem::path output;  ///< contrast_accuracy.json
@@ -43,6 +43,7 @@ struct JudgeInputs {
 /// Has every pair judged in both orders, but for what the file or the run's journals hold of this
 /// judge already; writes the verdicts into the pair file and the accuracy of all its judges beside
 /// it. Collective over the leaders.
-ExitStatus run_judge(const ModelRanks& ranks, const JudgeInputs& inputs, const Deadline& deadline);
+ExitStatus run_judge(const lm::ModelRanks& ranks, const JudgeInputs& inputs,
+                     const Deadline& deadline);
 
-}  // namespace popalign
+}  // namespace popalign::contrast

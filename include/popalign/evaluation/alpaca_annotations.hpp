@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// Whether AlpacaEval showed the model's answer first for this instruction: its seeded choice,
 /// Python's random.Random("is_switched_outputs" + instruction + "0").
@@ -35,4 +35,4 @@ struct AlpacaAnnotations {
 /// len_output_2, preference; either packed as `.gz`. By model. Throws InputError.
 std::map<std::string, AlpacaAnnotations> read_alpaca_annotations(const std::filesystem::path& path);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// One judged item: the reference's answer (1) against the model's (2).
 struct AlpacaRow {
@@ -70,4 +70,4 @@ struct AlpacaScore {
 /// `data` may be null.
 AlpacaScore score_alpaca_eval(std::span<const AlpacaRow> rows, const LengthControlData* data);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

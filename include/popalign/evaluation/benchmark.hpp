@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// One thing that a benchmark asks, in one turn or two.
 struct BenchmarkItem {
@@ -61,4 +61,4 @@ void keep_first(std::vector<BenchmarkItem>& items, std::int64_t count);
 /// The dialogue up to the first turn.
 Instruction instruction_of(const BenchmarkItem& item);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -9,13 +9,13 @@
 #include <map>
 #include <string>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 struct BenchmarkInputs {
     RunOptions run;
-    std::map<std::string, ModelOptions> models;
+    std::map<std::string, lm::ModelOptions> models;
     EvaluateOptions evaluate;
-    ModelOptions model;            ///< what is measured
+    lm::ModelOptions model;        ///< what is measured
     Benchmark benchmark;           ///< on all ranks
     std::filesystem::path output;  ///< the figures; the items go beside it as .jsonl
     std::string provenance;
@@ -30,7 +30,7 @@ Benchmark held_out_benchmark(const std::filesystem::path& pairs);
 /// it; has the judge compare or rate them; scores. Items are spread over the leaders; what was
 /// judged before is not judged again. Returns `requeue` at the deadline, if there is one.
 /// Collective over the leaders.
-ExitStatus run_benchmark(const ModelRanks& ranks, const BenchmarkInputs& inputs,
+ExitStatus run_benchmark(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
                          const Deadline* deadline);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

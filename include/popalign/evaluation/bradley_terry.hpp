@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// Shares of markdown in an answer, which style control takes out.
 struct AnswerStyle {
@@ -74,4 +74,4 @@ struct ArenaScore {
 /// left out. Throws UsageError if the baseline fought no battle.
 std::vector<ArenaScore> score_arena(const BattleSet& set, const ArenaOptions& options);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// Which of two answers is the better one.
 enum class Choice : std::int8_t { tie = 0, first = 1, second = 2 };
@@ -64,4 +64,4 @@ struct PeopleAgreement {
 
 PeopleAgreement agreement_of_people(std::span<const LabelledPair> pairs);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -8,14 +8,14 @@
 #include <optional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// Shows the judge every labelled pair in both orders and writes what it said as rows
 /// {index, order, winner, probability_first, raw}, which `read_verdicts` reads. `pairs` are the
 /// same on all ranks, and so is the result: nothing if the deadline left some. Collective over the
 /// leaders.
 std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
-    const JudgeSpec& judge, const std::vector<LabelledPair>& pairs, const JudgingOptions& options,
-    const std::filesystem::path& rows);
+    const lm::JudgeSpec& judge, const std::vector<LabelledPair>& pairs,
+    const lm::JudgingOptions& options, const std::filesystem::path& rows);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -14,13 +14,13 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 struct EvaluateOptions {
     std::string baseline = "student", judge = "teacher", judge_template;
     std::int64_t max_new_tokens = 512, batch_size = 64, batch_tokens = 2048, limit = 0;
     std::vector<std::string> stop;
-    SamplingOptions sampling{.temperature = 0};
+    lm::SamplingOptions sampling{.temperature = 0};
 
     template <class Visitor>
     void visit(Visitor& v) {
@@ -41,9 +41,9 @@ struct EvaluateOptions {
 
 struct WinRateInputs {
     RunOptions run;
-    std::map<std::string, ModelOptions> models;
+    std::map<std::string, lm::ModelOptions> models;
     EvaluateOptions evaluate;
-    ModelOptions model;            ///< the aligned model
+    lm::ModelOptions model;        ///< the aligned model
     std::filesystem::path pairs;   ///< whose held-out instructions are answered
     std::filesystem::path output;  ///< win_rate.json; the items go beside it as .jsonl
     std::string provenance;
@@ -53,7 +53,7 @@ struct WinRateInputs {
 /// Answers the held-out instructions with the aligned model and the baseline and has the judge
 /// compare them in both orders. Items are spread over the leaders. Returns `requeue` at the
 /// deadline. Collective over the leaders.
-ExitStatus run_win_rate(const ModelRanks& ranks, const WinRateInputs& inputs,
+ExitStatus run_win_rate(const lm::ModelRanks& ranks, const WinRateInputs& inputs,
                         const Deadline& deadline);
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

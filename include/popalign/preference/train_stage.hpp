@@ -6,11 +6,11 @@
 #include <popalign/comm/communicator.hpp>
 #include <popalign/preference/options/train_inputs.hpp>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Aligns a model on the pairs of a file and writes it as an HF directory. Continues what an
 /// earlier call began; says so and returns `done` if that one finished. Collective.
-ExitStatus run_training(const Communicator& comm, const TrainInputs& inputs,
+ExitStatus run_training(const comm::Communicator& comm, const TrainInputs& inputs,
                         const Deadline& deadline, const Logger& logger);
 
-}  // namespace popalign
+}  // namespace popalign::preference

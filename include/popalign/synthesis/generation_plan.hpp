@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 /// One answer that is made for every instruction that needs it.
 struct PlannedGeneration {
@@ -41,7 +41,7 @@ struct Quota {
 /// turns, affixes and draw are. Ordered so that `previous` comes before; independent of ranks.
 struct GenerationPlan {
     std::vector<PlannedGeneration> generations;
-    std::vector<StrategyRow> strategies;
+    std::vector<store::StrategyRow> strategies;
     std::vector<Quota> quotas;       ///< by strategy
     std::vector<PlannedPair> pairs;  ///< one for each strategy and draw
 
@@ -57,4 +57,4 @@ GenerationPlan make_generation_plan(const std::vector<StrategyOptions>& strategi
 /// Turns and affixes as YAML, as the pair file holds them.
 std::string template_text(const PlannedGeneration& generation);
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

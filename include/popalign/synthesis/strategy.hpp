@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 enum class PairSide { chosen, rejected };
 
@@ -146,4 +146,4 @@ struct StrategyOptions {
 /// file.
 StrategyTemplate load_strategy(const StrategyOptions& options);
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

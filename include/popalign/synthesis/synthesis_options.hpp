@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 
 struct InstructionOptions {
     std::string path;
@@ -46,7 +46,7 @@ struct SynthesisOptions {
     std::int64_t max_new_tokens = 1024, max_thought_tokens = 512, max_input_tokens = 1024;
     std::int64_t batch_size = 64, parse_retries = 2, plan_sample = 4, merge_memory = 256;
     std::vector<std::string> stop;
-    SamplingOptions sampling;
+    lm::SamplingOptions sampling;
     BudgetOptions max_budget;
 
     template <class Visitor>
@@ -77,7 +77,7 @@ struct SynthesisOptions {
 /// Everything the stage needs; a plain value.
 struct SynthesisInputs {
     RunOptions run;
-    std::map<std::string, ModelOptions> models;
+    std::map<std::string, lm::ModelOptions> models;
     InstructionOptions instructions;
     std::vector<StrategyOptions> strategies;
     SynthesisOptions synthesis;
@@ -86,4 +86,4 @@ struct SynthesisInputs {
     Logger logger;
 };
 
-}  // namespace popalign
+}  // namespace popalign::synthesis

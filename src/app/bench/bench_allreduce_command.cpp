@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
@@ -26,34 +26,35 @@ struct Arguments {
 
 /// Seconds a call, of the slowest rank; the first calls do not count.
 template <class Call>
-double seconds_of(const Communicator& comm, int repeats, const Call& call) {
+double seconds_of(const comm::Communicator& comm, int repeats, const Call& call) {
     using Clock = std::chrono::steady_clock;
     for (int i = 0; i < 2; ++i)
         call();
-    barrier(comm);
+    comm::barrier(comm);
     const auto start = Clock::now();
     for (int i = 0; i < repeats; ++i)
         call();
     const double mine = std::chrono::duration<double>(Clock::now() - start).count() / repeats;
-    return all_reduce(comm, mine, Reduction::maximum);
+    return comm::all_reduce(comm, mine, comm::Reduction::maximum);
 }
 
-nlohmann::ordered_json bench_allreduce(const Communicator& comm, const Arguments& arguments) {
-    const Communicator node = comm.split_node();
-    PartwiseSum sums(comm, node);
+nlohmann::ordered_json bench_allreduce(const comm::Communicator& comm, const Arguments& arguments) {
+    const comm::Communicator node = comm.split_node();
+    comm::PartwiseSum sums(comm, node);
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     const auto ranks = static_cast<std::size_t>(comm.size());
     for (std::size_t bytes = std::size_t{1} << 14; bytes <= arguments.largest; bytes *= 4) {
         const std::size_t count = bytes / sizeof(float) / ranks * ranks;
         std::vector<float> buffer(count, 0.0F);
-        const double plain = seconds_of(
-            comm, arguments.repeats, [&] { all_reduce(comm, std::span(buffer), Reduction::sum); });
+        const double plain = seconds_of(comm, arguments.repeats, [&] {
+            comm::all_reduce(comm, std::span(buffer), comm::Reduction::sum);
+        });
         const double ours = seconds_of(comm, arguments.repeats, [&] {
-            sums.add(std::span(buffer), PartwiseSum::Result::on_all);
+            sums.add(std::span(buffer), comm::PartwiseSum::Result::on_all);
             sums.finish();
         });
         const double in_parts = seconds_of(comm, arguments.repeats, [&] {
-            sums.add(std::span(buffer), PartwiseSum::Result::in_parts);
+            sums.add(std::span(buffer), comm::PartwiseSum::Result::in_parts);
             sums.finish();
         });
         // What each rank sends in an optimal all-reduce, as nccl-tests and OSU count it.
@@ -85,7 +86,7 @@ Command make_bench_allreduce_command(CLI::App& bench) {
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
     return {parser, [arguments](const CommandContext& context) {
-                run_on_all(context.comm, [&] {
+                comm::run_on_all(context.comm, [&] {
                     if (context.comm.size() < 2)
                         throw UsageError("bench allreduce needs ranks; run it under mpirun -n 2");
                 });
@@ -96,4 +97,4 @@ Command make_bench_allreduce_command(CLI::App& bench) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -13,7 +13,7 @@
 #include <chrono>
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -25,15 +25,15 @@ double seconds_since(Clock::time_point start) {
 struct Arguments {
     ModelArguments model;
     std::string input;
-    GeneratorOptions generator{{}, 128, false, 0, nullptr};
+    lm::GeneratorOptions generator{{}, 128, false, 0, nullptr};
     std::int64_t max_new_tokens = 128;
     bool ignore_eos = false;
 };
 
-std::vector<GenerationRequest> read_requests(const Arguments& arguments,
-                                             const ModelFrontEnd& front_end) {
-    std::vector<GenerationRequest> requests;
-    read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
+std::vector<lm::GenerationRequest> read_requests(const Arguments& arguments,
+                                                 const lm::ModelFrontEnd& front_end) {
+    std::vector<lm::GenerationRequest> requests;
+    store::read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
         PromptRow prompt =
             read_prompt_row(row, front_end, arguments.model.path, arguments.input, line);
         const RandomStream stream(0, prompt.id, "bench");
@@ -45,22 +45,22 @@ std::vector<GenerationRequest> read_requests(const Arguments& arguments,
 }
 
 nlohmann::ordered_json bench_generate(const Arguments& arguments) {
-    const ModelFrontEnd front_end = arguments.model.load_front_end();
+    const lm::ModelFrontEnd front_end = arguments.model.load_front_end();
     const auto requests = read_requests(arguments, front_end);
     const Clock::time_point loading = Clock::now();
-    const CausalLm model = arguments.model.load(Communicator());
+    const lm::CausalLm model = arguments.model.load(comm::Communicator());
     const double load_seconds = seconds_since(loading);
 
     std::uint64_t answers = 0, useful_tokens = 0;
     const Clock::time_point start = Clock::now();
-    const GenerationStatistics statistics =
-        Generator(model, front_end.stop_tokens, arguments.generator)
-            .generate(requests, [&](std::size_t, const GeneratedTokens& result) {
+    const lm::GenerationStatistics statistics =
+        lm::Generator(model, front_end.stop_tokens, arguments.generator)
+            .generate(requests, [&](std::size_t, const lm::GeneratedTokens& result) {
                 ++answers;
                 useful_tokens += result.tokens.size();
             });
     const double seconds = seconds_since(start);
-    const MachineLimits limits = measure_machine_limits(model.dtype(), model.device());
+    const lm::MachineLimits limits = lm::measure_machine_limits(model.dtype(), model.device());
     const double rate = static_cast<double>(useful_tokens) / seconds;
     const double bound =
         limits.gemm_flops / (2 * static_cast<double>(model.config().parameter_count()));
@@ -103,7 +103,7 @@ Command make_bench_generate_command(CLI::App& bench) {
     parser->add_flag("--deterministic", arguments->generator.deterministic,
                      "the same bytes on any number of ranks");
     return {parser, [arguments](const CommandContext& context) {
-                run_on_all(context.comm, [&] {
+                comm::run_on_all(context.comm, [&] {
                     if (context.comm.size() > 1)
                         throw UsageError(
                             "bench generate measures one process; run it without "
@@ -116,4 +116,4 @@ Command make_bench_generate_command(CLI::App& bench) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -18,7 +18,7 @@
 #include <memory>
 #include <numbers>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
@@ -35,12 +35,12 @@ struct Arguments {
 
 /// Answers' lengths by the generation they are of, as a finished run measured them.
 std::vector<std::vector<double>> measured_lengths(const std::string& path) {
-    const PairFile file(path);
+    const store::PairFile file(path);
     std::vector<std::vector<double>> lengths(file.header().generations.size());
     constexpr std::size_t part = 4096;
     for (std::size_t at = 0; at < file.response_count(); at += part)
-        for (const Response& response :
-             file.responses(Range{at, std::min<std::size_t>(at + part, file.response_count())}))
+        for (const Response& response : file.responses(
+                 comm::Range{at, std::min<std::size_t>(at + part, file.response_count())}))
             lengths[response.generation].push_back(
                 std::max<double>(1, static_cast<double>(response.tokens.size())));
     std::erase_if(lengths, [](const auto& of) { return of.empty(); });
@@ -83,10 +83,10 @@ class Lengths {
 };
 
 /// The schedule is told the mean of a kind, no more.
-std::vector<SimulatedUnit> draw_units(const Arguments& arguments) {
+std::vector<comm::SimulatedUnit> draw_units(const Arguments& arguments) {
     const Lengths lengths(arguments);
     const std::size_t kinds = lengths.kinds();
-    std::vector<SimulatedUnit> units(arguments.generations);
+    std::vector<comm::SimulatedUnit> units(arguments.generations);
     std::vector<double> sums(kinds, 0);
     std::vector<std::size_t> counts(kinds, 0);
     for (std::size_t i = 0; i < units.size(); ++i) {
@@ -101,8 +101,8 @@ std::vector<SimulatedUnit> draw_units(const Arguments& arguments) {
     return units;
 }
 
-SimulatedMachine make_machine(const Arguments& arguments) {
-    SimulatedMachine machine;
+comm::SimulatedMachine make_machine(const Arguments& arguments) {
+    comm::SimulatedMachine machine;
     machine.workers = arguments.ranks;
     machine.workers_per_shard = arguments.ranks_per_node;
     machine.slots = arguments.slots;
@@ -114,7 +114,7 @@ SimulatedMachine make_machine(const Arguments& arguments) {
 }
 
 /// Lets shares of the nodes come late and be lost, at times within a run of `end`.
-void disturb(const Arguments& arguments, double end, SimulatedMachine& machine) {
+void disturb(const Arguments& arguments, double end, comm::SimulatedMachine& machine) {
     const auto nodes = static_cast<std::size_t>((arguments.ranks + arguments.ranks_per_node - 1) /
                                                 arguments.ranks_per_node);
     const RandomStream stream(arguments.seed, "node", "bench schedule");
@@ -127,7 +127,7 @@ void disturb(const Arguments& arguments, double end, SimulatedMachine& machine) 
     }
 }
 
-nlohmann::ordered_json describe(const Arguments& arguments, const SimulatedRun& run) {
+nlohmann::ordered_json describe(const Arguments& arguments, const comm::SimulatedRun& run) {
     const auto unfinished = static_cast<std::uint64_t>(std::ranges::count(run.finished, 0));
     const auto wrong =
         run.handed_out.size() - static_cast<std::size_t>(std::ranges::count(run.handed_out, 1U));
@@ -142,11 +142,11 @@ nlohmann::ordered_json describe(const Arguments& arguments, const SimulatedRun& 
 nlohmann::ordered_json simulate(const Arguments& arguments) {
     const auto units = draw_units(arguments);
     double sum = 0, longest = 0;
-    for (const SimulatedUnit& unit : units) {
+    for (const comm::SimulatedUnit& unit : units) {
         sum += unit.work;
         longest = std::max(longest, unit.work);
     }
-    SimulatedMachine machine = make_machine(arguments);
+    comm::SimulatedMachine machine = make_machine(arguments);
     nlohmann::ordered_json json{
         {"ranks", arguments.ranks},
         {"ranks_per_node", arguments.ranks_per_node},
@@ -159,44 +159,44 @@ nlohmann::ordered_json simulate(const Arguments& arguments) {
           {"mean", sum / static_cast<double>(units.size())},
           {"longest", longest}}},
         {"step_overhead", arguments.step_overhead}};
-    const SimulatedRun fixed = simulate_static_partition(units, machine);
+    const comm::SimulatedRun fixed = comm::simulate_static_partition(units, machine);
     if (arguments.late_share > 0 || arguments.failed_share > 0)
         disturb(arguments, sum / arguments.ranks, machine);
-    json["handed_out"] = describe(arguments, simulate_schedule(units, machine));
+    json["handed_out"] = describe(arguments, comm::simulate_schedule(units, machine));
     json["static_partition_undisturbed"] = {{"busy_share", fixed.busy_share},
                                             {"seconds", fixed.end / arguments.tokens_per_second}};
     return json;
 }
 
 /// Microseconds that a unit costs this rank if all ranks do nothing but take units. Collective.
-double measure_hand_out(const Communicator& comm, const Communicator& node, std::size_t units_each,
-                        std::size_t most_units) {
-    WorkLedger ledger(comm, node);
+double measure_hand_out(const comm::Communicator& comm, const comm::Communicator& node,
+                        std::size_t units_each, std::size_t most_units) {
+    comm::WorkLedger ledger(comm, node);
     const auto schedule_of = [&](int shard) {
-        std::vector<WorkUnit> units(units_each);
+        std::vector<comm::WorkUnit> units(units_each);
         for (std::size_t i = 0; i < units.size(); ++i)
             units[i] = {i, 0, 1};
-        return std::make_shared<const WorkSchedule>(std::move(units), ledger.workers(shard),
-                                                    most_units);
+        return std::make_shared<const comm::WorkSchedule>(std::move(units), ledger.workers(shard),
+                                                          most_units);
     };
     auto search = ledger.search(0, [made = schedule_of(ledger.own_shard())](int) { return made; });
-    barrier(comm);
+    comm::barrier(comm);
     const auto start = std::chrono::steady_clock::now();
     std::uint64_t taken = 0;
-    for (auto chunk = next_chunk(ledger, 0, search); !chunk.empty();
-         chunk = next_chunk(ledger, 0, search))
+    for (auto chunk = comm::next_chunk(ledger, 0, search); !chunk.empty();
+         chunk = comm::next_chunk(ledger, 0, search))
         taken += chunk.size();
     const std::chrono::duration<double, std::micro> spent =
         std::chrono::steady_clock::now() - start;
-    const auto all = all_reduce(comm, taken, Reduction::sum);
-    const double longest = all_reduce(comm, spent.count(), Reduction::maximum);
+    const auto all = comm::all_reduce(comm, taken, comm::Reduction::sum);
+    const double longest = comm::all_reduce(comm, spent.count(), comm::Reduction::maximum);
     ledger.finish();
     return longest * comm.size() / static_cast<double>(all);
 }
 
 /// Collective.
-nlohmann::ordered_json measure(const Communicator& comm, const Arguments& arguments) {
-    const Communicator node = comm.split_node(), own = comm.split(comm.rank());
+nlohmann::ordered_json measure(const comm::Communicator& comm, const Arguments& arguments) {
+    const comm::Communicator node = comm.split_node(), own = comm.split(comm.rank());
     const std::size_t units = arguments.hand_outs;
     return {{"ranks", comm.size()},
             {"microseconds_per_unit", measure_hand_out(comm, node, units, arguments.most_units)},
@@ -238,7 +238,7 @@ Command make_bench_schedule_command(CLI::App& bench) {
     add_options(*parser, *arguments);
     return {parser, [arguments](const CommandContext& context) {
                 const auto cost = measure(context.comm, *arguments);
-                run_on_all(context.comm, [&] {
+                comm::run_on_all(context.comm, [&] {
                     if (arguments->ranks < 1 || arguments->ranks_per_node < 1 ||
                         arguments->kinds < 1 || arguments->generations < 1)
                         throw UsageError("bench schedule: counts must be at least 1");
@@ -253,4 +253,4 @@ Command make_bench_schedule_command(CLI::App& bench) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -16,7 +16,7 @@
 #include <memory>
 #include <thread>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -93,23 +93,24 @@ class SyntheticRows {
 constexpr std::uint32_t generations = 2;
 
 /// Each rank's journal, as a run leaves it. Collective.
-std::uint64_t write_journals(const Communicator& comm, const std::filesystem::path& directory,
+std::uint64_t write_journals(const comm::Communicator& comm, const std::filesystem::path& directory,
                              const SyntheticRows& rows, std::uint64_t pairs) {
-    run_on_all(comm, [&] {
-        JournalWriter journal(journal_path(directory, comm.rank()));
+    comm::run_on_all(comm, [&] {
+        store::JournalWriter journal(store::journal_path(directory, comm.rank()));
         for (std::uint64_t row = 0; row < pairs; ++row)
             for (std::uint32_t generation = 0; generation < generations; ++generation)
                 if (rows.writer(row, generation, comm.size()) == comm.rank())
-                    journal.append(encode_response(rows.response(row, generation)));
+                    journal.append(store::encode_response(rows.response(row, generation)));
         journal.sync();
     });
-    const std::uint64_t bytes = std::filesystem::file_size(journal_path(directory, comm.rank()));
-    return all_reduce(comm, bytes, Reduction::sum);
+    const std::uint64_t bytes =
+        std::filesystem::file_size(store::journal_path(directory, comm.rank()));
+    return comm::all_reduce(comm, bytes, comm::Reduction::sum);
 }
 
-MergeInputs merge_inputs(const std::filesystem::path& output, const SyntheticRows& rows,
-                         const Arguments& arguments) {
-    MergeInputs inputs;
+store::MergeInputs merge_inputs(const std::filesystem::path& output, const SyntheticRows& rows,
+                                const Arguments& arguments) {
+    store::MergeInputs inputs;
     inputs.output = output;
     inputs.header.provenance = "{}";
     inputs.header.models = {{"model", "", "", 0, "", ""}};
@@ -119,7 +120,7 @@ MergeInputs merge_inputs(const std::filesystem::path& output, const SyntheticRow
     inputs.instruction = [&rows](std::uint64_t row) { return rows.instruction(row); };
     inputs.pairs = {{0, 1, 0}};
     inputs.has_response = inputs.has_pair = [](std::uint64_t, std::size_t) { return true; };
-    inputs.repeats = MergeInputs::Repeats::ignored;
+    inputs.repeats = store::MergeInputs::Repeats::ignored;
     inputs.flags = [](const Instruction&, const Response&, const Response&) { return 0U; };
     inputs.memory_bytes = arguments.memory << 20;
     return inputs;
@@ -128,10 +129,10 @@ MergeInputs merge_inputs(const std::filesystem::path& output, const SyntheticRow
 /// What the root measures while the others sleep: waiting in a collective would take its processor
 /// away. Collective.
 template <class Measure>
-void measure_alone(const Communicator& comm, const std::filesystem::path& directory,
+void measure_alone(const comm::Communicator& comm, const std::filesystem::path& directory,
                    Measure&& measure) {
     const auto finished = directory / "finished";
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (!comm.is_root()) {
             while (!std::filesystem::exists(finished))
                 std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -145,14 +146,14 @@ void measure_alone(const Communicator& comm, const std::filesystem::path& direct
         }
         write_text_file(finished, "");
     });
-    barrier(comm);
+    comm::barrier(comm);
     if (comm.is_root())
         std::filesystem::remove(finished);
-    barrier(comm);
+    comm::barrier(comm);
 }
 
 /// How many bytes a second a process writes as fast as it can, with a sync. Collective.
-double raw_write_speed(const Communicator& comm, const std::filesystem::path& directory,
+double raw_write_speed(const comm::Communicator& comm, const std::filesystem::path& directory,
                        std::uint64_t bytes) {
     const auto scratch = directory / "raw";
     double seconds = 0;
@@ -166,12 +167,12 @@ double raw_write_speed(const Communicator& comm, const std::filesystem::path& di
         seconds = seconds_since(start);
         std::filesystem::remove(scratch);
     });
-    return static_cast<double>(bytes) / all_reduce(comm, seconds, Reduction::maximum);
+    return static_cast<double>(bytes) / comm::all_reduce(comm, seconds, comm::Reduction::maximum);
 }
 
 /// Milliseconds that each of many random batches of 64 pairs, with all that belongs to them, takes.
 nlohmann::ordered_json read_batches(const std::filesystem::path& path, const Arguments& arguments) {
-    const PairFile file(path);
+    const store::PairFile file(path);
     const RandomStream stream(arguments.seed, "batch", "bench store");
     std::vector<double> times;
     std::uint64_t drawn = 0, bytes = 0;
@@ -198,11 +199,11 @@ nlohmann::ordered_json read_batches(const std::filesystem::path& path, const Arg
 }
 
 /// Collective.
-nlohmann::ordered_json bench_store(const Communicator& comm, const Arguments& arguments,
+nlohmann::ordered_json bench_store(const comm::Communicator& comm, const Arguments& arguments,
                                    const Logger& logger) {
     const std::filesystem::path directory = arguments.directory, journals = directory / "journals",
                                 path = directory / "pairs.h5";
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (comm.is_root() && !std::filesystem::create_directories(journals))
             throw UsageError(journals.native() + ": is there already; choose another --directory");
     });
@@ -212,14 +213,15 @@ nlohmann::ordered_json bench_store(const Communicator& comm, const Arguments& ar
     const double journal_seconds = seconds_since(start);
     const double raw_before = raw_write_speed(comm, directory, journal_bytes);
 
-    barrier(comm);
+    comm::barrier(comm);
     start = Clock::now();
-    const ResponseIndex index(comm, journals, arguments.pairs, generations,
-                              ResponseIndex::Writers::gone, logger);
-    const double index_seconds = all_reduce(comm, seconds_since(start), Reduction::maximum);
-    const auto report = merge_responses(comm, index, merge_inputs(path, rows, arguments));
-    const double seconds = all_reduce(comm, seconds_since(start), Reduction::maximum);
-    const auto resident = all_reduce(comm, peak_resident_memory(), Reduction::maximum);
+    const store::ResponseIndex index(comm, journals, arguments.pairs, generations,
+                                     store::ResponseIndex::Writers::gone, logger);
+    const double index_seconds =
+        comm::all_reduce(comm, seconds_since(start), comm::Reduction::maximum);
+    const auto report = store::merge_responses(comm, index, merge_inputs(path, rows, arguments));
+    const double seconds = comm::all_reduce(comm, seconds_since(start), comm::Reduction::maximum);
+    const auto resident = comm::all_reduce(comm, peak_resident_memory(), comm::Reduction::maximum);
 
     // Before anything else is written: the file is as warm as one that is in use.
     nlohmann::ordered_json batches;
@@ -240,12 +242,12 @@ nlohmann::ordered_json bench_store(const Communicator& comm, const Arguments& ar
         {"limit", {{"raw_write_bytes_per_second", raw}}},
         {"fraction_of_limit", speed / raw},
         {"peak_resident_bytes_per_rank", resident}};
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return;
         json["batch_of_64_milliseconds"] = batches;
         const auto verifying = Clock::now();
-        json["problems"] = PairFile(path).verify();
+        json["problems"] = store::PairFile(path).verify();
         json["verify_seconds"] = seconds_since(verifying);
         if (!arguments.keep)
             std::filesystem::remove_all(directory);
@@ -271,7 +273,7 @@ Command make_bench_store_command(CLI::App& bench) {
     option("--seed", arguments->seed, "of the rows");
     parser->add_flag("--keep", arguments->keep, "leave the files there");
     return {parser, [arguments](const CommandContext& context) {
-                run_on_all(context.comm, [&] {
+                comm::run_on_all(context.comm, [&] {
                     if (arguments->pairs == 0 || arguments->memory == 0)
                         throw UsageError("bench store: --pairs and --memory must be at least 1");
                 });
@@ -282,4 +284,4 @@ Command make_bench_store_command(CLI::App& bench) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -16,7 +16,7 @@
 #include <memory>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -30,41 +30,45 @@ struct Arguments {
     std::string pairs, batching = "shuffled";
     std::int64_t zero_stage = 0;
     std::int64_t global_batch_size = 16, micro_batch_tokens = 1024;
-    TokenLimits limits{1024, 512};
+    preference::TokenLimits limits{1024, 512};
     bool recompute = false, separate = false;
 
-    PairTrainerOptions trainer_options() const {
-        PairTrainerOptions options;
+    preference::PairTrainerOptions trainer_options() const {
+        preference::PairTrainerOptions options;
         options.micro_batch_tokens = micro_batch_tokens;
-        options.sharding.sharding = parse_zero_stage(zero_stage);
-        options.activations =
-            recompute ? PassOptions::Activations::recompute : PassOptions::Activations::keep;
-        options.packing = separate ? PackingMode::separate : PackingMode::shared;
+        options.sharding.sharding = preference::parse_zero_stage(zero_stage);
+        options.activations = recompute ? lm::PassOptions::Activations::recompute
+                                        : lm::PassOptions::Activations::keep;
+        options.packing =
+            separate ? preference::PackingMode::separate : preference::PackingMode::shared;
         return options;
     }
-    std::vector<std::size_t> order(const PairData& data) const {
-        const auto order = epoch_order(data.size(), 0, 0);
-        return batching == "by_instruction" ? order_by_instruction(order, data.hashes) : order;
+    std::vector<std::size_t> order(const preference::PairData& data) const {
+        const auto order = preference::epoch_order(data.size(), 0, 0);
+        return batching == "by_instruction" ? preference::order_by_instruction(order, data.hashes)
+                                            : order;
     }
 };
 
 /// What the steps of an epoch added up to.
 struct Epoch {
     double seconds = 0, communication = 0, tokens = 0, loss = 0;
-    TrainingCost cost;
+    preference::TrainingCost cost;
 };
 
-Epoch train_epoch(const Communicator& comm, const Arguments& arguments, const PairData& data,
-                  const CompletionLogProbabilities& reference, CausalLm& model) {
-    PairTrainer trainer(comm, model, arguments.trainer_options(), data.strategy_names.size());
+Epoch train_epoch(const comm::Communicator& comm, const Arguments& arguments,
+                  const preference::PairData& data,
+                  const preference::CompletionLogProbabilities& reference, lm::CausalLm& model) {
+    preference::PairTrainer trainer(comm, model, arguments.trainer_options(),
+                                    data.strategy_names.size());
     const auto order = arguments.order(data);
     const auto size = static_cast<std::size_t>(arguments.global_batch_size);
     Epoch epoch;
     for (std::size_t begin = 0; begin < order.size(); begin += size) {
         const auto batch = std::span(order).subspan(begin, std::min(size, order.size() - begin));
-        const BatchShare share =
-            run_on_all(comm, [&] { return load_share(comm, data, reference, batch); });
-        const StepReport report = trainer.step(share, 5e-7);
+        const preference::BatchShare share = comm::run_on_all(
+            comm, [&] { return preference::load_share(comm, data, reference, batch); });
+        const preference::StepReport report = trainer.step(share, 5e-7);
         epoch.seconds += report.seconds;
         epoch.communication += report.communication;
         epoch.tokens += report.statistics.tokens();
@@ -74,29 +78,30 @@ Epoch train_epoch(const Communicator& comm, const Arguments& arguments, const Pa
     return epoch;
 }
 
-nlohmann::ordered_json bench_train(const Communicator& comm, const Arguments& arguments,
+nlohmann::ordered_json bench_train(const comm::Communicator& comm, const Arguments& arguments,
                                    const Logger& logger) {
-    const ModelFrontEnd front_end =
-        run_on_all(comm, [&] { return arguments.model.load_front_end(); });
-    const PairData data =
-        open_pair_data(comm, arguments.pairs, front_end, {Split::train, {}, {}}, arguments.limits);
+    const lm::ModelFrontEnd front_end =
+        comm::run_on_all(comm, [&] { return arguments.model.load_front_end(); });
+    const preference::PairData data = preference::open_pair_data(
+        comm, arguments.pairs, front_end, {Split::train, {}, {}}, arguments.limits);
     const int local_rank = comm.split_node().rank();
-    CausalLm model = run_on_all(comm, [&] {
-        return load_causal_lm(arguments.model.path, parse_dtype(arguments.model.dtype),
-                              select_device(arguments.model.device, local_rank));
+    lm::CausalLm model = comm::run_on_all(comm, [&] {
+        return lm::load_causal_lm(arguments.model.path, parse_dtype(arguments.model.dtype),
+                                  lm::select_device(arguments.model.device, local_rank));
     });
     std::vector<std::size_t> items = arguments.order(data);
-    barrier(comm);
+    comm::barrier(comm);
     const auto start = Clock::now();
-    const auto reference = compute_log_probabilities(comm, model, data, items,
-                                                     arguments.micro_batch_tokens, nullptr, logger);
+    const auto reference = preference::compute_log_probabilities(
+        comm, model, data, items, arguments.micro_batch_tokens, nullptr, logger);
     const double reference_seconds = seconds_since(start);
     const Epoch epoch = train_epoch(comm, arguments, data, reference, model);
-    const double memory =
-        all_reduce(comm, static_cast<double>(peak_memory(model.device())), Reduction::sum);
-    barrier(comm);
-    const double peak = all_reduce(
-        comm, measure_machine_limits(model.dtype(), model.device()).gemm_flops, Reduction::sum);
+    const double memory = comm::all_reduce(
+        comm, static_cast<double>(lm::peak_memory(model.device())), comm::Reduction::sum);
+    comm::barrier(comm);
+    const double peak =
+        comm::all_reduce(comm, lm::measure_machine_limits(model.dtype(), model.device()).gemm_flops,
+                         comm::Reduction::sum);
     const double flops = epoch.cost.training() / epoch.seconds;
     return {{"bench", "train"},
             {"model", arguments.model.path},
@@ -153,4 +158,4 @@ Command make_bench_train_command(CLI::App& bench) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

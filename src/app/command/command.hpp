@@ -11,11 +11,11 @@ namespace CLI {
 class App;
 }
 
-namespace popalign {
+namespace popalign::app {
 
 /// What a command runs with.
 struct CommandContext {
-    const Communicator& comm;
+    const comm::Communicator& comm;
     Logger logger;
     std::string command_line;
 };
@@ -45,4 +45,4 @@ Command make_bench_store_command(CLI::App& bench);
 Command make_bench_train_command(CLI::App& bench);
 Command make_bench_allreduce_command(CLI::App& bench);
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/ranges.h>
 
-namespace popalign {
+namespace popalign::app {
 
 void ConfigArguments::add_to(CLI::App& parser) {
     parser.add_option("--config", file, "YAML file of the run")->type_name("FILE");
@@ -26,7 +26,7 @@ Config ConfigArguments::load(const std::vector<std::string>& more) const {
     return config;
 }
 
-const ModelOptions& find_model(const Config& config, const std::string& name) {
+const lm::ModelOptions& find_model(const Config& config, const std::string& name) {
     const auto found = config.models.find(name);
     if (found == config.models.end())
         throw UsageError(
@@ -34,11 +34,11 @@ const ModelOptions& find_model(const Config& config, const std::string& name) {
     return found->second;
 }
 
-ModelOptions model_or_path(const Config& config, const std::string& name) {
+lm::ModelOptions model_or_path(const Config& config, const std::string& name) {
     const auto found = config.models.find(name);
     if (found != config.models.end())
         return found->second;
-    ModelOptions options;
+    lm::ModelOptions options;
     options.path = name;
     return options;
 }
@@ -55,4 +55,4 @@ std::string config_reference() {
     return text;
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -15,19 +15,19 @@ namespace CLI {
 class App;
 }
 
-namespace popalign {
+namespace popalign::app {
 
 /// A whole config file. Every command reads all of it, so that a wrong key is found by any.
 struct Config {
     RunOptions run;
-    std::map<std::string, ModelOptions> models;
-    InstructionOptions instructions;
-    std::vector<StrategyOptions> strategies;
-    SynthesisOptions synthesis;
-    JudgeOptions judge;
-    TrainOptions train;
-    EvaluateOptions evaluate;
-    SweepOptions sweep;
+    std::map<std::string, lm::ModelOptions> models;
+    synthesis::InstructionOptions instructions;
+    std::vector<synthesis::StrategyOptions> strategies;
+    synthesis::SynthesisOptions synthesis;
+    contrast::JudgeOptions judge;
+    preference::TrainOptions train;
+    evaluation::EvaluateOptions evaluate;
+    campaign::SweepOptions sweep;
 
     template <class Visitor>
     void visit(Visitor& v) {
@@ -55,11 +55,11 @@ struct ConfigArguments {
 };
 
 /// The model of that name under `models`. Throws UsageError.
-const ModelOptions& find_model(const Config& config, const std::string& name);
+const lm::ModelOptions& find_model(const Config& config, const std::string& name);
 /// A name under `models`, or else a path.
-ModelOptions model_or_path(const Config& config, const std::string& name);
+lm::ModelOptions model_or_path(const Config& config, const std::string& name);
 
 /// configs/README.md: every key with its default and purpose.
 std::string config_reference();
 
-}  // namespace popalign
+}  // namespace popalign::app

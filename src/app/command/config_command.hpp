@@ -8,13 +8,13 @@
 
 #include <cstdio>
 
-namespace popalign {
+namespace popalign::app {
 
 /// Runs `body(config)` with the config that the command line names, or prints it. Collective.
 template <class Body>
 ExitStatus with_config(const CommandContext& context, const ConfigArguments& arguments,
                        Body&& body) {
-    const Config config = run_on_all(context.comm, [&] { return arguments.load(); });
+    const Config config = comm::run_on_all(context.comm, [&] { return arguments.load(); });
     if (!arguments.print)
         return body(config);
     if (context.comm.is_root())
@@ -29,4 +29,4 @@ inline Deadline make_deadline(const RunOptions& run) {
     return Deadline(options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

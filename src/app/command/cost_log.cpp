@@ -5,24 +5,25 @@
 
 #include <c10/core/Device.h>
 
-namespace popalign {
+namespace popalign::app {
 
 ExitStatus with_cost(const CommandContext& context, const Config& config, const std::string& stage,
                      const std::function<ExitStatus()>& body,
-                     const std::function<void(StageCost&)>& count) {
-    const CostMeter meter(context.comm);
+                     const std::function<void(campaign::StageCost&)>& count) {
+    const campaign::CostMeter meter(context.comm);
     const ExitStatus status = body();
-    const DeviceKind device =
-        select_device(config.run.device, 0).is_cpu() ? DeviceKind::cpu : DeviceKind::gpu;
-    StageCost cost = meter.finish(stage, device);
-    run_on_all(context.comm, [&] {
+    const campaign::DeviceKind device = lm::select_device(config.run.device, 0).is_cpu()
+                                            ? campaign::DeviceKind::cpu
+                                            : campaign::DeviceKind::gpu;
+    campaign::StageCost cost = meter.finish(stage, device);
+    comm::run_on_all(context.comm, [&] {
         if (!context.comm.is_root())
             return;
         if (count && status == ExitStatus::done)
             count(cost);
-        append_cost(config.run.directory, cost);
+        campaign::append_cost(config.run.directory, cost);
     });
     return status;
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -11,17 +11,17 @@
 
 #include <string>
 
-namespace popalign {
+namespace popalign::app {
 
 /// How the ranks are divided into groups that each hold the model once.
 struct RankGroups {
-    Communicator group;  ///< this rank's
+    comm::Communicator group;  ///< this rank's
     int index = 0, count = 1;
 
     /// The first rank of a group speaks for it.
     bool leads() const { return group.is_root(); }
     /// This group's share of `rows`.
-    Range share(std::size_t rows) const { return partition(rows, index, count); }
+    comm::Range share(std::size_t rows) const { return comm::partition(rows, index, count); }
 };
 
 /// The model of a command that needs no config file.
@@ -41,8 +41,8 @@ struct ModelArguments {
             ->capture_default_str();
     }
     /// Collective.
-    RankGroups groups(const Communicator& comm) const {
-        run_on_all(comm, [&] {
+    RankGroups groups(const comm::Communicator& comm) const {
+        comm::run_on_all(comm, [&] {
             if (tensor_parallel < 1 || comm.size() % tensor_parallel != 0)
                 throw UsageError(
                     fmt::format("{} ranks cannot be divided into groups of {}; change "
@@ -52,17 +52,19 @@ struct ModelArguments {
         const int index = comm.rank() / tensor_parallel;
         return {comm.split(index), index, comm.size() / tensor_parallel};
     }
-    ModelFrontEnd load_front_end() const { return popalign::load_front_end(path, chat_template); }
+    lm::ModelFrontEnd load_front_end() const {
+        return popalign::lm::load_front_end(path, chat_template);
+    }
     /// Collective.
-    CausalLm load(const Communicator& comm, const RankGroups& groups = {}) const {
-        const Communicator node = comm.split_node();
+    lm::CausalLm load(const comm::Communicator& comm, const RankGroups& groups = {}) const {
+        const comm::Communicator node = comm.split_node();
         const at::Device place =
-            run_on_all(comm, [&] { return select_device(device, node.rank()); });
-        const TensorParallel parallel(groups.group, place);
-        return run_on_all(comm, [&] {
-            return load_for_inference(path, parse_dtype(dtype), place, node, parallel);
+            comm::run_on_all(comm, [&] { return lm::select_device(device, node.rank()); });
+        const lm::TensorParallel parallel(groups.group, place);
+        return comm::run_on_all(comm, [&] {
+            return lm::load_for_inference(path, parse_dtype(dtype), place, node, parallel);
         });
     }
 };
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct DescriptorTraits {
@@ -40,29 +40,29 @@ void write_at(const std::filesystem::path& path, std::string_view text, std::uin
 
 }  // namespace
 
-void write_in_rank_order(const Communicator& comm, const std::filesystem::path& path,
+void write_in_rank_order(const comm::Communicator& comm, const std::filesystem::path& path,
                          std::string_view mine) {
     const auto partial = partial_path(path);
-    const std::uint64_t offset = exclusive_scan(comm, mine.size());
+    const std::uint64_t offset = comm::exclusive_scan(comm, mine.size());
     const auto remove_partial = [&] {
         std::error_code ignored;
         if (comm.is_root())
             std::filesystem::remove(partial, ignored);
     };
-    run_on_all(comm, remove_partial);
+    comm::run_on_all(comm, remove_partial);
     try {
-        run_on_all(comm, [&] { write_at(partial, mine, offset); });
-        run_on_all(comm, [&] {
+        comm::run_on_all(comm, [&] { write_at(partial, mine, offset); });
+        comm::run_on_all(comm, [&] {
             if (comm.is_root())
                 commit_path(partial, path);
         });
-    } catch (const AgreedError&) {
+    } catch (const comm::AgreedError&) {
         remove_partial();
         throw;
     }
 }
 
-PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_end,
+PromptRow read_prompt_row(const nlohmann::json& row, const lm::ModelFrontEnd& front_end,
                           const std::string& model, const std::string& file, std::size_t line) {
     try {
         PromptRow result;
@@ -71,10 +71,10 @@ PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_
                     : id->is_string() ? id->get<std::string>()
                                       : id->dump();
         if (row.contains("messages")) {
-            const auto pieces =
-                front_end.require_chat(model).render_prompt(messages_from_json(row["messages"]));
-            result.text = to_text(pieces);
-            result.tokens = encode_pieces(front_end.tokenizer, pieces);
+            const auto pieces = front_end.require_chat(model).render_prompt(
+                store::messages_from_json(row["messages"]));
+            result.text = lm::to_text(pieces);
+            result.tokens = lm::encode_pieces(front_end.tokenizer, pieces);
         } else {
             result.text = row.at("prompt").get<std::string>();
             result.tokens = front_end.tokenizer.encode(result.text);
@@ -100,4 +100,4 @@ at::ScalarType parse_dtype(const std::string& name) {
     throw UsageError(fmt::format("dtype '{}' is not float32 or bfloat16", name));
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

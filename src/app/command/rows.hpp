@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::app {
 
 /// Writes the ranks' texts behind each other, in rank order, as one file that appears when
 /// complete. Each rank writes its own part. Collective.
-void write_in_rank_order(const Communicator& comm, const std::filesystem::path& path,
+void write_in_rank_order(const comm::Communicator& comm, const std::filesystem::path& path,
                          std::string_view mine);
 
 /// A row of `generate` and `score`: `prompt` (plain text) or `messages` (a dialogue for the chat
@@ -25,7 +25,7 @@ struct PromptRow {
 };
 
 /// `line` numbers rows without an id. Throws InputError naming `file` and `line`.
-PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_end,
+PromptRow read_prompt_row(const nlohmann::json& row, const lm::ModelFrontEnd& front_end,
                           const std::string& model, const std::string& file, std::size_t line);
 
 /// `[{"role": "system|user|assistant", "content": "..."}, ...]`; throws nlohmann::json::exception
@@ -33,4 +33,4 @@ PromptRow read_prompt_row(const nlohmann::json& row, const ModelFrontEnd& front_
 
 at::ScalarType parse_dtype(const std::string& name);
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -19,12 +19,12 @@
 #include <set>
 #include <span>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
     std::string format, input, output, split = "all";
-    std::vector<std::string> strategies, exclude_flags = TrainOptions().exclude_flags;
+    std::vector<std::string> strategies, exclude_flags = preference::TrainOptions().exclude_flags;
 };
 
 struct Exported {
@@ -32,7 +32,7 @@ struct Exported {
     std::uint64_t rows = 0, excluded = 0, not_held = 0;
 };
 
-bool wanted(const Arguments& arguments, const PairFile& file, const PreferencePair& pair,
+bool wanted(const Arguments& arguments, const store::PairFile& file, const PreferencePair& pair,
             const Instruction& instruction) {
     const std::string& strategy = file.header().strategies.at(pair.strategy).name;
     return (arguments.strategies.empty() ||
@@ -45,7 +45,7 @@ bool wanted(const Arguments& arguments, const PairFile& file, const PreferencePa
 constexpr std::size_t block_rows = 1024;
 
 /// The rows of `/instructions` that the pairs name, by row.
-std::map<std::uint64_t, Instruction> instructions_of(const PairFile& file,
+std::map<std::uint64_t, Instruction> instructions_of(const store::PairFile& file,
                                                      std::span<const PreferencePair> pairs) {
     std::set<std::uint64_t> rows;
     for (const PreferencePair& pair : pairs)
@@ -63,8 +63,9 @@ std::map<std::uint64_t, Instruction> instructions_of(const PairFile& file,
     return instructions;
 }
 
-void export_block(const Arguments& arguments, const PairFile& file, Range rows, Exported& result) {
-    const ExchangeFormat& format = find_exchange_format(arguments.format);
+void export_block(const Arguments& arguments, const store::PairFile& file, comm::Range rows,
+                  Exported& result) {
+    const store::ExchangeFormat& format = store::find_exchange_format(arguments.format);
     const std::uint32_t excluded = flag_mask(arguments.exclude_flags);
     const auto pairs = file.pairs(rows);
     const auto instructions = instructions_of(file, pairs);
@@ -91,11 +92,11 @@ void export_block(const Arguments& arguments, const PairFile& file, Range rows, 
     }
 }
 
-Exported export_share(const Communicator& comm, const Arguments& arguments) {
+Exported export_share(const comm::Communicator& comm, const Arguments& arguments) {
     if (arguments.split != "all" && arguments.split != "train" && arguments.split != "held_out")
         throw UsageError("--split is all, train or held_out");
-    const PairFile file(arguments.input);
-    const Range share = partition(file.pair_count(), comm.rank(), comm.size());
+    const store::PairFile file(arguments.input);
+    const comm::Range share = comm::partition(file.pair_count(), comm.rank(), comm.size());
     Exported result;
     for (std::size_t begin = share.begin; begin < share.end; begin += block_rows)
         export_block(arguments, file, {begin, std::min(begin + block_rows, share.end)}, result);
@@ -104,9 +105,9 @@ Exported export_share(const Communicator& comm, const Arguments& arguments) {
 
 ExitStatus export_pairs(const Arguments& arguments, const CommandContext& context) {
     const Exported mine =
-        run_on_all(context.comm, [&] { return export_share(context.comm, arguments); });
+        comm::run_on_all(context.comm, [&] { return export_share(context.comm, arguments); });
     std::vector<std::uint64_t> counts{mine.rows, mine.excluded, mine.not_held};
-    all_reduce(context.comm, std::span(counts), Reduction::sum);
+    comm::all_reduce(context.comm, std::span(counts), comm::Reduction::sum);
     write_in_rank_order(context.comm, arguments.output, mine.text);
     context.logger.info(
         fmt::format("{}: {} pairs written; {} left out by their flags, {} that {} cannot hold",
@@ -139,4 +140,4 @@ Command make_export_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -18,7 +18,7 @@
 #include <memory>
 #include <optional>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
@@ -29,7 +29,7 @@ struct Arguments {
 
 /// What a rank read of the input.
 struct Imported {
-    std::vector<ExchangedPair> pairs;
+    std::vector<store::ExchangedPair> pairs;
     std::uint64_t bad = 0;
     std::vector<std::string> complaints;  ///< of the first bad rows
 };
@@ -39,14 +39,14 @@ constexpr std::size_t most_complaints = 5;
 /// Pairs of a file that exists are about this many bytes of JSON Lines.
 constexpr std::size_t bytes_per_pair = 2048;
 
-Imported read_share(const Arguments& arguments, const ExchangeFormat& format, const JsonRows& rows,
-                    Range share, std::size_t lines_before) {
+Imported read_share(const Arguments& arguments, const store::ExchangeFormat& format,
+                    const store::JsonRows& rows, comm::Range share, std::size_t lines_before) {
     const std::string stem = std::filesystem::path(arguments.input).stem().native();
     Imported result;
     rows.visit(
         share, lines_before,
         [&](std::size_t line, const nlohmann::json& row) {
-            ExchangedPair pair = format.read(row);
+            store::ExchangedPair pair = format.read(row);
             if (pair.instruction.id.empty())
                 pair.instruction.id = fmt::format("{}-{}", stem, line);
             result.pairs.push_back(std::move(pair));
@@ -65,38 +65,42 @@ Imported read_share(const Arguments& arguments, const ExchangeFormat& format, co
 }
 
 /// Collective.
-void complain(const Communicator& comm, const Imported& mine, const Logger& logger) {
+void complain(const comm::Communicator& comm, const Imported& mine, const Logger& logger) {
     std::size_t said = 0;
-    for (const auto& complaints : all_gather_objects(comm, mine.complaints))
+    for (const auto& complaints : comm::all_gather_objects(comm, mine.complaints))
         for (const std::string& complaint : complaints)
             if (said++ < most_complaints)
                 logger.warn(complaint);
 }
 
 /// The last ones of all ranks' pairs are for evaluation. Collective.
-void hold_out(const Communicator& comm, std::uint64_t count, std::vector<ExchangedPair>& pairs) {
-    const auto all = all_reduce<std::uint64_t>(comm, pairs.size(), Reduction::sum);
-    const std::uint64_t first = exclusive_scan(comm, pairs.size());
+void hold_out(const comm::Communicator& comm, std::uint64_t count,
+              std::vector<store::ExchangedPair>& pairs) {
+    const auto all = comm::all_reduce<std::uint64_t>(comm, pairs.size(), comm::Reduction::sum);
+    const std::uint64_t first = comm::exclusive_scan(comm, pairs.size());
     for (std::size_t i = 0; i < pairs.size(); ++i)
         if (first + i + count >= all)
             pairs[i].instruction.split = Split::held_out;
 }
 
 /// Reads this rank's share and agrees on whether the input is good enough. Collective.
-Imported read_pairs(const Communicator& comm, const Arguments& arguments, const PairFile* base,
-                    Range& old_pairs) {
-    const ExchangeFormat& format =
-        run_on_all(comm, [&] { return std::cref(find_exchange_format(arguments.format)); });
-    const JsonRows rows = run_on_all(comm, [&] { return JsonRows(arguments.input); });
-    const MixShare share = share_of_mix(comm, base == nullptr ? 0 : base->pair_count(),
-                                        rows.units(), rows.is_list() ? 1 : bytes_per_pair);
+Imported read_pairs(const comm::Communicator& comm, const Arguments& arguments,
+                    const store::PairFile* base, comm::Range& old_pairs) {
+    const store::ExchangeFormat& format = comm::run_on_all(
+        comm, [&] { return std::cref(store::find_exchange_format(arguments.format)); });
+    const store::JsonRows rows =
+        comm::run_on_all(comm, [&] { return store::JsonRows(arguments.input); });
+    const store::MixShare share =
+        store::share_of_mix(comm, base == nullptr ? 0 : base->pair_count(), rows.units(),
+                            rows.is_list() ? 1 : bytes_per_pair);
     old_pairs = share.old_pairs;
-    const std::size_t before = exclusive_scan(comm, rows.lines(share.new_units));
-    Imported mine = run_on_all(
+    const std::size_t before = comm::exclusive_scan(comm, rows.lines(share.new_units));
+    Imported mine = comm::run_on_all(
         comm, [&] { return read_share(arguments, format, rows, share.new_units, before); });
-    const auto bad = all_reduce(comm, mine.bad, Reduction::sum);
-    const auto good = all_reduce<std::uint64_t>(comm, mine.pairs.size(), Reduction::sum);
-    run_on_all(comm, [&] {
+    const auto bad = comm::all_reduce(comm, mine.bad, comm::Reduction::sum);
+    const auto good =
+        comm::all_reduce<std::uint64_t>(comm, mine.pairs.size(), comm::Reduction::sum);
+    comm::run_on_all(comm, [&] {
         if (bad > arguments.max_bad_rows || good == 0)
             throw InputError(arguments.input,
                              fmt::format("{} rows are pairs of format {} and {} are not; check "
@@ -107,53 +111,55 @@ Imported read_pairs(const Communicator& comm, const Arguments& arguments, const 
 }
 
 /// Writes beside and renames, for the file is complete only with what follows its rows. Collective.
-void write_mix(const Communicator& comm, const std::string& output, const PairFileHeader& header,
-               const PairBlock& block, const PairFile* base) {
+void write_mix(const comm::Communicator& comm, const std::string& output,
+               const store::PairFileHeader& header, const store::PairBlock& block,
+               const store::PairFile* base) {
     const std::filesystem::path unfinished = output + ".unfinished";
     const auto on_root = [&](auto&& work) {
-        run_on_all(comm, [&] {
+        comm::run_on_all(comm, [&] {
             if (comm.is_root())
                 work();
         });
     };
     try {
-        write_pair_file(comm, unfinished, header, block);
+        store::write_pair_file(comm, unfinished, header, block);
         if (base != nullptr)
-            copy_judgements(comm, *base, unfinished);
+            store::copy_judgements(comm, *base, unfinished);
         on_root([&] { commit_path(unfinished, output); });
-    } catch (const AgreedError&) {
+    } catch (const comm::AgreedError&) {
         on_root([&] { std::filesystem::remove(unfinished); });
         throw;
     }
 }
 
 ExitStatus import_pairs(const Arguments& arguments, const CommandContext& context) {
-    const Communicator& comm = context.comm;
-    PairFileHeader header;
-    std::optional<PairFile> base;
-    OverlapIndex evaluation_sets;
-    PairOrigin origin{arguments.name, arguments.input, ""};
-    run_on_all(comm, [&] {
+    const comm::Communicator& comm = context.comm;
+    store::PairFileHeader header;
+    std::optional<store::PairFile> base;
+    store::OverlapIndex evaluation_sets;
+    store::PairOrigin origin{arguments.name, arguments.input, ""};
+    comm::run_on_all(comm, [&] {
         if (!arguments.with.empty())
             header = base.emplace(arguments.with).header();
         header.provenance = provenance_json(comm.size(), context.command_line);
         for (const std::string& path : arguments.evaluation_sets)
             evaluation_sets.add_file(path);
     });
-    Range old_pairs;
+    comm::Range old_pairs;
     Imported mine = read_pairs(comm, arguments, base ? &*base : nullptr, old_pairs);
     complain(comm, mine, context.logger);
     hold_out(comm, arguments.held_out, mine.pairs);
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (comm.is_root())
             origin.sha256 = sha256_file(arguments.input);
     });
-    const PairBlock block = append_pairs(comm, base ? &*base : nullptr, old_pairs, mine.pairs,
-                                         evaluation_sets, origin, header);
+    const store::PairBlock block = store::append_pairs(comm, base ? &*base : nullptr, old_pairs,
+                                                       mine.pairs, evaluation_sets, origin, header);
     write_mix(comm, arguments.output, header, block, base ? &*base : nullptr);
-    report_flags(comm, block, header, context.logger);
-    const auto good = all_reduce<std::uint64_t>(comm, mine.pairs.size(), Reduction::sum);
-    const auto bad = all_reduce(comm, mine.bad, Reduction::sum);
+    store::report_flags(comm, block, header, context.logger);
+    const auto good =
+        comm::all_reduce<std::uint64_t>(comm, mine.pairs.size(), comm::Reduction::sum);
+    const auto bad = comm::all_reduce(comm, mine.bad, comm::Reduction::sum);
     context.logger.info(fmt::format("{}: {} pairs imported as strategy '{}', {} rows left out",
                                     arguments.output, good, arguments.name, bad));
     return ExitStatus::done;
@@ -161,12 +167,13 @@ ExitStatus import_pairs(const Arguments& arguments, const CommandContext& contex
 
 /// A GGUF file as an HF directory, in float32.
 ExitStatus import_model(const Arguments& arguments, const CommandContext& context) {
-    run_on_all(context.comm, [&] {
+    comm::run_on_all(context.comm, [&] {
         if (!context.comm.is_root())
             return;
-        save_hf_model(arguments.output, load_causal_lm(arguments.input, at::kFloat, at::kCPU),
-                      load_front_end(arguments.input),
-                      provenance_json(context.comm.size(), context.command_line));
+        lm::save_hf_model(arguments.output,
+                          lm::load_causal_lm(arguments.input, at::kFloat, at::kCPU),
+                          lm::load_front_end(arguments.input),
+                          provenance_json(context.comm.size(), context.command_line));
         context.logger.info(arguments.output + ": written");
     });
     return ExitStatus::done;
@@ -174,7 +181,7 @@ ExitStatus import_model(const Arguments& arguments, const CommandContext& contex
 
 std::string format_help() {
     std::string text = "gguf (a model, as an HF directory), or of pairs:";
-    for (const ExchangeFormat& format : exchange_formats())
+    for (const store::ExchangeFormat& format : store::exchange_formats())
         text += fmt::format("\n  {}: {}", format.name, format.description);
     return text;
 }
@@ -206,4 +213,4 @@ Command make_import_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

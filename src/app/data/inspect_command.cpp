@@ -14,7 +14,7 @@
 #include <map>
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
@@ -28,8 +28,8 @@ nlohmann::ordered_json parse_or_text(const std::string& text) {
     return parsed.is_discarded() ? nlohmann::ordered_json(text) : parsed;
 }
 
-nlohmann::ordered_json describe_pairs(const PairFile& file) {
-    const PairFileHeader& header = file.header();
+nlohmann::ordered_json describe_pairs(const store::PairFile& file) {
+    const store::PairFileHeader& header = file.header();
     nlohmann::ordered_json json{{"format", "popalign.pairs"},
                                 {"instructions", file.instruction_count()},
                                 {"responses", file.response_count()},
@@ -62,7 +62,7 @@ nlohmann::ordered_json describe_pairs(const PairFile& file) {
     return json;
 }
 
-nlohmann::ordered_json describe_row(const PairFile& file, std::uint64_t row) {
+nlohmann::ordered_json describe_row(const store::PairFile& file, std::uint64_t row) {
     if (row >= file.pair_count())
         throw UsageError(fmt::format("--row {}: the file has rows 0 to {}", row,
                                      static_cast<std::int64_t>(file.pair_count()) - 1));
@@ -97,9 +97,9 @@ nlohmann::ordered_json describe_row(const PairFile& file, std::uint64_t row) {
 }
 
 nlohmann::ordered_json describe_model(const std::string& path) {
-    const ModelConfig config = load_model_config(path);
-    const ModelFrontEnd front_end = load_front_end(path);
-    const ModelIdentity identity = identify_model(path, front_end);
+    const lm::ModelConfig config = lm::load_model_config(path);
+    const lm::ModelFrontEnd front_end = lm::load_front_end(path);
+    const lm::ModelIdentity identity = lm::identify_model(path, front_end);
     return {{"architecture", config.architecture},
             {"parameters", identity.parameters},
             {"layers", config.num_hidden_layers},
@@ -118,9 +118,9 @@ ExitStatus inspect(const Arguments& arguments) {
     nlohmann::ordered_json json;
     ExitStatus status = ExitStatus::done;
     if (arguments.cost) {
-        json = parse_or_text(total_cost(path));
+        json = parse_or_text(campaign::total_cost(path));
     } else if (path.extension() == ".h5" || path.extension() == ".hdf5") {
-        const PairFile file(path);
+        const store::PairFile file(path);
         if (arguments.verify) {
             const auto problems = file.verify();
             json = {{"problems", problems}};
@@ -152,13 +152,13 @@ Command make_inspect_command(CLI::App& app) {
                      "add up what all stages below a run's or sweep's directory used");
     return {parser, [arguments](const CommandContext& context) {
                 auto status = static_cast<std::int32_t>(ExitStatus::done);
-                run_on_all(context.comm, [&] {
+                comm::run_on_all(context.comm, [&] {
                     if (context.comm.is_root())
                         status = static_cast<std::int32_t>(inspect(*arguments));
                 });
                 return static_cast<ExitStatus>(
-                    all_reduce<std::int32_t>(context.comm, status, Reduction::maximum));
+                    comm::all_reduce<std::int32_t>(context.comm, status, comm::Reduction::maximum));
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -6,27 +6,28 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 
 ExitStatus evaluate_benchmark(const CommandContext& context, const EvaluateArguments& arguments,
-                              const std::function<Benchmark()>& load) {
+                              const std::function<evaluation::Benchmark()>& load) {
     return with_config(context, arguments.config, [&](const Config& config) {
-        const BenchmarkInputs inputs = run_on_all(context.comm, [&] {
-            Benchmark benchmark = load();
-            keep_first(benchmark.items, config.evaluate.limit);
+        const evaluation::BenchmarkInputs inputs = comm::run_on_all(context.comm, [&] {
+            evaluation::Benchmark benchmark = load();
+            evaluation::keep_first(benchmark.items, config.evaluate.limit);
             const std::string file = benchmark.name + ".json";
-            return BenchmarkInputs{config.run,
-                                   config.models,
-                                   config.evaluate,
-                                   arguments.policy(config),
-                                   std::move(benchmark),
-                                   arguments.output_path(config, file),
-                                   provenance_json(context.comm.size(), context.command_line),
-                                   context.logger};
+            return evaluation::BenchmarkInputs{
+                config.run,
+                config.models,
+                config.evaluate,
+                arguments.policy(config),
+                std::move(benchmark),
+                arguments.output_path(config, file),
+                provenance_json(context.comm.size(), context.command_line),
+                context.logger};
         });
         const Deadline deadline = make_deadline(config.run);
-        const ModelRanks ranks(context.comm, config.run.tensor_parallel);
-        return ranks.run([&] { return run_benchmark(ranks, inputs, &deadline); });
+        const lm::ModelRanks ranks(context.comm, config.run.tensor_parallel);
+        return ranks.run([&] { return evaluation::run_benchmark(ranks, inputs, &deadline); });
     });
 }
 
@@ -42,7 +43,7 @@ Command make_evaluate_mt_bench_command(CLI::App& evaluate) {
     arguments->add_data_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return evaluate_benchmark(context, *arguments, [&] {
-                    return load_mt_bench(benchmark_data(arguments->data, "mt_bench"));
+                    return evaluation::load_mt_bench(benchmark_data(arguments->data, "mt_bench"));
                 });
             }};
 }
@@ -55,9 +56,9 @@ Command make_evaluate_hh_rlhf_command(CLI::App& evaluate) {
     arguments->add_data_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return evaluate_benchmark(context, *arguments, [&] {
-                    return load_hh_rlhf(benchmark_data(arguments->data, "hh_rlhf"));
+                    return evaluation::load_hh_rlhf(benchmark_data(arguments->data, "hh_rlhf"));
                 });
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -10,7 +10,7 @@
 #include <functional>
 #include <string>
 
-namespace popalign {
+namespace popalign::app {
 
 /// What the evaluations of a run have in common on the command line.
 struct EvaluateArguments {
@@ -28,7 +28,7 @@ struct EvaluateArguments {
             "--data", data,
             "the benchmark's folder; default: where data/fetch_benchmarks.py puts it");
     }
-    ModelOptions policy(const Config& config_value) const {
+    lm::ModelOptions policy(const Config& config_value) const {
         return model_or_path(
             config_value,
             model.empty() ? (std::filesystem::path(config_value.run.directory) / "model").native()
@@ -43,6 +43,6 @@ struct EvaluateArguments {
 
 /// Loads a benchmark and runs it. Collective.
 ExitStatus evaluate_benchmark(const CommandContext& context, const EvaluateArguments& arguments,
-                              const std::function<Benchmark()>& load);
+                              const std::function<evaluation::Benchmark()>& load);
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -16,7 +16,7 @@
 #include <memory>
 #include <optional>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 EvaluationTarget target_of(const EvaluateArguments& arguments, const Config& config,
@@ -28,9 +28,9 @@ EvaluationTarget target_of(const EvaluateArguments& arguments, const Config& con
 
 ExitStatus run_preference_stage(const CommandContext& context, const Config& config,
                                 const EvaluationTarget& target) {
-    const PreferenceInputs inputs = run_on_all(context.comm, [&] {
-        PreferenceInputs made;
-        made.pair_file = pair_file_path(config.run);
+    const preference::PreferenceInputs inputs = comm::run_on_all(context.comm, [&] {
+        preference::PreferenceInputs made;
+        made.pair_file = synthesis::pair_file_path(config.run);
         made.policy = target.model;
         made.reference = find_model(
             config, config.train.reference.empty() ? config.train.model : config.train.reference);
@@ -41,16 +41,18 @@ ExitStatus run_preference_stage(const CommandContext& context, const Config& con
         made.micro_batch_tokens = config.train.micro_batch_tokens;
         return made;
     });
-    const bool scores = run_on_all(context.comm, [&] {
-        return is_reward_model(std::filesystem::path(inputs.policy.require_path("evaluation")));
+    const bool scores = comm::run_on_all(context.comm, [&] {
+        return lm::is_reward_model(std::filesystem::path(inputs.policy.require_path("evaluation")));
     });
     std::string figures;
     with_cost(context, config, "evaluate preference", [&] {
-        figures = scores ? to_json(evaluate_reward_model(context.comm, inputs, context.logger))
-                         : to_json(evaluate_preference(context.comm, inputs, context.logger));
+        figures = scores ? preference::to_json(preference::evaluate_reward_model(
+                               context.comm, inputs, context.logger))
+                         : preference::to_json(preference::evaluate_preference(context.comm, inputs,
+                                                                               context.logger));
         return ExitStatus::done;
     });
-    run_on_all(context.comm, [&] {
+    comm::run_on_all(context.comm, [&] {
         if (!context.comm.is_root())
             return;
         std::filesystem::create_directories(target.output.parent_path());
@@ -63,13 +65,13 @@ ExitStatus run_preference_stage(const CommandContext& context, const Config& con
 ExitStatus run_win_rate_stage(const CommandContext& context, const Config& config,
                               const EvaluationTarget& target) {
     const Deadline deadline = make_deadline(config.run);
-    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+    const lm::ModelRanks ranks(context.comm, config.run.tensor_parallel);
     return with_cost(context, config, "evaluate win-rate", [&] {
         return ranks.run([&] {
-            return run_win_rate(
+            return evaluation::run_win_rate(
                 ranks,
                 {config.run, config.models, config.evaluate, target.model,
-                 pair_file_path(config.run), target.output,
+                 synthesis::pair_file_path(config.run), target.output,
                  provenance_json(context.comm.size(), context.command_line), context.logger},
                 deadline);
         });
@@ -83,11 +85,11 @@ Command make_evaluate_preference_command(CLI::App& evaluate) {
     arguments->add_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    const auto target = run_on_all(context.comm, [&] {
+                    const auto target = comm::run_on_all(context.comm, [&] {
                         return target_of(*arguments, config, "preference.json");
                     });
                     const ExitStatus status = run_preference_stage(context, config, target);
-                    run_on_all(context.comm, [&] {
+                    comm::run_on_all(context.comm, [&] {
                         if (context.comm.is_root())
                             std::fputs(read_text_file(target.output).c_str(), stdout);
                     });
@@ -103,7 +105,7 @@ Command make_evaluate_win_rate_command(CLI::App& evaluate) {
     arguments->add_to(*parser);
     return {parser, [arguments](const CommandContext& context) {
                 return with_config(context, arguments->config, [&](const Config& config) {
-                    const auto target = run_on_all(context.comm, [&] {
+                    const auto target = comm::run_on_all(context.comm, [&] {
                         return target_of(*arguments, config, "win_rate.json");
                     });
                     return run_win_rate_stage(context, config, target);
@@ -111,4 +113,4 @@ Command make_evaluate_win_rate_command(CLI::App& evaluate) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -10,28 +10,30 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct JudgeWorthArguments : EvaluateArguments {
     std::string pairs, format, verdicts;
 };
 
-nlohmann::ordered_json judge_worth(const std::vector<LabelledPair>& pairs,
-                                   const std::optional<std::vector<OrderedChoices>>& verdicts) {
+nlohmann::ordered_json judge_worth(
+    const std::vector<evaluation::LabelledPair>& pairs,
+    const std::optional<std::vector<evaluation::OrderedChoices>>& verdicts) {
     nlohmann::ordered_json result = nlohmann::ordered_json::object();
     if (verdicts)
-        result = to_json(worth_of(pairs, *verdicts, 0));
-    if (const PeopleAgreement people = agreement_of_people(pairs); people.people > 1)
+        result = to_json(evaluation::worth_of(pairs, *verdicts, 0));
+    if (const evaluation::PeopleAgreement people = evaluation::agreement_of_people(pairs);
+        people.people > 1)
         result["annotators"] = to_json(people);
     return result;
 }
 
 /// From stored verdicts, or of people alone.
 nlohmann::ordered_json stored_judge_worth(const JudgeWorthArguments& arguments) {
-    const auto pairs = read_labelled_pairs(arguments.pairs, arguments.format);
+    const auto pairs = evaluation::read_labelled_pairs(arguments.pairs, arguments.format);
     if (!arguments.verdicts.empty())
-        return judge_worth(pairs, read_verdicts(arguments.verdicts, pairs.size()));
+        return judge_worth(pairs, evaluation::read_verdicts(arguments.verdicts, pairs.size()));
     if (arguments.format == "llmbar")
         throw UsageError("evaluate judge: give --verdicts, or --config to ask the run's judge");
     return judge_worth(pairs, std::nullopt);
@@ -40,31 +42,31 @@ nlohmann::ordered_json stored_judge_worth(const JudgeWorthArguments& arguments) 
 /// Asks the run's judge. Collective.
 ExitStatus ask_judge(const CommandContext& context, const JudgeWorthArguments& arguments) {
     return with_config(context, arguments.config, [&](const Config& config) {
-        const auto [pairs, spec] = run_on_all(context.comm, [&] {
-            auto labelled = read_labelled_pairs(arguments.pairs, arguments.format);
+        const auto [pairs, spec] = comm::run_on_all(context.comm, [&] {
+            auto labelled = evaluation::read_labelled_pairs(arguments.pairs, arguments.format);
             if (config.judge.limit > 0 &&
                 labelled.size() > static_cast<std::size_t>(config.judge.limit))
                 labelled.resize(static_cast<std::size_t>(config.judge.limit));
             const auto found = config.models.find(config.judge.model);
-            JudgeSpec judge{
+            lm::JudgeSpec judge{
                 config.judge.model,
                 found == config.models.end() ? std::nullopt : std::optional(found->second),
-                load_judge_template(config.judge.template_name)};
+                lm::load_judge_template(config.judge.template_name)};
             return std::pair(std::move(labelled), std::move(judge));
         });
         const Deadline deadline = make_deadline(config.run);
-        const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+        const lm::ModelRanks ranks(context.comm, config.run.tensor_parallel);
         const auto output = arguments.output_path(config, "judge.json");
         auto rows = output;
         rows.replace_extension(".jsonl");
         return ranks.run([&] {
-            const auto verdicts =
-                judge_labelled_pairs(spec, pairs,
-                                     {{config.judge.batch_tokens, config.run.device, ranks,
-                                       context.logger, config.run.seed},
-                                      std::filesystem::path(config.run.directory) / "verdicts",
-                                      &deadline},
-                                     rows);
+            const auto verdicts = evaluation::judge_labelled_pairs(
+                spec, pairs,
+                {{config.judge.batch_tokens, config.run.device, ranks, context.logger,
+                  config.run.seed},
+                 std::filesystem::path(config.run.directory) / "verdicts",
+                 &deadline},
+                rows);
             if (!verdicts) {
                 context.logger.warn("stopped at the deadline; run it again for the rest");
                 return ExitStatus::requeue;
@@ -72,7 +74,7 @@ ExitStatus ask_judge(const CommandContext& context, const JudgeWorthArguments& a
             return print_from_root(ranks.leaders(), output.native(), [&] {
                 auto result = judge_worth(pairs, verdicts);
                 result["judge"] = spec.name;
-                result["template"] = reads_template(spec) ? spec.judge_template.name : "";
+                result["template"] = lm::reads_template(spec) ? spec.judge_template.name : "";
                 result["pairs"] = arguments.pairs;
                 result["provenance"] = nlohmann::json::parse(
                     provenance_json(context.comm.size(), context.command_line));
@@ -95,15 +97,16 @@ Command make_evaluate_alpaca_eval_command(CLI::App& evaluate) {
     arguments->add_data_to(*parser);
     parser->add_option("--annotations", arguments->annotations,
                        "score these alone: AlpacaEval's annotations.json, or CSV rows; .gz too");
-    return {parser, [arguments](const CommandContext& context) {
-                if (!arguments->annotations.empty())
-                    return print_from_root(context.comm, arguments->output, [&] {
-                        return alpaca_scores(context, arguments->annotations, arguments->data);
-                    });
-                return evaluate_benchmark(context, *arguments, [&] {
-                    return load_alpaca_eval(benchmark_data(arguments->data, "alpaca_eval"));
+    return {
+        parser, [arguments](const CommandContext& context) {
+            if (!arguments->annotations.empty())
+                return print_from_root(context.comm, arguments->output, [&] {
+                    return alpaca_scores(context, arguments->annotations, arguments->data);
                 });
-            }};
+            return evaluate_benchmark(context, *arguments, [&] {
+                return evaluation::load_alpaca_eval(benchmark_data(arguments->data, "alpaca_eval"));
+            });
+        }};
 }
 
 Command make_evaluate_arena_hard_command(CLI::App& evaluate) {
@@ -131,8 +134,8 @@ Command make_evaluate_arena_hard_command(CLI::App& evaluate) {
                     return print_from_root(context.comm, arguments->output,
                                            [&] { return arena_scores(arguments->arena); });
                 return evaluate_benchmark(context, *arguments, [&] {
-                    return load_arena_hard(benchmark_data(arguments->data, "arena_hard"),
-                                           arguments->version);
+                    return evaluation::load_arena_hard(
+                        benchmark_data(arguments->data, "arena_hard"), arguments->version);
                 });
             }};
 }
@@ -158,4 +161,4 @@ Command make_evaluate_judge_command(CLI::App& evaluate) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

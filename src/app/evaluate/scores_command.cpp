@@ -13,24 +13,25 @@
 #include <cstdio>
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json optional_number(const std::optional<Estimate>& estimate, double Estimate::*member) {
+Json optional_number(const std::optional<evaluation::Estimate>& estimate,
+                     double evaluation::Estimate::*member) {
     return estimate ? Json((*estimate).*member) : Json(nullptr);
 }
 
 /// Length control's data; nothing, with a warning, where nobody asked for a folder and there is
 /// none.
-std::optional<LengthControlData> length_control(const CommandContext& context,
-                                                const std::string& data) {
+std::optional<evaluation::LengthControlData> length_control(const CommandContext& context,
+                                                            const std::string& data) {
     if (!data.empty())
-        return load_length_control(data);
+        return evaluation::load_length_control(data);
     const std::filesystem::path fetched = std::filesystem::path(benchmark_folder) / "alpaca_eval";
-    if (has_length_control(fetched))
-        return load_length_control(fetched);
+    if (evaluation::has_length_control(fetched))
+        return evaluation::load_length_control(fetched);
     context.logger.warn(fmt::format(
         "{} is absent: no length-controlled win rates; data/fetch_benchmarks.py fills it, --data "
         "names another folder",
@@ -39,7 +40,7 @@ std::optional<LengthControlData> length_control(const CommandContext& context,
 }
 
 void note_dropped(const CommandContext& context, const std::string& model,
-                  const AlpacaAnnotations& annotations) {
+                  const evaluation::AlpacaAnnotations& annotations) {
     if (annotations.without_preference > 0)
         context.logger.warn(fmt::format("{}: {} annotations without a preference are left out",
                                         model, annotations.without_preference));
@@ -54,22 +55,24 @@ void note_dropped(const CommandContext& context, const std::string& model,
 
 nlohmann::ordered_json alpaca_scores(const CommandContext& context, const std::string& annotations,
                                      const std::string& data) {
-    const auto models = read_alpaca_annotations(annotations);
+    const auto models = evaluation::read_alpaca_annotations(annotations);
     const auto control = length_control(context, data);
     Json result = Json::object();
     for (const auto& [model, judged] : models) {
         note_dropped(context, model, judged);
-        const AlpacaScore score = score_alpaca_eval(judged.rows, control ? &*control : nullptr);
-        result[model] = {{"win_rate", score.plain.value},
-                         {"standard_error", score.plain.standard_error},
-                         {"length_controlled_winrate",
-                          optional_number(score.length_controlled, &Estimate::value)},
-                         {"lc_standard_error",
-                          optional_number(score.length_controlled, &Estimate::standard_error)},
-                         {"avg_length", score.average_length},
-                         {"n", score.n}};
+        const evaluation::AlpacaScore score =
+            evaluation::score_alpaca_eval(judged.rows, control ? &*control : nullptr);
+        result[model] = {
+            {"win_rate", score.plain.value},
+            {"standard_error", score.plain.standard_error},
+            {"length_controlled_winrate",
+             optional_number(score.length_controlled, &evaluation::Estimate::value)},
+            {"lc_standard_error",
+             optional_number(score.length_controlled, &evaluation::Estimate::standard_error)},
+            {"avg_length", score.average_length},
+            {"n", score.n}};
         if (score.length_controlled) {
-            const Interval interval = length_controlled_interval(judged.rows, *control);
+            const Interval interval = evaluation::length_controlled_interval(judged.rows, *control);
             result[model]["lc_lower"] = interval.lower;
             result[model]["lc_upper"] = interval.upper;
         }
@@ -80,15 +83,15 @@ nlohmann::ordered_json alpaca_scores(const CommandContext& context, const std::s
 }
 
 nlohmann::ordered_json arena_scores(const ArenaArguments& arguments) {
-    const BattleSet set = read_battles(arguments.battles);
-    ArenaOptions options;
+    const evaluation::BattleSet set = evaluation::read_battles(arguments.battles);
+    evaluation::ArenaOptions options;
     options.baseline = arguments.baseline;
     options.seed = arguments.seed;
     options.rounds = arguments.rounds;
     if (arguments.style_control)
-        options.control = StyleControl::length_and_markdown;
+        options.control = evaluation::StyleControl::length_and_markdown;
     Json result = Json::object();
-    for (const ArenaScore& score : score_arena(set, options))
+    for (const evaluation::ArenaScore& score : evaluation::score_arena(set, options))
         result[score.model] = {{"score", score.score},
                                {"lower", score.interval.lower},
                                {"upper", score.interval.upper},
@@ -96,7 +99,7 @@ nlohmann::ordered_json arena_scores(const ArenaArguments& arguments) {
     return result;
 }
 
-nlohmann::ordered_json to_json(const JudgeWorth& worth) {
+nlohmann::ordered_json to_json(const evaluation::JudgeWorth& worth) {
     return {
         {"accuracy", worth.accuracy},
         {"lower", worth.interval.lower},
@@ -111,7 +114,7 @@ nlohmann::ordered_json to_json(const JudgeWorth& worth) {
         {"dropped", {{"unparsed", worth.unparsed}, {"without_majority", worth.without_majority}}}};
 }
 
-nlohmann::ordered_json to_json(const PeopleAgreement& people) {
+nlohmann::ordered_json to_json(const evaluation::PeopleAgreement& people) {
     return {{"people", people.people},
             {"agreement", people.agreement},
             {"kappa", people.kappa},
@@ -124,9 +127,9 @@ nlohmann::ordered_json to_json(const PeopleAgreement& people) {
               {"second", people.majority[2]}}}};
 }
 
-ExitStatus print_from_root(const Communicator& comm, const std::string& output,
+ExitStatus print_from_root(const comm::Communicator& comm, const std::string& output,
                            const std::function<nlohmann::ordered_json()>& make) {
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return;
         const std::string text =
@@ -143,4 +146,4 @@ ExitStatus print_from_root(const Communicator& comm, const std::string& output,
     return ExitStatus::done;
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

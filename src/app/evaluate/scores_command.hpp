@@ -10,7 +10,7 @@
 #include <functional>
 #include <string>
 
-namespace popalign {
+namespace popalign::app {
 
 /// Where data/fetch_benchmarks.py puts things.
 inline constexpr const char* benchmark_folder = "build/benchmarks";
@@ -31,11 +31,11 @@ nlohmann::ordered_json alpaca_scores(const CommandContext& context, const std::s
                                      const std::string& data);
 nlohmann::ordered_json arena_scores(const ArenaArguments& arguments);
 
-nlohmann::ordered_json to_json(const JudgeWorth& worth);
-nlohmann::ordered_json to_json(const PeopleAgreement& people);
+nlohmann::ordered_json to_json(const evaluation::JudgeWorth& worth);
+nlohmann::ordered_json to_json(const evaluation::PeopleAgreement& people);
 
 /// Makes the result on one rank and prints it, or writes it to `output`. Collective.
-ExitStatus print_from_root(const Communicator& comm, const std::string& output,
+ExitStatus print_from_root(const comm::Communicator& comm, const std::string& output,
                            const std::function<nlohmann::ordered_json()>& make);
 
-}  // namespace popalign
+}  // namespace popalign::app

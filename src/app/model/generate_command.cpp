@@ -13,13 +13,13 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
     ModelArguments model;
     std::string input, output;
-    GeneratorOptions generator;
+    lm::GeneratorOptions generator;
     std::int64_t max_new_tokens = 256;
     std::uint64_t seed = 0;
     std::vector<std::string> stop;
@@ -27,34 +27,34 @@ struct Arguments {
 
 /// This rank's share of the prompts. All are read, so that a wrong line is found on any number of
 /// ranks.
-std::vector<PromptRow> read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
+std::vector<PromptRow> read_rows(const Arguments& arguments, const lm::ModelFrontEnd& front_end,
                                  const RankGroups& groups) {
     std::vector<PromptRow> rows;
-    read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
+    store::read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
         rows.push_back(
             read_prompt_row(row, front_end, arguments.model.path, arguments.input, line));
     });
-    const Range mine = groups.share(rows.size());
+    const comm::Range mine = groups.share(rows.size());
     return {rows.begin() + static_cast<std::ptrdiff_t>(mine.begin),
             rows.begin() + static_cast<std::ptrdiff_t>(mine.end)};
 }
 
-std::string generate(const Arguments& arguments, const ModelFrontEnd& front_end,
-                     const CausalLm& model, const std::vector<PromptRow>& rows,
+std::string generate(const Arguments& arguments, const lm::ModelFrontEnd& front_end,
+                     const lm::CausalLm& model, const std::vector<PromptRow>& rows,
                      const CommandContext& context) {
-    std::vector<GenerationRequest> requests;
+    std::vector<lm::GenerationRequest> requests;
     for (const PromptRow& row : rows)
         requests.push_back({row.tokens, arguments.max_new_tokens,
                             RandomStream(arguments.seed, row.id, "generate")});
     std::vector<std::string> lines(rows.size());
     Progress progress(context.logger, "generate", "answers", rows.size());
-    const StopStrings stop(front_end.tokenizer, arguments.stop);
-    GeneratorOptions options = arguments.generator;
+    const lm::StopStrings stop(front_end.tokenizer, arguments.stop);
+    lm::GeneratorOptions options = arguments.generator;
     if (!stop.empty())
         options.ends = [&](std::span<const TokenId> answer) { return stop.ended(answer); };
-    const GenerationStatistics statistics =
-        Generator(model, front_end.stop_tokens, options)
-            .generate(requests, [&](std::size_t i, const GeneratedTokens& result) {
+    const lm::GenerationStatistics statistics =
+        lm::Generator(model, front_end.stop_tokens, options)
+            .generate(requests, [&](std::size_t i, const lm::GeneratedTokens& result) {
                 const nlohmann::ordered_json line{
                     {"id", rows[i].id},
                     {"prompt", rows[i].text},
@@ -102,18 +102,18 @@ Command make_generate_command(CLI::App& app) {
     return {parser, [arguments](const CommandContext& context) {
                 const RankGroups groups = arguments->model.groups(context.comm);
                 std::vector<PromptRow> rows;
-                const ModelFrontEnd front_end = run_on_all(context.comm, [&] {
+                const lm::ModelFrontEnd front_end = comm::run_on_all(context.comm, [&] {
                     arguments->generator.sampling.validate();
                     if (arguments->max_new_tokens < 1)
                         throw UsageError("--max-new-tokens must be at least 1");
                     if (arguments->generator.deterministic)
                         at::set_num_threads(1);
-                    ModelFrontEnd made = arguments->model.load_front_end();
+                    lm::ModelFrontEnd made = arguments->model.load_front_end();
                     rows = read_rows(*arguments, made, groups);
                     return made;
                 });
-                const CausalLm model = arguments->model.load(context.comm, groups);
-                const std::string text = run_on_all(context.comm, [&] {
+                const lm::CausalLm model = arguments->model.load(context.comm, groups);
+                const std::string text = comm::run_on_all(context.comm, [&] {
                     return generate(*arguments, front_end, model, rows, context);
                 });
                 write_in_rank_order(context.comm, arguments->output, groups.leads() ? text : "");
@@ -121,4 +121,4 @@ Command make_generate_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -12,7 +12,7 @@
 #include <memory>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
@@ -24,13 +24,13 @@ struct Arguments {
 
 struct Rows {
     std::vector<std::string> ids;
-    std::vector<ScoreRequest> requests;
+    std::vector<lm::ScoreRequest> requests;
 };
 
-Rows read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
+Rows read_rows(const Arguments& arguments, const lm::ModelFrontEnd& front_end,
                const RankGroups& groups) {
     Rows all;
-    read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
+    store::read_jsonl(arguments.input, [&](std::size_t line, const nlohmann::json& row) {
         PromptRow prompt =
             read_prompt_row(row, front_end, arguments.model.path, arguments.input, line);
         auto completion = front_end.tokenizer.encode(row.at("completion").get<std::string>());
@@ -42,27 +42,27 @@ Rows read_rows(const Arguments& arguments, const ModelFrontEnd& front_end,
         all.ids.push_back(std::move(prompt.id));
         all.requests.push_back({std::move(prompt.tokens), std::move(completion)});
     });
-    const Range mine = groups.share(all.ids.size());
+    const comm::Range mine = groups.share(all.ids.size());
     const auto begin = static_cast<std::ptrdiff_t>(mine.begin);
     const auto end = static_cast<std::ptrdiff_t>(mine.end);
     return {{all.ids.begin() + begin, all.ids.begin() + end},
             {all.requests.begin() + begin, all.requests.begin() + end}};
 }
 
-std::string score_rows(const Arguments& arguments, const CausalLm& model, const Rows& rows,
+std::string score_rows(const Arguments& arguments, const lm::CausalLm& model, const Rows& rows,
                        const CommandContext& context) {
     std::vector<std::string> lines(rows.ids.size());
     Progress progress(context.logger, "score", "rows", rows.ids.size());
-    score(model, rows.requests, arguments.batch_tokens,
-          [&](std::size_t i, const std::vector<float>& logprobs) {
-              const nlohmann::ordered_json line{
-                  {"id", rows.ids[i]},
-                  {"logprob", std::accumulate(logprobs.begin(), logprobs.end(), 0.0)},
-                  {"num_tokens", logprobs.size()},
-                  {"token_logprobs", logprobs}};
-              lines[i] = line.dump() + "\n";
-              progress.advance();
-          });
+    lm::score(model, rows.requests, arguments.batch_tokens,
+              [&](std::size_t i, const std::vector<float>& logprobs) {
+                  const nlohmann::ordered_json line{
+                      {"id", rows.ids[i]},
+                      {"logprob", std::accumulate(logprobs.begin(), logprobs.end(), 0.0)},
+                      {"num_tokens", logprobs.size()},
+                      {"token_logprobs", logprobs}};
+                  lines[i] = line.dump() + "\n";
+                  progress.advance();
+              });
     std::string text;
     for (const std::string& line : lines)
         text += line;
@@ -86,15 +86,15 @@ Command make_score_command(CLI::App& app) {
         ->capture_default_str();
     return {parser, [arguments](const CommandContext& context) {
                 const RankGroups groups = arguments->model.groups(context.comm);
-                const Rows rows = run_on_all(context.comm, [&] {
+                const Rows rows = comm::run_on_all(context.comm, [&] {
                     return read_rows(*arguments, arguments->model.load_front_end(), groups);
                 });
-                const CausalLm model = arguments->model.load(context.comm, groups);
-                const std::string text = run_on_all(
+                const lm::CausalLm model = arguments->model.load(context.comm, groups);
+                const std::string text = comm::run_on_all(
                     context.comm, [&] { return score_rows(*arguments, model, rows, context); });
                 write_in_rank_order(context.comm, arguments->output, groups.leads() ? text : "");
                 return ExitStatus::done;
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

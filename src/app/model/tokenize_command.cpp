@@ -10,7 +10,7 @@
 #include <iostream>
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 enum class Direction { encode, decode, chat };
@@ -26,15 +26,15 @@ struct Arguments {
     }
 };
 
-nlohmann::json convert(const nlohmann::json& value, const ModelFrontEnd& front_end,
+nlohmann::json convert(const nlohmann::json& value, const lm::ModelFrontEnd& front_end,
                        const Arguments& arguments) {
     switch (arguments.direction()) {
         case Direction::decode:
             return front_end.tokenizer.decode(value.get<std::vector<TokenId>>());
         case Direction::chat:
-            return encode_pieces(
-                front_end.tokenizer,
-                front_end.require_chat(arguments.model).render_prompt(messages_from_json(value)));
+            return lm::encode_pieces(front_end.tokenizer,
+                                     front_end.require_chat(arguments.model)
+                                         .render_prompt(store::messages_from_json(value)));
         case Direction::encode:
             break;
     }
@@ -42,7 +42,8 @@ nlohmann::json convert(const nlohmann::json& value, const ModelFrontEnd& front_e
 }
 
 void convert_lines(const Arguments& arguments) {
-    const ModelFrontEnd front_end = load_front_end(arguments.model, arguments.chat_template);
+    const lm::ModelFrontEnd front_end =
+        lm::load_front_end(arguments.model, arguments.chat_template);
     std::string line;
     for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
         try {
@@ -69,7 +70,7 @@ Command make_tokenize_command(CLI::App& app) {
     parser->add_flag("--chat", arguments->chat,
                      "lists of messages: render the chat template first");
     return {parser, [arguments](const CommandContext& context) {
-                run_on_all(context.comm, [&] {
+                comm::run_on_all(context.comm, [&] {
                     if (context.comm.is_root())
                         convert_lines(*arguments);
                 });
@@ -77,4 +78,4 @@ Command make_tokenize_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -10,21 +10,22 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 
 ExitStatus run_judge_stage(const CommandContext& context, const Config& config) {
     const auto directory = std::filesystem::path(config.run.directory);
-    const JudgeInputs inputs{config.run,
-                             config.models,
-                             config.judge,
-                             pair_file_path(config.run),
-                             directory / "contrast_accuracy.json",
-                             provenance_json(context.comm.size(), context.command_line),
-                             context.logger};
+    const contrast::JudgeInputs inputs{config.run,
+                                       config.models,
+                                       config.judge,
+                                       synthesis::pair_file_path(config.run),
+                                       directory / "contrast_accuracy.json",
+                                       provenance_json(context.comm.size(), context.command_line),
+                                       context.logger};
     const Deadline deadline = make_deadline(config.run);
-    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
-    return with_cost(context, config, "judge",
-                     [&] { return ranks.run([&] { return run_judge(ranks, inputs, deadline); }); });
+    const lm::ModelRanks ranks(context.comm, config.run.tensor_parallel);
+    return with_cost(context, config, "judge", [&] {
+        return ranks.run([&] { return contrast::run_judge(ranks, inputs, deadline); });
+    });
 }
 
 Command make_judge_command(CLI::App& app) {
@@ -39,4 +40,4 @@ Command make_judge_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -7,17 +7,18 @@
 
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::app {
 
 /// The stages as a config asks for them, on all ranks: what the commands of the same names and
 /// `sweep` run. Collective.
 ExitStatus run_synthesize_stage(const CommandContext& context, const Config& config);
 ExitStatus run_judge_stage(const CommandContext& context, const Config& config);
-ExitStatus run_train_stage(const CommandContext& context, const Config& config, TrainGoal goal);
+ExitStatus run_train_stage(const CommandContext& context, const Config& config,
+                           preference::TrainGoal goal);
 
 /// What an evaluation looks at and where its figures go.
 struct EvaluationTarget {
-    ModelOptions model;
+    lm::ModelOptions model;
     std::filesystem::path output;
 };
 ExitStatus run_preference_stage(const CommandContext& context, const Config& config,
@@ -25,4 +26,4 @@ ExitStatus run_preference_stage(const CommandContext& context, const Config& con
 ExitStatus run_win_rate_stage(const CommandContext& context, const Config& config,
                               const EvaluationTarget& target);
 
-}  // namespace popalign
+}  // namespace popalign::app

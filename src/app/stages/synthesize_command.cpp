@@ -9,11 +9,11 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 
 namespace {
 
-SynthesisInputs synthesis_inputs(const CommandContext& context, const Config& config) {
+synthesis::SynthesisInputs synthesis_inputs(const CommandContext& context, const Config& config) {
     return {config.run,
             config.models,
             config.instructions,
@@ -27,17 +27,20 @@ SynthesisInputs synthesis_inputs(const CommandContext& context, const Config& co
 }  // namespace
 
 ExitStatus run_synthesize_stage(const CommandContext& context, const Config& config) {
-    const SynthesisInputs inputs = synthesis_inputs(context, config);
+    const synthesis::SynthesisInputs inputs = synthesis_inputs(context, config);
     const Deadline deadline = make_deadline(config.run);
-    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
-    const bool there = std::filesystem::exists(pair_file_path(config.run));
+    const lm::ModelRanks ranks(context.comm, config.run.tensor_parallel);
+    const bool there = std::filesystem::exists(synthesis::pair_file_path(config.run));
     return with_cost(
         context, config, "synthesize",
-        [&] { return ranks.run([&] { return run_synthesis(ranks, inputs, deadline); }); },
-        [&](StageCost& cost) {
+        [&] {
+            return ranks.run([&] { return synthesis::run_synthesis(ranks, inputs, deadline); });
+        },
+        [&](campaign::StageCost& cost) {
             if (there)
                 return;
-            cost.strategy_tokens = tokens_by_strategy(pair_file_path(config.run));
+            cost.strategy_tokens =
+                campaign::tokens_by_strategy(synthesis::pair_file_path(config.run));
             for (const auto& [name, tokens] : cost.strategy_tokens)
                 cost.tokens += tokens;
         });
@@ -62,12 +65,12 @@ Command make_synthesize_command(CLI::App& app) {
                     if (!arguments->plan && !arguments->merge_only)
                         return run_synthesize_stage(context, config);
                     const Deadline deadline = make_deadline(config.run);
-                    const ModelRanks ranks(context.comm, config.run.tensor_parallel);
+                    const lm::ModelRanks ranks(context.comm, config.run.tensor_parallel);
                     return ranks.run([&] {
-                        const SynthesisInputs inputs = synthesis_inputs(context, config);
+                        const synthesis::SynthesisInputs inputs = synthesis_inputs(context, config);
                         if (arguments->merge_only)
-                            return merge_so_far(ranks, inputs);
-                        const std::string plan = plan_synthesis(ranks, inputs, deadline);
+                            return synthesis::merge_so_far(ranks, inputs);
+                        const std::string plan = synthesis::plan_synthesis(ranks, inputs, deadline);
                         if (context.comm.is_root())
                             std::puts(plan.c_str());
                         return ExitStatus::done;
@@ -76,4 +79,4 @@ Command make_synthesize_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -13,7 +13,7 @@
 #include <fstream>
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 
 namespace {
 
@@ -27,10 +27,11 @@ std::uint64_t trained_tokens(const std::filesystem::path& metrics) {
     return tokens;
 }
 
-TrainInputs train_inputs(const CommandContext& context, const Config& config, TrainGoal goal) {
-    return run_on_all(context.comm, [&] {
-        TrainInputs made;
-        made.pair_file = pair_file_path(config.run);
+preference::TrainInputs train_inputs(const CommandContext& context, const Config& config,
+                                     preference::TrainGoal goal) {
+    return comm::run_on_all(context.comm, [&] {
+        preference::TrainInputs made;
+        made.pair_file = synthesis::pair_file_path(config.run);
         made.directory = config.run.directory;
         made.model = find_model(config, config.train.model);
         if (!config.train.reference.empty())
@@ -51,8 +52,9 @@ TrainInputs train_inputs(const CommandContext& context, const Config& config, Tr
 }
 
 ExitStatus print_plan(const CommandContext& context, const Config& config) {
-    const TrainInputs inputs = train_inputs(context, config, TrainGoal::model);
-    const std::string plan = plan_training(context.comm, inputs, context.logger);
+    const preference::TrainInputs inputs =
+        train_inputs(context, config, preference::TrainGoal::model);
+    const std::string plan = preference::plan_training(context.comm, inputs, context.logger);
     if (context.comm.is_root())
         fmt::print("{}\n", plan);
     return ExitStatus::done;
@@ -60,16 +62,18 @@ ExitStatus print_plan(const CommandContext& context, const Config& config) {
 
 }  // namespace
 
-ExitStatus run_train_stage(const CommandContext& context, const Config& config, TrainGoal goal) {
-    const TrainInputs inputs = train_inputs(context, config, goal);
+ExitStatus run_train_stage(const CommandContext& context, const Config& config,
+                           preference::TrainGoal goal) {
+    const preference::TrainInputs inputs = train_inputs(context, config, goal);
     const bool there = std::filesystem::exists(inputs.directory / "train" / "finished.json");
     return with_cost(
-        context, config, goal == TrainGoal::model ? "train" : "reference",
+        context, config, goal == preference::TrainGoal::model ? "train" : "reference",
         [&] {
-            return run_training(context.comm, inputs, make_deadline(config.run), context.logger);
+            return preference::run_training(context.comm, inputs, make_deadline(config.run),
+                                            context.logger);
         },
-        [&](StageCost& cost) {
-            if (goal == TrainGoal::model && !there)
+        [&](campaign::StageCost& cost) {
+            if (goal == preference::TrainGoal::model && !there)
                 cost.tokens = trained_tokens(inputs.directory / "train" / "metrics.jsonl");
         });
 }
@@ -91,11 +95,12 @@ Command make_train_command(CLI::App& app) {
                 return with_config(context, arguments->config, [&](const Config& config) {
                     if (arguments->plan)
                         return print_plan(context, config);
-                    return run_train_stage(
-                        context, config,
-                        arguments->reference_only ? TrainGoal::reference : TrainGoal::model);
+                    return run_train_stage(context, config,
+                                           arguments->reference_only
+                                               ? preference::TrainGoal::reference
+                                               : preference::TrainGoal::model);
                 });
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -11,7 +11,7 @@
 #include <functional>
 #include <memory>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 struct Arguments {
@@ -24,7 +24,7 @@ struct Arguments {
 void collect(const Sweep& sweep, const Logger& logger) {
     const auto path = std::filesystem::path(sweep.config.run.directory) / "results.csv";
     std::filesystem::create_directories(path.parent_path());
-    write_text_file(path, collect_csv(sweep.plan, sweep.config.run.directory));
+    write_text_file(path, campaign::collect_csv(sweep.plan, sweep.config.run.directory));
     logger.info(fmt::format("{}: {} runs", path.native(), sweep.plan.runs.size()));
 }
 
@@ -35,7 +35,8 @@ void look(const CommandContext& context, const Arguments& arguments, const Sweep
     if (arguments.plan)
         std::puts(describe_sweep(sweep).c_str());
     else if (arguments.status)
-        std::fputs(describe_status(sweep.plan, sweep.config.run.directory).c_str(), stdout);
+        std::fputs(campaign::describe_status(sweep.plan, sweep.config.run.directory).c_str(),
+                   stdout);
     else if (arguments.send)
         submit_sweep(sweep, arguments.submit);
     else
@@ -43,10 +44,11 @@ void look(const CommandContext& context, const Arguments& arguments, const Sweep
 }
 
 ExitStatus sweep_command(const CommandContext& context, const Arguments& arguments) {
-    const Sweep sweep = run_on_all(context.comm, [&] { return load_sweep(arguments.config); });
+    const Sweep sweep =
+        comm::run_on_all(context.comm, [&] { return load_sweep(arguments.config); });
     if (!arguments.only.empty()) {
-        const SweepUnit& unit =
-            run_on_all(context.comm, [&] { return std::cref(sweep.plan.find(arguments.only)); });
+        const campaign::SweepUnit& unit = comm::run_on_all(
+            context.comm, [&] { return std::cref(sweep.plan.find(arguments.only)); });
         return run_unit(context, sweep, unit);
     }
     ExitStatus status = ExitStatus::done;
@@ -54,12 +56,12 @@ ExitStatus sweep_command(const CommandContext& context, const Arguments& argumen
         status = run_sweep(context, sweep);
         if (status == ExitStatus::requeue)
             return status;
-        run_on_all(context.comm, [&] {
+        comm::run_on_all(context.comm, [&] {
             if (context.comm.is_root())
                 collect(sweep, context.logger);
         });
     } else {
-        run_on_all(context.comm, [&] { look(context, arguments, sweep); });
+        comm::run_on_all(context.comm, [&] { look(context, arguments, sweep); });
     }
     return status;
 }
@@ -89,4 +91,4 @@ Command make_sweep_command(CLI::App& app) {
             }};
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <set>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -42,7 +42,7 @@ std::string data_determinants(const Config& config) {
         fmt::format("run.seed={}\n", config.run.seed) +
         determinants("instructions", config.instructions) +
         determinants("synthesis", config.synthesis, {"batch_size", "plan_sample", "max_budget"});
-    for (const StrategyOptions& strategy : config.strategies) {
+    for (const synthesis::StrategyOptions& strategy : config.strategies) {
         text += determinants("strategy", strategy);
         for (const std::string& name : {strategy.model, strategy.chosen, strategy.rejected})
             text += name.empty() ? "" : model(config, name);
@@ -53,7 +53,7 @@ std::string data_determinants(const Config& config) {
 }
 
 std::string base_determinants(const Config& config) {
-    TrainOptions limits;
+    preference::TrainOptions limits;
     limits.max_length = config.train.max_length;
     limits.max_prompt_length = config.train.max_prompt_length;
     limits.exclude_flags = config.train.exclude_flags;
@@ -76,20 +76,20 @@ std::string run_determinants(const Config& config) {
     return text;
 }
 
-std::string determinants_of(SweepPart part, const Config& config) {
+std::string determinants_of(campaign::SweepPart part, const Config& config) {
     switch (part) {
-        case SweepPart::data:
+        case campaign::SweepPart::data:
             return data_determinants(config);
-        case SweepPart::base:
+        case campaign::SweepPart::base:
             return base_determinants(config);
-        case SweepPart::run:
+        case campaign::SweepPart::run:
             break;
     }
     return run_determinants(config);
 }
 
 /// A list item as YAML, on one line.
-std::string one_line(StrategyOptions strategy) {
+std::string one_line(synthesis::StrategyOptions strategy) {
     FingerprintVisitor visitor({});
     strategy.visit(visitor);
     std::string text;
@@ -106,10 +106,10 @@ struct DataEstimate {
 };
 
 DataEstimate estimate_data(const Config& config) {
-    const SynthesisInputs inputs{
+    const synthesis::SynthesisInputs inputs{
         config.run, config.models, config.instructions, config.strategies, config.synthesis, "",
         "{}",       Logger()};
-    const Json plan = Json::parse(describe_synthesis(inputs));
+    const Json plan = Json::parse(synthesis::describe_synthesis(inputs));
     DataEstimate estimate;
     for (const Json& model : plan.at("models"))
         estimate.parameters[model.at("name").get<std::string>()] = model.value("parameters", 0.0);
@@ -127,7 +127,8 @@ DataEstimate estimate_data(const Config& config) {
 }
 
 /// Pair tokens of a training run at most, both sides.
-double estimate_run_tokens(const Config& config, const SweepUnit& run, const DataEstimate& data) {
+double estimate_run_tokens(const Config& config, const campaign::SweepUnit& run,
+                           const DataEstimate& data) {
     const double all = static_cast<double>(config.instructions.limit);
     const double instructions = run.size > 0 && all > 0
                                     ? std::min(static_cast<double>(run.size), all)
@@ -141,9 +142,9 @@ double estimate_run_tokens(const Config& config, const SweepUnit& run, const Dat
            (data.prompt_tokens + 2 * static_cast<double>(config.synthesis.max_new_tokens));
 }
 
-Json describe_unit(const SweepUnit& unit) {
+Json describe_unit(const campaign::SweepUnit& unit) {
     Json json{{"name", unit.name}};
-    if (unit.part == SweepPart::run) {
+    if (unit.part == campaign::SweepPart::run) {
         json["mix"] = unit.mix.name;
         json["designs"] = unit.mix.designs;
         json["instructions"] = unit.size;
@@ -158,7 +159,7 @@ Json describe_unit(const SweepUnit& unit) {
 
 }  // namespace
 
-Config Sweep::config_of(const SweepUnit& unit) const {
+Config Sweep::config_of(const campaign::SweepUnit& unit) const {
     std::vector<std::string> overrides = unit.overrides;
     overrides.push_back("run.directory=" + Json(directory(unit).native()).dump());
     if (!unit.data.empty())
@@ -169,20 +170,22 @@ Config Sweep::config_of(const SweepUnit& unit) const {
 Sweep load_sweep(const ConfigArguments& arguments) {
     Sweep sweep{arguments, arguments.load(), {}};
     const Config& config = sweep.config;
-    const GenerationPlan plan = make_generation_plan(
-        config.strategies, config.synthesis.share ? Sharing::equal_once : Sharing::none);
-    std::vector<NamedStrategy> strategies;
+    const synthesis::GenerationPlan plan = synthesis::make_generation_plan(
+        config.strategies,
+        config.synthesis.share ? synthesis::Sharing::equal_once : synthesis::Sharing::none);
+    std::vector<campaign::NamedStrategy> strategies;
     for (std::size_t s = 0; s < plan.strategies.size(); ++s)
         strategies.push_back({plan.strategies[s].name, one_line(config.strategies[s])});
-    sweep.plan = make_sweep_plan(config.sweep, strategies,
-                                 [&](SweepPart part, const std::vector<std::string>& overrides) {
-                                     return determinants_of(part, arguments.load(overrides));
-                                 });
+    sweep.plan = campaign::make_sweep_plan(
+        config.sweep, strategies,
+        [&](campaign::SweepPart part, const std::vector<std::string>& overrides) {
+            return determinants_of(part, arguments.load(overrides));
+        });
     return sweep;
 }
 
 std::string describe_sweep(const Sweep& sweep) {
-    const SweepPlan& plan = sweep.plan;
+    const campaign::SweepPlan& plan = sweep.plan;
     Json json{{"runs", Json::array()},
               {"shared", {{"data", Json::array()}, {"base", Json::array()}}}};
     const auto hours = [&](double flops) {
@@ -190,22 +193,22 @@ std::string describe_sweep(const Sweep& sweep) {
     };
     std::map<std::string, DataEstimate> estimates;
     double total = 0;
-    for (const SweepUnit& unit : plan.data) {
+    for (const campaign::SweepUnit& unit : plan.data) {
         const Config config = sweep.config_of(unit);
         DataEstimate& estimate = estimates[unit.name] = estimate_data(config);
         Json entry = describe_unit(unit);
-        entry["used_by"] = std::ranges::count(plan.runs, unit.name, &SweepUnit::data);
+        entry["used_by"] = std::ranges::count(plan.runs, unit.name, &campaign::SweepUnit::data);
         entry["answers"] = estimate.answers;
         entry["core_hours_at_most"] = hours(estimate.flops);
         total += hours(estimate.flops);
         json["shared"]["data"].push_back(std::move(entry));
     }
-    for (const SweepUnit& unit : plan.bases) {
+    for (const campaign::SweepUnit& unit : plan.bases) {
         Json entry = describe_unit(unit);
-        entry["used_by"] = std::ranges::count(plan.runs, unit.name, &SweepUnit::base);
+        entry["used_by"] = std::ranges::count(plan.runs, unit.name, &campaign::SweepUnit::base);
         json["shared"]["base"].push_back(std::move(entry));
     }
-    for (const SweepUnit& unit : plan.runs) {
+    for (const campaign::SweepUnit& unit : plan.runs) {
         const Config config = sweep.config_of(unit);
         const DataEstimate& data = estimates.at(unit.data);
         const double tokens = estimate_run_tokens(config, unit, data);
@@ -229,4 +232,4 @@ std::string describe_sweep(const Sweep& sweep) {
     return json.dump(2);
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

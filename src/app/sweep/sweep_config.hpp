@@ -6,22 +6,22 @@
 
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::app {
 
 /// A sweep file with all that its runs share.
 struct Sweep {
     const ConfigArguments& arguments;
     Config config;
-    SweepPlan plan;
+    campaign::SweepPlan plan;
 
-    std::filesystem::path directory(const SweepUnit& unit) const {
+    std::filesystem::path directory(const campaign::SweepUnit& unit) const {
         return std::filesystem::path(config.run.directory) / unit.name;
     }
     std::filesystem::path pair_file(const std::string& data) const {
         return std::filesystem::path(config.run.directory) / data / "pairs.h5";
     }
     /// The config of a part, in its own directory and on its pair file.
-    Config config_of(const SweepUnit& unit) const;
+    Config config_of(const campaign::SweepUnit& unit) const;
 };
 
 /// Reads the config and makes the plan. Every combination of factors is read too, so that a wrong
@@ -31,4 +31,4 @@ Sweep load_sweep(const ConfigArguments& arguments);
 /// Parts, what they share and an estimate of core-hours, as JSON.
 std::string describe_sweep(const Sweep& sweep);
 
-}  // namespace popalign
+}  // namespace popalign::app

@@ -12,20 +12,21 @@
 #include <algorithm>
 #include <chrono>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 /// Rank 0's state of a part, on all. Collective.
-UnitState agreed_state(const CommandContext& context, const std::filesystem::path& directory) {
+campaign::UnitState agreed_state(const CommandContext& context,
+                                 const std::filesystem::path& directory) {
     std::int32_t state = 0;
     if (context.comm.is_root())
-        state = static_cast<std::int32_t>(read_status(directory).state);
-    broadcast(context.comm, std::span(&state, 1));
-    return static_cast<UnitState>(state);
+        state = static_cast<std::int32_t>(campaign::read_status(directory).state);
+    comm::broadcast(context.comm, std::span(&state, 1));
+    return static_cast<campaign::UnitState>(state);
 }
 
 /// Without the run's own view of the pairs: all runs are compared on the same ones.
-Config evaluation_config(const Sweep& sweep, const SweepUnit& run, Config config) {
+Config evaluation_config(const Sweep& sweep, const campaign::SweepUnit& run, Config config) {
     config.run.pairs = sweep.pair_file(sweep.plan.find(run.base).data).native();
     config.train.strategies = sweep.config.train.strategies;
     config.train.proportions.clear();
@@ -40,23 +41,23 @@ ExitStatus make_data(const CommandContext& context, const Config& config) {
 
 ExitStatus make_base(const CommandContext& context, const Config& config,
                      const std::filesystem::path& directory) {
-    const ModelOptions model =
-        run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
-    const ExitStatus status = run_train_stage(context, config, TrainGoal::reference);
+    const lm::ModelOptions model =
+        comm::run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
+    const ExitStatus status = run_train_stage(context, config, preference::TrainGoal::reference);
     return status == ExitStatus::done
                ? run_preference_stage(context, config,
                                       {model, directory / "evaluate" / "preference.json"})
                : status;
 }
 
-ExitStatus make_run(const CommandContext& context, const Sweep& sweep, const SweepUnit& run,
-                    const Config& config) {
+ExitStatus make_run(const CommandContext& context, const Sweep& sweep,
+                    const campaign::SweepUnit& run, const Config& config) {
     const std::filesystem::path directory = sweep.directory(run);
-    if (const auto status = run_train_stage(context, config, TrainGoal::model);
+    if (const auto status = run_train_stage(context, config, preference::TrainGoal::model);
         status != ExitStatus::done)
         return status;
-    ModelOptions trained =
-        run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
+    lm::ModelOptions trained =
+        comm::run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
     trained.path = (directory / "model").native();
     const Config evaluation = evaluation_config(sweep, run, config);
     for (const std::string& name : config.sweep.evaluations) {
@@ -64,8 +65,8 @@ ExitStatus make_run(const CommandContext& context, const Sweep& sweep, const Swe
         const EvaluationTarget target{
             trained, directory / "evaluate" / (preference ? "preference.json" : "win_rate.json")};
         const bool there =
-            run_on_all(context.comm, [&] { return std::filesystem::exists(target.output); });
-        barrier(context.comm);  // nobody makes it before all have looked
+            comm::run_on_all(context.comm, [&] { return std::filesystem::exists(target.output); });
+        comm::barrier(context.comm);  // nobody makes it before all have looked
         if (there)
             continue;
         const ExitStatus status = preference ? run_preference_stage(context, evaluation, target)
@@ -73,7 +74,7 @@ ExitStatus make_run(const CommandContext& context, const Sweep& sweep, const Swe
         if (status != ExitStatus::done)
             return status;
     }
-    run_on_all(context.comm, [&] {
+    comm::run_on_all(context.comm, [&] {
         if (context.comm.is_root() && !config.sweep.keep_models)
             for (const auto& part : {directory / "model", directory / "train" / "checkpoints"})
                 std::filesystem::remove_all(part);
@@ -81,21 +82,23 @@ ExitStatus make_run(const CommandContext& context, const Sweep& sweep, const Swe
     return ExitStatus::done;
 }
 
-ExitStatus make_unit(const CommandContext& context, const Sweep& sweep, const SweepUnit& unit) {
+ExitStatus make_unit(const CommandContext& context, const Sweep& sweep,
+                     const campaign::SweepUnit& unit) {
     const std::filesystem::path directory = sweep.directory(unit);
-    const Config config = run_on_all(context.comm, [&] { return sweep.config_of(unit); });
-    run_on_all(context.comm, [&] {
+    const Config config = comm::run_on_all(context.comm, [&] { return sweep.config_of(unit); });
+    comm::run_on_all(context.comm, [&] {
         if (!context.comm.is_root())
             return;
-        write_status(directory, {UnitState::started, "", 0, context.comm.size()});
+        campaign::write_status(directory,
+                               {campaign::UnitState::started, "", 0, context.comm.size()});
         write_text_file(directory / "config.yaml", print_config(config));
     });
     switch (unit.part) {
-        case SweepPart::data:
+        case campaign::SweepPart::data:
             return make_data(context, config);
-        case SweepPart::base:
+        case campaign::SweepPart::base:
             return make_base(context, config, directory);
-        case SweepPart::run:
+        case campaign::SweepPart::run:
             break;
     }
     return make_run(context, sweep, unit, config);
@@ -103,9 +106,10 @@ ExitStatus make_unit(const CommandContext& context, const Sweep& sweep, const Sw
 
 }  // namespace
 
-ExitStatus run_unit(const CommandContext& context, const Sweep& sweep, const SweepUnit& unit) {
+ExitStatus run_unit(const CommandContext& context, const Sweep& sweep,
+                    const campaign::SweepUnit& unit) {
     const std::filesystem::path directory = sweep.directory(unit);
-    if (agreed_state(context, directory) == UnitState::done)
+    if (agreed_state(context, directory) == campaign::UnitState::done)
         return ExitStatus::done;
     context.logger.info(fmt::format("{} {}", unit.name, unit.mix.name));
     const auto start = std::chrono::steady_clock::now();
@@ -113,19 +117,20 @@ ExitStatus run_unit(const CommandContext& context, const Sweep& sweep, const Swe
     std::string problem;
     try {
         status = make_unit(context, sweep, unit);
-    } catch (const AgreedError& error) {
+    } catch (const comm::AgreedError& error) {
         status = ExitStatus::failed;
         problem = error.what();
         context.logger.warn(fmt::format("{} failed: {}", unit.name, problem));
     }
     if (status == ExitStatus::requeue)
         return status;
-    run_on_all(context.comm, [&] {
+    comm::run_on_all(context.comm, [&] {
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
         if (context.comm.is_root())
-            write_status(directory,
-                         {status == ExitStatus::done ? UnitState::done : UnitState::failed, problem,
-                          seconds.count(), context.comm.size()});
+            campaign::write_status(directory,
+                                   {status == ExitStatus::done ? campaign::UnitState::done
+                                                               : campaign::UnitState::failed,
+                                    problem, seconds.count(), context.comm.size()});
     });
     return status;
 }
@@ -136,7 +141,7 @@ ExitStatus run_sweep(const CommandContext& context, const Sweep& sweep) {
         return std::ranges::find(failed, name) != failed.end();
     };
     for (const auto* units : {&sweep.plan.data, &sweep.plan.bases, &sweep.plan.runs})
-        for (const SweepUnit& unit : *units) {
+        for (const campaign::SweepUnit& unit : *units) {
             if (is_failed(unit.data) || is_failed(unit.base) || is_failed(unit.reference)) {
                 failed.push_back(unit.name);
                 context.logger.warn(
@@ -152,4 +157,4 @@ ExitStatus run_sweep(const CommandContext& context, const Sweep& sweep) {
     return failed.empty() ? ExitStatus::done : ExitStatus::failed;
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

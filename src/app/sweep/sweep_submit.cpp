@@ -14,7 +14,7 @@
 #include <fstream>
 #include <iterator>
 
-namespace popalign {
+namespace popalign::app {
 namespace {
 
 /// The environment that this program was started with: MPI has since added its own to it, which
@@ -58,9 +58,10 @@ void run_program_once(std::vector<std::string> command, const std::vector<std::s
 }
 
 /// A job a line: its name, the jobs it waits for, the file with its parts, their number.
-std::string write_lists(const std::vector<SweepJob>& jobs, const std::filesystem::path& folder) {
+std::string write_lists(const std::vector<campaign::SweepJob>& jobs,
+                        const std::filesystem::path& folder) {
     std::string table;
-    for (const SweepJob& job : jobs) {
+    for (const campaign::SweepJob& job : jobs) {
         const std::filesystem::path list = folder / (job.name + ".txt");
         write_text_file(list, fmt::format("{}\n", fmt::join(job.units, "\n")));
         table += fmt::format("{} {} {} {}\n", job.name,
@@ -71,12 +72,13 @@ std::string write_lists(const std::vector<SweepJob>& jobs, const std::filesystem
 }
 
 /// Without what is done already: dependencies on it are dropped too.
-std::vector<SweepJob> left_to_do(std::vector<SweepJob> jobs, const std::filesystem::path& root) {
+std::vector<campaign::SweepJob> left_to_do(std::vector<campaign::SweepJob> jobs,
+                                           const std::filesystem::path& root) {
     std::vector<std::string> kept;
-    std::vector<SweepJob> left;
-    for (SweepJob& job : jobs) {
+    std::vector<campaign::SweepJob> left;
+    for (campaign::SweepJob& job : jobs) {
         std::erase_if(job.units, [&](const std::string& unit) {
-            return read_status(root / unit).state == UnitState::done;
+            return campaign::read_status(root / unit).state == campaign::UnitState::done;
         });
         std::erase_if(job.after, [&](const std::string& name) {
             return std::ranges::find(kept, name) == kept.end();
@@ -92,7 +94,7 @@ std::vector<SweepJob> left_to_do(std::vector<SweepJob> jobs, const std::filesyst
 }  // namespace
 
 void submit_sweep(const Sweep& sweep, const SubmitOptions& options) {
-    const SweepOptions& own = sweep.config.sweep;
+    const campaign::SweepOptions& own = sweep.config.sweep;
     const std::filesystem::path root = sweep.config.run.directory, scripts = own.scripts;
     const std::filesystem::path folder = root / "slurm";
     const auto script = scripts / "submit_sweep.sh";
@@ -105,7 +107,7 @@ void submit_sweep(const Sweep& sweep, const SubmitOptions& options) {
     std::filesystem::create_directories(folder);
     const auto size =
         static_cast<std::size_t>(own.max_array_size > 0 ? own.max_array_size : 1'000'000);
-    const auto jobs = left_to_do(make_sweep_jobs(sweep.plan, size), root);
+    const auto jobs = left_to_do(campaign::make_sweep_jobs(sweep.plan, size), root);
     if (jobs.empty())
         throw UsageError("every part is done; `sweep --collect` makes the table");
     write_text_file(folder / "jobs.txt", write_lists(jobs, folder));
@@ -123,4 +125,4 @@ void submit_sweep(const Sweep& sweep, const SubmitOptions& options) {
                       "POPALIGN=" + std::filesystem::read_symlink("/proc/self/exe").native()});
 }
 
-}  // namespace popalign
+}  // namespace popalign::app

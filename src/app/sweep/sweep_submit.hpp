@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::app {
 
 struct SubmitOptions {
     std::string machine;                      ///< of slurm/machines; empty: none
@@ -16,4 +16,4 @@ struct SubmitOptions {
 /// goes to stdout. On one rank. Throws Error if it fails.
 void submit_sweep(const Sweep& sweep, const SubmitOptions& options);
 
-}  // namespace popalign
+}  // namespace popalign::app

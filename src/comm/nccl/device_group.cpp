@@ -9,7 +9,7 @@
 
 #include <span>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 void check_nccl(ncclResult_t code, std::string_view call,
@@ -88,7 +88,7 @@ DeviceGroup::DeviceGroup(const Communicator& comm) : native_(std::make_unique<Na
         if (comm.is_root())
             check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
     });
-    popalign::broadcast<std::byte>(comm, std::as_writable_bytes(std::span(id.internal)));
+    popalign::comm::broadcast<std::byte>(comm, std::as_writable_bytes(std::span(id.internal)));
     ncclComm_t group = nullptr;
     check_nccl(ncclCommInitRank(&group, comm.size(), id, comm.rank()), "ncclCommInitRank");
     native_->group.reset(group);
@@ -133,4 +133,4 @@ void DeviceGroup::close() {
     check_nccl(ncclCommDestroy(native_->group.take()), "ncclCommDestroy");
 }
 
-}  // namespace popalign
+}  // namespace popalign::comm

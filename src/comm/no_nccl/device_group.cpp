@@ -2,7 +2,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/comm/device_group.hpp>
 
-namespace popalign {
+namespace popalign::comm {
 
 struct DeviceGroup::Native {};
 
@@ -31,4 +31,4 @@ void DeviceGroup::all_gather(void*, std::size_t, int, DeviceElement, void*) {}
 void DeviceGroup::broadcast(void*, std::size_t, DeviceElement, int, void*) {}
 void DeviceGroup::close() {}
 
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -10,7 +10,7 @@
 #include <limits>
 #include <unordered_map>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Answers by what they answer: a generation of the plan (empty: the bare instruction) and the
@@ -18,7 +18,8 @@ namespace {
 class AnswerTable {
   public:
     explicit AnswerTable(const std::string& path) : path_(path) {
-        read_jsonl(path, [&](std::size_t line, const nlohmann::json& row) { add(row, line); });
+        store::read_jsonl(path,
+                          [&](std::size_t line, const nlohmann::json& row) { add(row, line); });
     }
 
     /// Null if there is none.
@@ -131,4 +132,4 @@ std::unique_ptr<ModelSource> make_answer_file(const std::string& path) {
     return std::make_unique<AnswerFile>(path);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -14,7 +14,7 @@
 #include <queue>
 #include <random>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using TimePoint = PacingClock::time_point;
@@ -284,4 +284,4 @@ void EndpointClient::chat(std::span<const ChatRequest> requests, const SamplingO
         .run(keep_going, more);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct ChatRequest {
     std::vector<Message> messages;
@@ -80,4 +80,4 @@ class EndpointClient {
     EndpointUsage usage_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

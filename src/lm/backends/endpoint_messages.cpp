@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Json = nlohmann::json;
@@ -123,4 +123,4 @@ std::uint64_t estimate_prompt_tokens(const ChatRequest& request) {
     return bytes / bytes_per_token + frame_tokens * (request.messages.size() + 1);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Body of a POST to /chat/completions.
 std::string chat_request_body(const EndpointOptions& options, const ChatRequest& request,
@@ -21,4 +21,4 @@ std::string error_text(std::string_view body);
 /// A guess before the server counts: 4 bytes a token, and a few for each message's frame.
 std::uint64_t estimate_prompt_tokens(const ChatRequest& request);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 
 #include <limits>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 ChatRequest chat_request(const Question& question, const std::vector<std::string>& stop = {}) {
@@ -117,4 +117,4 @@ std::unique_ptr<ModelSource> make_endpoint_model(const EndpointOptions& options)
     return std::make_unique<EndpointModel>(options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 ReplyKind classify_status(long status) {
     if (status >= 200 && status < 300)
@@ -70,4 +70,4 @@ void MinuteWindow::correct(std::size_t id, double amount) {
     found->amount = amount;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 
 using PacingClock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
@@ -50,4 +50,4 @@ class MinuteWindow {
     std::deque<Entry> entries_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 #include <new>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr std::size_t longest_body = std::size_t{16} << 20;
@@ -162,4 +162,4 @@ HttpReply HttpTransfers::finish(CURL* handle, CURLcode result) {
     return reply;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

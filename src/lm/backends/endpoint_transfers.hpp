@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What came back for one POST.
 struct HttpReply {
@@ -60,4 +60,4 @@ class HttpTransfers {
     std::map<CURL*, std::unique_ptr<Transfer>> transfers_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -10,7 +10,7 @@
 
 #include <chrono>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Of the memory that is free when the weights are loaded: the rest is for activations and answers.
@@ -130,4 +130,4 @@ std::unique_ptr<ModelSource> make_local_model(const ModelOptions& options) {
     return std::make_unique<LocalModel>(options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,10 +5,10 @@
 #include <memory>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 std::unique_ptr<ModelSource> make_local_model(const ModelOptions& options);
 std::unique_ptr<ModelSource> make_endpoint_model(const EndpointOptions& options);
 std::unique_ptr<ModelSource> make_answer_file(const std::string& path);
 
-}  // namespace popalign
+}  // namespace popalign::lm

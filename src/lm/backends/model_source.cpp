@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::lm {
 
 void ModelOptions::validate(const std::string& name) const {
     const int kinds =
@@ -35,4 +35,4 @@ std::unique_ptr<ModelSource> make_model_source(const std::string& name,
                                      : make_answer_file(options.responses);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -4,6 +4,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/store/weights/gguf.hpp>
 #include <popalign/store/weights/safetensors.hpp>
 
 #include <fmt/ranges.h>
@@ -11,7 +12,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// The model's own chat template; empty if it has none.
@@ -70,7 +71,7 @@ ModelFrontEnd load_front_end(const std::filesystem::path& path, const std::strin
     std::vector<TokenId> stop_tokens;
     const auto tokenizer = [&] {
         if (is_gguf(path)) {
-            const GgufFile file(path);
+            const store::GgufFile file(path);
             jinja = file.text("tokenizer.chat_template").value_or("");
             return Tokenizer::from_gguf(file);
         }
@@ -109,7 +110,7 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
         identity.sha256 = sha256_file(path);
     } else {
         std::string all;
-        const SafetensorsModel weights(path);
+        const store::SafetensorsModel weights(path);
         for (const auto& file : weights.files())
             all += sha256_file(file) + "\n";
         identity.sha256 = sha256_hex(all);
@@ -120,4 +121,4 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
     return identity;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -11,7 +11,7 @@
 #include <map>
 #include <optional>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 nlohmann::json rope_scaling_json(const RotaryConfig& rotary) {
@@ -133,17 +133,17 @@ nlohmann::json tokenizer_config_json(const CausalLm& model, const ModelFrontEnd&
 void write_weights(const std::filesystem::path& path, const CausalLm& model,
                    const std::string& provenance) {
     std::vector<at::Tensor> kept;
-    std::vector<TensorView> views;
+    std::vector<store::TensorView> views;
     for (const auto& [name, tensor] : model.parameters()) {
         const auto type = tensor.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
         kept.push_back(tensor.detach().to(at::kCPU, type).contiguous());
         const at::Tensor& data = kept.back();
         views.push_back({name,
-                         type == at::kBFloat16 ? TensorType::bf16 : TensorType::f32,
+                         type == at::kBFloat16 ? store::TensorType::bf16 : store::TensorType::f32,
                          data.sizes().vec(),
                          {static_cast<const std::byte*>(data.data_ptr()), data.nbytes()}});
     }
-    write_safetensors(path, views, {{"format", "pt"}, {"provenance", provenance}});
+    store::write_safetensors(path, views, {{"format", "pt"}, {"provenance", provenance}});
 }
 
 /// Puts a finished directory in the place of what may be there.
@@ -184,4 +184,4 @@ void save_hf_model(const std::filesystem::path& directory, const CausalLm& model
     }
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

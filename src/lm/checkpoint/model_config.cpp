@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Shapes come from outside and decide allocations.
@@ -75,7 +75,7 @@ std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t 
 
 ModelConfig load_model_config(const std::filesystem::path& path) {
     if (is_gguf(path))
-        return checked(model_config_from_gguf(GgufFile(path)), path);
+        return checked(model_config_from_gguf(store::GgufFile(path)), path);
     const auto file = path / "config.json";
     if (!std::filesystem::exists(file))
         throw InputError(path.native(),
@@ -88,4 +88,4 @@ ModelConfig load_model_config(const std::filesystem::path& path) {
     }
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -9,13 +9,13 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// The metadata of one architecture.
 class Metadata {
   public:
-    explicit Metadata(const GgufFile& file)
+    explicit Metadata(const store::GgufFile& file)
         : file_(file), prefix_(file.text("general.architecture").value_or("(none)")) {}
 
     const std::string& architecture() const { return prefix_; }
@@ -33,16 +33,16 @@ class Metadata {
     }
 
   private:
-    const GgufFile& file_;
+    const store::GgufFile& file_;
     std::string prefix_;
 };
 
 /// GGUF keeps the quotients of Llama-3.1's scaling, not what they were made from; its parameters
 /// are those of all published models but for the factor, and are checked against the quotients.
-RotaryConfig llama3_from_quotients(const GgufFile& file, const TensorView& view,
+RotaryConfig llama3_from_quotients(const store::GgufFile& file, const store::TensorView& view,
                                    RotaryConfig rotary, std::int64_t head_dim) {
     std::vector<float> quotients(view.count());
-    dequantise(view, quotients);
+    store::dequantise(view, quotients);
     if (static_cast<std::int64_t>(quotients.size()) != head_dim / 2)
         throw InputError(file.path().native(), "'rope_freqs.weight' has another size than a head");
     const at::Tensor plain = rotary_frequencies(rotary, head_dim, at::kDouble);
@@ -55,7 +55,8 @@ RotaryConfig llama3_from_quotients(const GgufFile& file, const TensorView& view,
     return rotary;
 }
 
-RotaryConfig read_rotary(const GgufFile& file, const Metadata& metadata, std::int64_t head_dim) {
+RotaryConfig read_rotary(const store::GgufFile& file, const Metadata& metadata,
+                         std::int64_t head_dim) {
     RotaryConfig rotary;
     rotary.theta = metadata.number("rope.freq_base", 10000.0);
     const std::string kind = file.text(metadata.key("rope.scaling.type")).value_or("none");
@@ -65,7 +66,7 @@ RotaryConfig read_rotary(const GgufFile& file, const Metadata& metadata, std::in
     } else if (kind != "none") {
         refuse_model(file.path(), fmt::format("rotary scaling '{}'", kind));
     }
-    if (const TensorView* quotients = file.find("rope_freqs.weight"))
+    if (const store::TensorView* quotients = file.find("rope_freqs.weight"))
         return llama3_from_quotients(file, *quotients, rotary, head_dim);
     return rotary;
 }
@@ -85,13 +86,13 @@ void add_gemma3(ModelConfig& config, const Metadata& metadata) {
 
 }  // namespace
 
-ModelConfig model_config_from_gguf(const GgufFile& file) {
+ModelConfig model_config_from_gguf(const store::GgufFile& file) {
     const std::filesystem::path& path = file.path();
     const Metadata metadata(file);
     const bool gemma3 = metadata.architecture() == "gemma3";
     ModelConfig config =
         architecture_defaults(path, gemma3 ? "gemma3_text" : metadata.architecture());
-    const TensorView* embedding = file.find("token_embd.weight");
+    const store::TensorView* embedding = file.find("token_embd.weight");
     if (embedding == nullptr || embedding->shape.size() != 2)
         throw InputError(path.native(), "no tensor 'token_embd.weight'; is it a language model?");
     config.vocab_size = embedding->shape[0];
@@ -119,4 +120,4 @@ ModelConfig model_config_from_gguf(const GgufFile& file) {
     return config;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

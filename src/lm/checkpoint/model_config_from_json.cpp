@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Json = nlohmann::json;
@@ -134,4 +134,4 @@ ModelConfig model_config_from_json(const std::filesystem::path& path, const Json
     return config;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

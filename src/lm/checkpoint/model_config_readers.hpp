@@ -8,11 +8,11 @@
 #include <filesystem>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Both throw InputError naming what is missing or not supported; the JSON one also
 /// nlohmann::json::exception.
-ModelConfig model_config_from_gguf(const GgufFile& file);
+ModelConfig model_config_from_gguf(const store::GgufFile& file);
 ModelConfig model_config_from_json(const std::filesystem::path& path, const nlohmann::json& json);
 
 /// Throws InputError: `what` is not supported.
@@ -25,4 +25,4 @@ ModelConfig architecture_defaults(const std::filesystem::path& path, const std::
 std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t window,
                                               std::int64_t period);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
 
-namespace popalign {
+namespace popalign::lm {
 
 bool is_reward_model(const CausalLm& model) noexcept {
     return !model.parameters().empty() && model.parameters().back().name == "score.weight";
@@ -32,4 +32,4 @@ at::Tensor reward_scores(const CausalLm& model, const at::Tensor& hidden) {
     return at::linear(hidden, model.parameters().back().tensor).squeeze(1);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

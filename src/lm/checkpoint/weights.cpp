@@ -17,7 +17,7 @@
 #include <algorithm>
 #include <array>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight".
@@ -66,18 +66,18 @@ at::Tensor to_half_split(const at::Tensor& weight, std::int64_t heads) {
     return weight.view({heads, rows / heads / 2, 2, -1}).transpose(1, 2).reshape(weight.sizes());
 }
 
-void dequantise_rows(const TensorView& view, float* output) {
+void dequantise_rows(const store::TensorView& view, float* output) {
     const auto columns = static_cast<std::size_t>(view.shape.back());
     const std::size_t rows = view.count() / columns;
     const std::size_t row_bytes = view.data.size() / rows;
     at::parallel_for(0, static_cast<std::int64_t>(rows), 256,
                      [&](std::int64_t begin, std::int64_t end) {
-                         TensorView part = view;
+                         store::TensorView part = view;
                          const auto first = static_cast<std::size_t>(begin);
                          const auto count = static_cast<std::size_t>(end - begin);
                          part.shape = {end - begin, view.shape.back()};
                          part.data = view.data.subspan(first * row_bytes, count * row_bytes);
-                         dequantise(part, {output + first * columns, count * columns});
+                         store::dequantise(part, {output + first * columns, count * columns});
                      });
 }
 
@@ -87,8 +87,8 @@ struct Slice {
     std::int64_t first = 0, whole = 0;
 };
 
-at::Tensor dequantised(const TensorView& view, std::int64_t first, std::int64_t count) {
-    TensorView part = view;
+at::Tensor dequantised(const store::TensorView& view, std::int64_t first, std::int64_t count) {
+    store::TensorView part = view;
     const auto row_bytes = view.data.size() / static_cast<std::size_t>(view.shape.front());
     part.shape.front() = count;
     part.data = view.data.subspan(static_cast<std::size_t>(first) * row_bytes,
@@ -98,8 +98,8 @@ at::Tensor dequantised(const TensorView& view, std::int64_t first, std::int64_t 
     return values;
 }
 
-void assign(const std::filesystem::path& path, const TensorView* view, const std::string& name,
-            const Slice& slice, at::Tensor& parameter) {
+void assign(const std::filesystem::path& path, const store::TensorView* view,
+            const std::string& name, const Slice& slice, at::Tensor& parameter) {
     if (view == nullptr)
         throw InputError(path.native(), fmt::format("tensor '{}' is missing", name));
     std::vector<std::int64_t> whole = parameter.sizes().vec();
@@ -145,7 +145,7 @@ class ModelWeights {
 
     void read(const std::string& name, at::Tensor& parameter) const {
         if (safetensors_) {
-            const TensorView* view = safetensors_->find(name);
+            const store::TensorView* view = safetensors_->find(name);
             if (view == nullptr)  // a model of text and images
                 view = safetensors_->find("language_model." + name);
             return assign(path_, view, name, slice(name, parameter), parameter);
@@ -188,8 +188,8 @@ class ModelWeights {
     const ModelConfig& config_;
     const TensorParallel& parallel_;
     ModelConfig part_;
-    std::optional<SafetensorsModel> safetensors_;
-    std::optional<GgufFile> gguf_;
+    std::optional<store::SafetensorsModel> safetensors_;
+    std::optional<store::GgufFile> gguf_;
 };
 
 void refuse_reward_model(const std::filesystem::path& path) {
@@ -236,20 +236,20 @@ CausalLm load_reward_model(const std::filesystem::path& path, at::ScalarType dty
 }
 
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
-                            at::Device device, const Communicator& node,
+                            at::Device device, const comm::Communicator& node,
                             const TensorParallel& parallel) {
     const c10::AutoGradMode no_gradients(false);
     std::size_t bytes = 0;
-    const ModelConfig config = run_on_all(node, [&] {
+    const ModelConfig config = comm::run_on_all(node, [&] {
         refuse_reward_model(path);
         ModelConfig read = load_model_config(path);
         bytes = CausalLm::inference_bytes(read, dtype, device, parallel);
         return read;
     });
     // Ranks with the same slice share it.
-    const Communicator same = parallel.size() == 1 ? node : node.split(parallel.rank());
+    const comm::Communicator same = parallel.size() == 1 ? node : node.split(parallel.rank());
     WeightMemory memory = device.is_cpu() ? WeightMemory(same, bytes) : WeightMemory();
-    return run_on_all(node, [&] {
+    return comm::run_on_all(node, [&] {
         const ModelWeights weights(path, config, parallel);
         return CausalLm(
             config, dtype, device, memory,
@@ -269,4 +269,4 @@ at::Device select_device(const std::string& name, int local_rank) {
     return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank % devices)};
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 at::Tensor without(const at::Tensor& logits, std::span<const TokenId> tokens,
@@ -65,4 +65,4 @@ std::vector<DrawnToken> draw_tokens(const at::Tensor& raw, const SamplingOptions
     return drawn;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

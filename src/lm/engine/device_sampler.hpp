@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Whether `draw_tokens` can draw with these options: those that change no token's weight by its
 /// rank or by what was generated.
@@ -21,4 +21,4 @@ std::vector<DrawnToken> draw_tokens(const at::Tensor& logits, const SamplingOpti
                                     std::span<const TokenId> forbidden,
                                     const std::vector<std::int64_t>& forbids);
 
-}  // namespace popalign
+}  // namespace popalign::lm

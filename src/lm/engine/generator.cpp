@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr std::int64_t extent_step = 64;
@@ -77,7 +77,7 @@ struct GeneratorRun {
     const Generator& generator;
     Calls calls;
     RequestQueue queue;
-    Communicator group = generator.model().parallel().group();  // ranks that hold the model
+    comm::Communicator group = generator.model().parallel().group();  // ranks that hold the model
     StepCost step_cost = {};
     GenerationStatistics statistics = {};
 
@@ -92,7 +92,7 @@ struct GeneratorRun {
             generator.check(added);
             orders[1] = added.size();
         }
-        broadcast(group, std::span<std::uint64_t>(orders));
+        comm::broadcast(group, std::span<std::uint64_t>(orders));
         if (orders[1] > 0)
             queue.add(share(std::move(added)));
         return orders[0] != 0;
@@ -105,7 +105,7 @@ struct GeneratorRun {
         std::vector<Shape> shapes;
         for (const GenerationRequest& request : added)
             shapes.push_back({request.prompt, request.max_new_tokens});
-        shapes = broadcast_object(group, shapes);
+        shapes = comm::broadcast_object(group, shapes);
         if (!group.is_root())
             for (Shape& shape : shapes)
                 added.push_back(
@@ -241,7 +241,7 @@ class Decoder {
         std::vector<Decision> decisions(active_.size() - begin);
         if (run_.group.is_root())
             decide(raw, begin, decisions);
-        broadcast(run_.group, std::as_writable_bytes(std::span(decisions)));
+        comm::broadcast(run_.group, std::as_writable_bytes(std::span(decisions)));
         for (std::size_t row = 0; row < decisions.size(); ++row)
             take(active_[begin + row].result, decisions[row]);
         statistics_.generated_tokens += decisions.size();
@@ -430,4 +430,4 @@ GenerationStatistics Generator::generate(std::span<const GenerationRequest> requ
     return run.statistics;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

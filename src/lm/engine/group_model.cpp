@@ -10,7 +10,7 @@
 #include <exception>
 #include <optional>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 enum class Task { load, generate, score_next_token, leave };
@@ -35,13 +35,13 @@ struct Order {
 };
 
 void give(const ModelRanks& ranks, const Order& order) {
-    broadcast_object(ranks.group(), order);
+    comm::broadcast_object(ranks.group(), order);
 }
 
 CausalLm load_slice(const ModelRanks& ranks, const Order& order) {
     // All ranks of the node load together, so they also learn together of what fails.
-    const at::Device device =
-        run_on_all(ranks.node(), [&] { return select_device(order.device, ranks.node().rank()); });
+    const at::Device device = comm::run_on_all(
+        ranks.node(), [&] { return select_device(order.device, ranks.node().rank()); });
     const TensorParallel parallel(ranks.group(), device);
     return load_for_inference(order.path, static_cast<at::ScalarType>(order.dtype), device,
                               ranks.node(), parallel);
@@ -99,7 +99,7 @@ void run_together(const ModelRanks& ranks, Work&& work) {
     try {
         work();
     } catch (const std::exception& error) {
-        abort_job(ranks.leaders(), error.what());
+        comm::abort_job(ranks.leaders(), error.what());
     }
 }
 
@@ -108,13 +108,13 @@ void run_together(const ModelRanks& ranks, Work&& work) {
 void follow(const ModelRanks& ranks) {
     std::optional<CausalLm> model;
     for (;;) {
-        const Order order = broadcast_object(ranks.group(), Order());
+        const Order order = comm::broadcast_object(ranks.group(), Order());
         switch (static_cast<Task>(order.task)) {
             case Task::load:
                 model.reset();
                 try {
                     model.emplace(load_slice(ranks, order));
-                } catch (const AgreedError&) {  // the leader tells of it
+                } catch (const comm::AgreedError&) {  // the leader tells of it
                 }
                 break;
             case Task::generate:
@@ -205,12 +205,12 @@ void GroupModel::score_next_token(
     }
     Postponed failure;
     run_together(ranks_, [&] {
-        popalign::score_next_token(*model_, prompts, candidates, token_budget,
-                                   [&](std::size_t index, std::vector<float> values) {
-                                       failure.attempt([&] { done(index, std::move(values)); });
-                                   });
+        popalign::lm::score_next_token(*model_, prompts, candidates, token_budget,
+                                       [&](std::size_t index, std::vector<float> values) {
+                                           failure.attempt([&] { done(index, std::move(values)); });
+                                       });
     });
     failure.rethrow();
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

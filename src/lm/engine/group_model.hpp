@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Weights that are loaded for inference by a group of ranks, as its leader sees them: no call here
 /// needs the other ranks of the group, which follow. One model at a time: loading another is the
@@ -43,4 +43,4 @@ void follow(const ModelRanks& ranks);
 /// For leaders: ends that.
 void dismiss_followers(const ModelRanks& ranks);
 
-}  // namespace popalign
+}  // namespace popalign::lm

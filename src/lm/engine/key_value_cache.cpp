@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-namespace popalign {
+namespace popalign::lm {
 
 KeyValueCache::KeyValueCache(const CausalLm& model, std::int64_t slots, std::int64_t extent) {
     const ModelConfig& config = model.config();
@@ -161,4 +161,4 @@ at::Tensor DecodeAttention::attend_by_rows(AttentionLayer layer, const at::Tenso
     return output;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

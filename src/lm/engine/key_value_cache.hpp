@@ -10,7 +10,7 @@
 #include <map>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Keys and values of sequences being decoded: `slots` rows of `extent` tokens in every layer.
 class KeyValueCache {
@@ -92,4 +92,4 @@ class DecodeAttention final : public Attention {
     std::int64_t extent_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,11 +8,11 @@
 
 #include <optional>
 
-namespace popalign {
+namespace popalign::lm {
 
-ModelRanks::ModelRanks(const Communicator& world, std::int64_t tensor_parallel)
+ModelRanks::ModelRanks(const comm::Communicator& world, std::int64_t tensor_parallel)
     : world_(world), node_(world.split_node()) {
-    run_on_all(world, [&] {
+    comm::run_on_all(world, [&] {
         if (tensor_parallel < 1 || node_.size() % tensor_parallel != 0)
             throw UsageError(
                 fmt::format("the {} ranks of a node cannot be divided into groups of "
@@ -32,16 +32,16 @@ ExitStatus ModelRanks::run(const std::function<ExitStatus()>& stage) const {
     if (group_.is_root()) {
         try {
             status = static_cast<int>(stage());
-        } catch (const AgreedError& error) {  // of all leaders
+        } catch (const comm::AgreedError& error) {  // of all leaders
             failure = error;
         }
         dismiss_followers(*this);
     } else {
         follow(*this);
     }
-    agree_on_failure(world_, failure);
-    broadcast(world_, std::span(&status, 1));
+    comm::agree_on_failure(world_, failure);
+    comm::broadcast(world_, std::span(&status, 1));
     return static_cast<ExitStatus>(status);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 std::int64_t extent_of(const GenerationRequest& request) {
@@ -49,4 +49,4 @@ std::vector<std::size_t> RequestQueue::take(std::int64_t extent, std::size_t mos
     return taken;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

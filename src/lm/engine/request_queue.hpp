@@ -8,7 +8,7 @@
 #include <map>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// All requests of a run of the generator, by their numbers, and those that have not begun. They
 /// wait in the order in which they come, or, where a sequence's cache must depend on itself alone,
@@ -43,4 +43,4 @@ class RequestQueue {
     std::size_t waiting_ = 0;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -10,7 +10,7 @@
 #include <numeric>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Row = std::span<const float>;
@@ -191,4 +191,4 @@ DrawnToken draw_token(Row logits, const SamplingOptions& options, double uniform
     return {token, static_cast<double>(logits[static_cast<std::size_t>(token)]) - log_normalizer};
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -7,7 +7,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Spans = std::vector<std::span<const TokenId>>;
@@ -120,4 +120,4 @@ void score_endings(const CausalLm& model, std::span<const std::vector<TokenId>> 
                    });
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

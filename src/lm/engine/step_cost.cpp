@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace popalign {
+namespace popalign::lm {
 
 void StepCost::add(double sequences, double seconds) noexcept {
     constexpr double memory = 0.998;
@@ -29,4 +29,4 @@ double StepCost::overhead() const noexcept {
     return std::max(0.0, mean_y / each - mean_x);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a decoding step costs, learned from those that were: a line through their times by their
 /// numbers of sequences, in which older steps count less.
@@ -15,4 +15,4 @@ class StepCost {
     double weight_ = 0, x_ = 0, y_ = 0, xx_ = 0, xy_ = 0;  // weighted sums
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

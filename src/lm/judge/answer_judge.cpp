@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 const ModelOptions& model_of(const JudgeSpec& judge) {
@@ -89,4 +89,4 @@ std::unique_ptr<AnswerJudge> open_judge(const JudgeSpec& judge, const JudgeRunOp
                : open_endpoint_judge(model.endpoint, judge.judge_template, options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

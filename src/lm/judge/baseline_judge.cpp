@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 std::ptrdiff_t length_of(const std::string& text) {
@@ -63,4 +63,4 @@ std::unique_ptr<AnswerJudge> open_baseline_judge(const std::string& name, std::u
         "the judge '{}' is not among `models` and not longest or random; add it there", name));
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

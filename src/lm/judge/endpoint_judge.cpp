@@ -10,7 +10,7 @@
 #include <limits>
 #include <optional>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr std::int64_t verdict_tokens = 16;
@@ -125,4 +125,4 @@ std::unique_ptr<AnswerJudge> open_endpoint_judge(const EndpointOptions& endpoint
     return std::make_unique<EndpointJudge>(endpoint, std::move(judge_template), options.logger);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -4,10 +4,10 @@
 
 #include <popalign/lm/judge/answer_judge.hpp>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a server's answer says under a template of letters, by the letters' probabilities where it
 /// gives them, else by its words; unparsed where neither tells.
 Judgement read_judgement(const ChatAnswer& answer, const JudgeTemplate& judge_template);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// By the probabilities of the labels as the next token.
 std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
@@ -33,4 +33,4 @@ Question judge_question(const JudgeTemplate& judge_template, const Showing& show
 
 double price(const EndpointOptions& endpoint, const JudgeUsage& usage);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 
 #include <array>
 
-namespace popalign {
+namespace popalign::lm {
 
 std::span<const EmbeddedText> builtin_judges();
 
@@ -127,4 +127,4 @@ Judgement judgement_of_words(const JudgeTemplate& judge_template, const std::str
     return judgement;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// One judgement in a journal; `route` leads it to its rank, however many there are.
@@ -54,23 +54,23 @@ std::string content_key(const JudgeKey& judge, const Showing& showing) {
     return sha256_hex(content);
 }
 
-JudgementCache::JudgementCache(const Communicator& comm, const std::filesystem::path& folder,
+JudgementCache::JudgementCache(const comm::Communicator& comm, const std::filesystem::path& folder,
                                const Logger& logger) {
     if (folder.empty())
         return;
     read_journals(comm, folder, logger);
-    run_on_all(comm, [&] { journal_.emplace(journal_of_rank(comm, folder)); });
+    comm::run_on_all(comm, [&] { journal_.emplace(store::journal_of_rank(comm, folder)); });
 }
 
-void JudgementCache::read_journals(const Communicator& comm, const std::filesystem::path& folder,
-                                   const Logger& logger) {
+void JudgementCache::read_journals(const comm::Communicator& comm,
+                                   const std::filesystem::path& folder, const Logger& logger) {
     std::vector<std::vector<Record>> outgoing(static_cast<std::size_t>(comm.size()));
-    read_journal_folder(comm, folder, logger, [&](std::span<const std::byte> payload) {
-        auto record = from_bytes<Record>(payload);
+    store::read_journal_folder(comm, folder, logger, [&](std::span<const std::byte> payload) {
+        auto record = comm::from_bytes<Record>(payload);
         const auto to = static_cast<std::size_t>(rank_of(record.route, comm.size()));
         outgoing[to].push_back(std::move(record));
     });
-    for (auto& part : all_to_all_objects(comm, outgoing))
+    for (auto& part : comm::all_to_all_objects(comm, outgoing))
         for (Record& record : part)
             judgements_.emplace(std::move(record.key), std::move(record.judgement));
 }
@@ -82,7 +82,7 @@ const Judgement* JudgementCache::find(const std::string& key) const {
 
 void JudgementCache::add(const std::string& key, const Showing& showing, Judgement judgement) {
     if (journal_)
-        journal_->append(to_bytes(Record{route_of(showing), key, judgement}));
+        journal_->append(comm::to_bytes(Record{route_of(showing), key, judgement}));
     judgements_.emplace(key, std::move(judgement));
 }
 
@@ -91,4 +91,4 @@ void JudgementCache::sync() {
         journal_->sync();
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

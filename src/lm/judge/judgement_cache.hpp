@@ -9,7 +9,7 @@
 #include <string>
 #include <unordered_map>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// The rank that judges a showing: all of an instruction go to one, for they share their beginning.
 int judging_rank(const Showing& showing, int ranks);
@@ -22,7 +22,7 @@ class JudgementCache {
   public:
     /// Reads all journals in `folder`, each by one rank, and opens this rank's; with an empty
     /// `folder` it remembers for as long as it lives. Collective.
-    JudgementCache(const Communicator& comm, const std::filesystem::path& folder,
+    JudgementCache(const comm::Communicator& comm, const std::filesystem::path& folder,
                    const Logger& logger);
 
     /// Null if it is not there.
@@ -31,11 +31,11 @@ class JudgementCache {
     void sync();
 
   private:
-    void read_journals(const Communicator& comm, const std::filesystem::path& folder,
+    void read_journals(const comm::Communicator& comm, const std::filesystem::path& folder,
                        const Logger& logger);
 
     std::unordered_map<std::string, Judgement> judgements_;
-    std::optional<JournalWriter> journal_;
+    std::optional<store::JournalWriter> journal_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

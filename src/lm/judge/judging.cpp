@@ -9,7 +9,7 @@
 #include <chrono>
 #include <unordered_set>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// What is asked of this rank.
@@ -21,13 +21,13 @@ struct Work {
     std::uint64_t distinct = 0;
 };
 
-Work receive(const Communicator& comm, const JudgeKey& key, std::span<const Showing> mine,
+Work receive(const comm::Communicator& comm, const JudgeKey& key, std::span<const Showing> mine,
              const JudgementCache& cache) {
     std::vector<std::vector<Showing>> outgoing(static_cast<std::size_t>(comm.size()));
     for (const Showing& showing : mine)
         outgoing[static_cast<std::size_t>(judging_rank(showing, comm.size()))].push_back(showing);
     Work work;
-    work.incoming = all_to_all_objects(comm, outgoing);
+    work.incoming = comm::all_to_all_objects(comm, outgoing);
     std::unordered_set<std::string> seen;
     for (const auto& part : work.incoming) {
         auto& keys = work.keys.emplace_back();
@@ -46,17 +46,18 @@ Work receive(const Communicator& comm, const JudgeKey& key, std::span<const Show
 }
 
 /// A sum over ranks of whole numbers.
-std::uint64_t total(const Communicator& comm, std::uint64_t value) {
-    return all_reduce<std::uint64_t>(comm, value, Reduction::sum);
+std::uint64_t total(const comm::Communicator& comm, std::uint64_t value) {
+    return comm::all_reduce<std::uint64_t>(comm, value, comm::Reduction::sum);
 }
 
 /// Says what is to come. Collective.
-void announce(const Communicator& comm, const JudgeSpec& judge, const Work& work,
+void announce(const comm::Communicator& comm, const JudgeSpec& judge, const Work& work,
               const JudgingReport& report, const Logger& logger) {
-    JudgeUsage usage = run_on_all(comm, [&] { return measure_showings(judge, work.missing); });
+    JudgeUsage usage =
+        comm::run_on_all(comm, [&] { return measure_showings(judge, work.missing); });
     usage.prompt_tokens = total(comm, usage.prompt_tokens);
     usage.answer_tokens = total(comm, usage.answer_tokens);
-    usage.cost = all_reduce(comm, usage.cost, Reduction::sum);
+    usage.cost = comm::all_reduce(comm, usage.cost, comm::Reduction::sum);
     logger.info(fmt::format(
         "judge {}: {} judgements asked for, {} of them different, {} known; {} to make, {} "
         "prompt and at most {} answer tokens{}",
@@ -92,7 +93,7 @@ JudgeUsage make(AnswerJudge& judge, const Work& work, JudgementCache& cache,
 }
 
 /// Sends the judgements back to where they were asked for, in that order.
-std::vector<std::optional<Judgement>> answer(const Communicator& comm, const Work& work,
+std::vector<std::optional<Judgement>> answer(const comm::Communicator& comm, const Work& work,
                                              std::span<const Showing> mine,
                                              const JudgementCache& cache) {
     std::vector<std::vector<Judgement>> found(work.keys.size());
@@ -104,8 +105,8 @@ std::vector<std::optional<Judgement>> answer(const Communicator& comm, const Wor
             if (judgement != nullptr)
                 found[rank].push_back(*judgement);
         }
-    auto judgements = all_to_all_objects(comm, found);
-    const auto whether = all_to_all_objects(comm, there);
+    auto judgements = comm::all_to_all_objects(comm, found);
+    const auto whether = comm::all_to_all_objects(comm, there);
     std::vector<std::size_t> next(whether.size(), 0), taken(whether.size(), 0);
     std::vector<std::optional<Judgement>> result;
     for (const Showing& showing : mine) {
@@ -119,8 +120,8 @@ std::vector<std::optional<Judgement>> answer(const Communicator& comm, const Wor
 
 }  // namespace
 
-JudgeKey judge_key(const Communicator& comm, const JudgeSpec& judge) {
-    JudgeKey key = run_on_all(comm, [&] {
+JudgeKey judge_key(const comm::Communicator& comm, const JudgeSpec& judge) {
+    JudgeKey key = comm::run_on_all(comm, [&] {
         JudgeKey found;
         if (!comm.is_root())
             return found;
@@ -129,8 +130,8 @@ JudgeKey judge_key(const Communicator& comm, const JudgeSpec& judge) {
             found.template_sha256 = judge_template_sha256(judge.judge_template);
         return found;
     });
-    key.model_sha256 = broadcast_object(comm, key.model_sha256);
-    key.template_sha256 = broadcast_object(comm, key.template_sha256);
+    key.model_sha256 = comm::broadcast_object(comm, key.model_sha256);
+    key.template_sha256 = comm::broadcast_object(comm, key.template_sha256);
     return key;
 }
 
@@ -138,7 +139,7 @@ std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, con
                                                      std::span<const Showing> mine,
                                                      const JudgingOptions& options,
                                                      JudgingReport* report) {
-    const Communicator& comm = options.run.ranks.leaders();
+    const comm::Communicator& comm = options.run.ranks.leaders();
     const Logger& logger = options.run.logger;
     JudgementCache cache(comm, options.journals, logger);
     const Work work = receive(comm, key, mine, cache);
@@ -148,15 +149,16 @@ std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, con
     made.known = made.distinct - total(comm, work.missing.size());
     announce(comm, judge, work, made, logger);
     if (made.known < made.distinct) {
-        const auto answer_judge = run_on_all(comm, [&] { return open_judge(judge, options.run); });
+        const auto answer_judge =
+            comm::run_on_all(comm, [&] { return open_judge(judge, options.run); });
         const auto start = std::chrono::steady_clock::now();
         std::uint64_t here = 0;
         const JudgeUsage usage =
-            run_on_all(comm, [&] { return make(*answer_judge, work, cache, options, here); });
+            comm::run_on_all(comm, [&] { return make(*answer_judge, work, cache, options, here); });
         made.judged = total(comm, here);
         made.usage.prompt_tokens = total(comm, usage.prompt_tokens);
         made.usage.answer_tokens = total(comm, usage.answer_tokens);
-        made.usage.cost = all_reduce(comm, usage.cost, Reduction::sum);
+        made.usage.cost = comm::all_reduce(comm, usage.cost, comm::Reduction::sum);
         made.seconds =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         logger.info(fmt::format(
@@ -169,4 +171,4 @@ std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, con
     return answer(comm, work, mine, cache);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Reads the next-token log-probabilities of the two labels.
@@ -90,7 +90,7 @@ class LocalJudge : public AnswerJudge {
 std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
                                               JudgeTemplate judge_template,
                                               const JudgeRunOptions& options) {
-    ModelFrontEnd front_end = run_on_all(options.ranks.node_leaders(), [&] {
+    ModelFrontEnd front_end = comm::run_on_all(options.ranks.node_leaders(), [&] {
         ModelFrontEnd made =
             load_front_end(model.path, model.chat_template, model.template_arguments);
         made.require_chat(model.path);
@@ -102,4 +102,4 @@ std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
         std::move(front_end), std::move(judge_template), options.batch_tokens);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

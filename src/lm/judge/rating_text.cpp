@@ -5,7 +5,7 @@
 #include <charconv>
 #include <set>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr std::string_view around_ratings = " \t\r\n*_`#\"':;.";
@@ -63,4 +63,4 @@ std::optional<double> parse_rating(std::string_view raw) {
     return ratings.size() == 1 ? std::optional(*ratings.begin()) : std::nullopt;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -13,7 +13,7 @@
 #include <set>
 #include <unordered_map>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// What a reward model reads of an answer: the dialogue and the answer, as training encodes a pair.
@@ -138,4 +138,4 @@ std::unique_ptr<AnswerJudge> open_reward_judge(const ModelOptions& model,
     return std::make_unique<RewardJudge>(model, options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

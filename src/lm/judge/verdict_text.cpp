@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// `B << A` as `A>>B`; anything else without white space.
@@ -210,4 +210,4 @@ ParsedVerdict parse_verdict(std::string_view raw, std::span<const std::string> l
     return {abstains(text) ? TextVerdict::abstained : TextVerdict::unparsed, 0};
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

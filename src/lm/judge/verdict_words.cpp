@@ -4,7 +4,7 @@
 #include <cctype>
 #include <iterator>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Replacement = std::pair<std::string_view, std::string_view>;
@@ -138,4 +138,4 @@ std::pair<std::string_view, bool> announced(std::string_view line, std::string_v
     return {line, false};
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 inline constexpr std::size_t longest_label = 64;  ///< [bytes] in brackets
 inline constexpr std::string_view decoration = " \t\r\n*_`#\"'~|-.!,:;";
@@ -27,4 +27,4 @@ bool denies(std::string_view text);
 std::pair<std::string_view, bool> announced(std::string_view line,
                                             std::string_view around = " \t\r\n*_`#\"'~|-.!,:;=$");
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Lets the model write its verdict, greedily, and reads it.
@@ -65,4 +65,4 @@ std::unique_ptr<AnswerJudge> open_words_judge(const JudgeSpec& judge,
     return std::make_unique<WordsJudge>(judge, options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

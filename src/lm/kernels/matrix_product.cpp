@@ -11,7 +11,7 @@
 #include <new>
 #include <vector>
 
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 namespace {
 
 /// Rows of the left side and depth that stay in the second-level cache while panels pass by, and
@@ -295,4 +295,4 @@ void multiply(std::span<const MatrixProduct> products) {
     });
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

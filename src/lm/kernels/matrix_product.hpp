@@ -8,7 +8,7 @@
 
 /// Matrix products of training: either side may be transposed, the result may be added to what is
 /// there, and nothing is prepared beforehand.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 /// Element (i, j) is `data[i * row_stride + j * column_stride]`; one of the strides is 1.
 struct MatrixView {
@@ -74,4 +74,4 @@ inline void multiply(const MatrixProduct& product) {
     multiply(std::span(&product, 1));
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

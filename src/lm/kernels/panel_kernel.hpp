@@ -5,7 +5,7 @@
 
 /// Matrix products against weights that are stored in panels: `panel_width` rows of the weight side
 /// by side, so that one column of them is one or two vectors.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 inline constexpr std::int64_t panel_width = 32;
 
@@ -40,4 +40,4 @@ void multiply_panel_avx512(const PanelProduct& product);
 void multiply_panel_avx2(const PanelProduct& product);
 void multiply_panel_portable(const PanelProduct& product);
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

@@ -3,7 +3,7 @@
 #include "lm/kernels/panel_kernel.hpp"
 
 // Included by one file for each instruction set, compiled with its options: all is local to them.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 namespace {
 
 template <int width>
@@ -104,4 +104,4 @@ void multiply_panel(const PanelProduct& product) {
 }
 
 }  // namespace
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

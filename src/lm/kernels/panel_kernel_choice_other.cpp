@@ -1,9 +1,9 @@
 #include "lm/kernels/panel_kernel.hpp"
 
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 std::vector<MultiplyPanel> multiply_panels() {
     return {multiply_panel_portable};
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

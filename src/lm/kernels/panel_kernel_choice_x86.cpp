@@ -1,6 +1,6 @@
 #include "lm/kernels/panel_kernel.hpp"
 
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 std::vector<MultiplyPanel> multiply_panels() {
     std::vector<MultiplyPanel> kernels;
@@ -12,4 +12,4 @@ std::vector<MultiplyPanel> multiply_panels() {
     return kernels;
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

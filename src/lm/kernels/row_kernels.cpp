@@ -6,7 +6,7 @@
 #include <cmath>
 
 // Compiled with -ffast-math: sums may be reordered, nothing here is infinite.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 POPALIGN_VECTOR_LEVELS
 float maximum(const float* x, std::size_t count) {
@@ -90,4 +90,4 @@ void attend(const HeadGroup& heads) {
     }
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

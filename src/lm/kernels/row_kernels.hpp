@@ -5,7 +5,7 @@
 
 /// Plain loops over float32 rows, compiled once for each level of vector instructions and chosen
 /// when the program starts. Results depend on the row alone.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 /// Elements that share one sum in `exponential_sums`.
 inline constexpr std::size_t block = 512;
@@ -38,4 +38,4 @@ struct HeadGroup {
 };
 void attend(const HeadGroup& heads);
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

@@ -6,7 +6,7 @@
 /// the sum of three bfloat16 numbers, each below 2^-8 of the one before; of the nine products of
 /// parts the six above 2^-24 of the whole are added up, in float32. That is as exact as a chain of
 /// fused multiply-adds, except that an infinite factor makes NaN.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 /// Whether this processor has such units and the operating system lets this process use them.
 bool has_tiles();
@@ -23,4 +23,4 @@ const float* pack_tiles(const MatrixView& right, std::int64_t depth, std::int64_
 void multiply_by_packed_tiles(const MatrixProduct& product, const float* packed,
                               std::int64_t packed_depth);
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 namespace {
 
 /// Of a tile: rows of the output or columns of it, and depth. Two by two are multiplied together.
@@ -388,4 +388,4 @@ void multiply_by_packed_tiles(const MatrixProduct& product, const float* packed,
         }
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

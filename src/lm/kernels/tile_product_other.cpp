@@ -1,6 +1,6 @@
 #include "lm/kernels/tile_product.hpp"
 
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 bool has_tiles() {
     return false;
@@ -19,4 +19,4 @@ void multiply_by_packed_tiles(const MatrixProduct& product, const float*, std::i
     multiply_by_panels(product);
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

@@ -5,7 +5,7 @@
 #include <cmath>
 
 // Compiled with -ffast-math: sums may be reordered, nothing here is infinite.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 POPALIGN_VECTOR_LEVELS
 void rms_norm_gradient(const float* x, const float* weight, const float* gradient,
@@ -61,4 +61,4 @@ void attention_gradient(float* scores, float* products, const float* logsumexp, 
     }
 }
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

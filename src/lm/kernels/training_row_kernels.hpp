@@ -3,7 +3,7 @@
 #include <cstddef>
 
 /// Loops over float32 rows that only training needs; compiled as `row_kernels.hpp` is.
-namespace popalign::kernel {
+namespace popalign::lm::kernel {
 
 /// Gradients of `rms_norm`: that of `x` replaces `output`, that of `weight` is added to
 /// `weight_gradient`; `gradient` is that of the norm's output.
@@ -25,4 +25,4 @@ float exponentials_in_place(float* x, std::size_t count, float shift);
 void attention_gradient(float* scores, float* products, const float* logsumexp, const float* means,
                         std::size_t count);
 
-}  // namespace popalign::kernel
+}  // namespace popalign::lm::kernel

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <functional>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 std::size_t skip_white_space(std::string_view text, std::size_t offset) {
@@ -87,4 +87,4 @@ std::vector<AddedTokenMatcher::Section> AddedTokenMatcher::split(std::string_vie
     return sections;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

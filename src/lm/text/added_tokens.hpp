@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// A token beside the BPE vocabulary, with the flags of tokenizer.json.
 struct AddedToken {
@@ -36,4 +36,4 @@ class AddedTokenMatcher {
     std::map<char, std::vector<std::size_t>> lengths_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <functional>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr bool is_printable(unsigned byte) {
@@ -179,4 +179,4 @@ void BpeModel::merge_all(Scratch& scratch) const {
     }
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

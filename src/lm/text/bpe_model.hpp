@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Byte-pair encoding that begins with bytes, or with characters. Tokens are given by their bytes,
 /// not in the printable alphabet that byte-level files use for them (`printable_to_bytes`).
@@ -83,4 +83,4 @@ std::optional<std::string> printable_to_bytes(std::string_view token);
 /// The other way round.
 std::string bytes_to_printable(std::string_view bytes);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <cctype>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// A literal of Jinja.
@@ -202,4 +202,4 @@ std::optional<TokenId> end_of_turn(const ChatTemplate& chat, const Tokenizer& to
     return std::nullopt;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -1,7 +1,7 @@
 // Templates that can be configured by name, for models that bring none.
 #include "lm/text/chat_template_named.hpp"
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr std::string_view chatml_jinja =
@@ -36,4 +36,4 @@ std::span<const NamedTemplate> named_templates() {
     return templates;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -3,7 +3,7 @@
 #include <span>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct NamedTemplate {
     std::string_view name, jinja;
@@ -11,4 +11,4 @@ struct NamedTemplate {
 
 std::span<const NamedTemplate> named_templates();
 
-}  // namespace popalign
+}  // namespace popalign::lm

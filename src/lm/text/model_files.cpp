@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 
 bool is_gguf(const std::filesystem::path& path) {
     if (!std::filesystem::exists(path))
@@ -32,4 +32,4 @@ nlohmann::json read_json_file(const std::filesystem::path& path) {
     return parse_json(read_text_file(path), path.native());
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Whether `path` is a file (taken for GGUF) rather than an HF directory. Throws InputError if
 /// there is nothing.
@@ -15,4 +15,4 @@ bool is_gguf(const std::filesystem::path& path);
 nlohmann::json parse_json(const std::string& text, const std::string& file);
 nlohmann::json read_json_file(const std::filesystem::path& path);
 
-}  // namespace popalign
+}  // namespace popalign::lm

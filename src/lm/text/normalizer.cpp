@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 
 std::string replace_all(const std::string& text, const std::string& pattern,
                         const std::string& content) {
@@ -69,4 +69,4 @@ bool Normalizer::removes(const std::string& pattern) const {
     });
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a tokenizer.json does to text before it is split: NFC, Prepend and Replace (of a string),
 /// in a Sequence.
@@ -37,4 +37,4 @@ class Normalizer {
 std::string replace_all(const std::string& text, const std::string& pattern,
                         const std::string& content);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -9,7 +9,7 @@
 
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr const char* gpt2_pattern =
@@ -147,4 +147,4 @@ std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
     return words;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

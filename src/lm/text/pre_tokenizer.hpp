@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Cuts text into the words that byte-pair encoding sees one by one.
 class PreTokenizer {
@@ -53,4 +53,4 @@ class PreTokenizer {
     bool byte_level_ = false;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

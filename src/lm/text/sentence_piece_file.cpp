@@ -9,7 +9,7 @@
 #include <functional>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 constexpr std::size_t longest_piece = 1024;
@@ -181,4 +181,4 @@ SentencePieceFile read_sentence_piece_file(std::span<const std::byte> bytes) {
     return file;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

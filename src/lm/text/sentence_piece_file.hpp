@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a SentencePiece model file (tokenizer.model) says.
 struct SentencePieceFile {
@@ -21,4 +21,4 @@ struct SentencePieceFile {
 /// name, for a model other than BPE over text as it is.
 SentencePieceFile read_sentence_piece_file(std::span<const std::byte> bytes);
 
-}  // namespace popalign
+}  // namespace popalign::lm

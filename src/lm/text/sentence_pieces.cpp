@@ -6,7 +6,7 @@
 #include <string_view>
 #include <unordered_map>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
@@ -93,4 +93,4 @@ json sentence_piece_members(const SentencePieces& model, json vocabulary) {
               {"merges", std::move(merges)}}}};
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// The vocabulary of a SentencePiece BPE model, in the order of its ids.
 struct SentencePieces {
@@ -20,4 +20,4 @@ struct SentencePieces {
 /// has them. `vocabulary` maps the pieces to their ids.
 nlohmann::json sentence_piece_members(const SentencePieces& pieces, nlohmann::json vocabulary);
 
-}  // namespace popalign
+}  // namespace popalign::lm

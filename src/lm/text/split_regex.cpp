@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <array>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 struct CodeTraits {
@@ -166,4 +166,4 @@ std::vector<TextRange> SplitRegex::matches(std::string_view subject) const {
     return found;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Part of a text, in bytes.
 struct TextRange {
@@ -27,4 +27,4 @@ class SplitRegex {
     std::shared_ptr<const Code> code_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 
 StopStrings::StopStrings(Tokenizer tokenizer, std::vector<std::string> texts)
     : tokenizer_(std::move(tokenizer)), texts_(std::move(texts)) {
@@ -36,4 +36,4 @@ std::string StopStrings::cut(std::string text) const {
     return text;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 void encode_words(const Tokenizer::Tables& tables, std::string_view text,
@@ -129,4 +129,4 @@ const std::string& Tokenizer::sha256() const noexcept {
     return tables_->sha256;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -3,6 +3,7 @@
 #include "lm/text/tokenizer_members.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/store/weights/gguf.hpp>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -10,12 +11,12 @@
 #include <cmath>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
 
-std::vector<std::int64_t> token_types(const GgufFile& file, std::size_t count) {
+std::vector<std::int64_t> token_types(const store::GgufFile& file, std::size_t count) {
     auto types = file.integers("tokenizer.ggml.token_type");
     if (types.empty())
         types.assign(count, normal);
@@ -25,7 +26,7 @@ std::vector<std::int64_t> token_types(const GgufFile& file, std::size_t count) {
     return types;
 }
 
-json sentence_piece_members(const GgufFile& file, json vocabulary) {
+json sentence_piece_members(const store::GgufFile& file, json vocabulary) {
     constexpr std::size_t longest_piece = 1024;
     SentencePieces pieces{file.texts("tokenizer.ggml.tokens"),
                           file.numbers("tokenizer.ggml.scores"),
@@ -39,7 +40,7 @@ json sentence_piece_members(const GgufFile& file, json vocabulary) {
     return sentence_piece_members(pieces, std::move(vocabulary));
 }
 
-json tokenizer_json(const GgufFile& file) {
+json tokenizer_json(const store::GgufFile& file) {
     const auto model = file.text("tokenizer.ggml.model").value_or("none");
     if (model != "gpt2" && model != "llama")
         throw UsageError(
@@ -59,7 +60,7 @@ json tokenizer_json(const GgufFile& file) {
         tokens);
 }
 
-std::optional<TokenId> named_token(const GgufFile& file, std::string_view key,
+std::optional<TokenId> named_token(const store::GgufFile& file, std::string_view key,
                                    const Tokenizer::Tables& tables) {
     const auto id = file.integer(key);
     if (!id)
@@ -72,7 +73,7 @@ std::optional<TokenId> named_token(const GgufFile& file, std::string_view key,
 
 }  // namespace
 
-Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
+Tokenizer Tokenizer::from_gguf(const store::GgufFile& file) {
     const std::string& name = file.path().native();
     nlohmann::json parsed;
     std::string text;
@@ -90,4 +91,4 @@ Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
     return Tokenizer(std::move(tables));
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

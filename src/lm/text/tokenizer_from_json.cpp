@@ -13,7 +13,7 @@
 #include <charconv>
 #include <utility>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
@@ -289,4 +289,4 @@ Tokenizer Tokenizer::from_json(const std::filesystem::path& path) {
     return Tokenizer(std::move(tables));
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Tables from a parsed tokenizer.json, whose text is `text`. Throws InputError naming `file`.
 std::shared_ptr<Tokenizer::Tables> read_tokenizer(const nlohmann::json& json, std::string text,
@@ -17,4 +17,4 @@ std::shared_ptr<Tokenizer::Tables> read_tokenizer(const nlohmann::json& json, st
 /// Takes `bos_token` and `eos_token` of a tokenizer_config.json in `directory`, if there is one.
 void read_configured_tokens(const std::filesystem::path& directory, Tokenizer::Tables& tables);
 
-}  // namespace popalign
+}  // namespace popalign::lm

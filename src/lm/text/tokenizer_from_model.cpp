@@ -17,7 +17,7 @@
 #include <ranges>
 #include <unordered_map>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
@@ -199,4 +199,4 @@ Tokenizer Tokenizer::from_model_file(const std::filesystem::path& path) {
     return Tokenizer(std::move(tables));
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -10,7 +10,7 @@
 
 #include <map>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
@@ -133,4 +133,4 @@ json complete_tokenizer(json members, const TokenList& tokens) {
     return members;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

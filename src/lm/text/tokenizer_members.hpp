@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a token is for, with llama.cpp's numbers (`tokenizer.ggml.token_type`).
 enum TokenType : std::int64_t {
@@ -36,4 +36,4 @@ nlohmann::json byte_level_members(const std::string& family, nlohmann::json voca
 /// are those of `tokens` that stand for no text, or for themselves.
 nlohmann::json complete_tokenizer(nlohmann::json members, const TokenList& tokens);
 
-}  // namespace popalign
+}  // namespace popalign::lm

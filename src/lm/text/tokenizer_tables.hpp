@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct Tokenizer::Tables {
     std::string json, sha256;
@@ -28,4 +28,4 @@ struct Tokenizer::Tables {
     std::optional<TokenId> bos, eos;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

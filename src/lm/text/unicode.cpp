@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 const CodePointRange* find_range(std::span<const CodePointRange> ranges, char32_t code_point) {
@@ -185,4 +185,4 @@ std::string with_stand_ins(std::string_view text) {
     return output;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// The code point of valid UTF-8 at `offset`, which is moved behind it.
 char32_t next_code_point(std::string_view text, std::size_t& offset);
@@ -28,4 +28,4 @@ std::string compose_nfc(const std::string& text);
 /// replaced by ones of the right class. Offsets stay the same.
 std::string with_stand_ins(std::string_view text);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// HF's name of a layer's projection.
@@ -96,4 +96,4 @@ void CausalLm::merge_adapters() {
     adapters_.clear();
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

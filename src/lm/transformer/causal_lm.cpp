@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 std::int64_t ModelConfig::parameter_count() const noexcept {
     const std::int64_t query = num_attention_heads * head_dim, kv = num_key_value_heads * head_dim;
     const std::int64_t layer =
@@ -331,4 +331,4 @@ at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hid
     return parts.empty() ? at::zeros({0}, hidden.options().dtype(at::kFloat)) : at::cat(parts);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

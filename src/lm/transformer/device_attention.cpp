@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// What the memory-efficient kernel calls a causal mask whose last row sees all keys.
@@ -77,4 +77,4 @@ at::Tensor DeviceAttention::attend(std::int64_t window, const at::Tensor& query,
     return output.reshape({query.size(0), -1});
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

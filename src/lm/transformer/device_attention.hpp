@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct SegmentForest;
 
@@ -37,4 +37,4 @@ class DeviceAttention {
     std::int64_t most_queries_, most_keys_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 class BackwardNode final : public torch::autograd::Node {
@@ -91,4 +91,4 @@ at::Tensor watch_backward(const at::Tensor& x, std::function<void()> when_done) 
     return output;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

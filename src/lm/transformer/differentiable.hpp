@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 using Tensors = std::vector<at::Tensor>;
 
@@ -31,4 +31,4 @@ at::Tensor recompute_later(const at::Tensor& x,
 /// `x` itself; `when_done` is called when the backward pass has come down to it.
 at::Tensor watch_backward(const at::Tensor& x, std::function<void()> when_done);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -7,7 +7,7 @@
 
 #include <limits>
 
-namespace popalign {
+namespace popalign::lm {
 
 at::Tensor ForestAttention::positions() const {
     at::Tensor positions = at::empty({static_cast<std::int64_t>(forest_.tokens.size())}, at::kLong);
@@ -74,4 +74,4 @@ at::Tensor ForestAttention::attend(AttentionLayer layer, const at::Tensor& query
     return at::cat(outputs);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

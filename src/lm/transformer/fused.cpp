@@ -6,7 +6,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Calls `run(row)` for all rows, with enough work for each thread.
@@ -80,4 +80,4 @@ at::Tensor silu_multiply(Arithmetic arithmetic, const at::Tensor& gate, const at
     return output;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

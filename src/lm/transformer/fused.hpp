@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Which code does the elementwise parts of a layer. They differ in rounding: a reference model
 /// must be computed as the model in training is.
@@ -23,4 +23,4 @@ at::Tensor rotate(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& 
 /// `silu(gate) * up`, both [rows, size].
 at::Tensor silu_multiply(Arithmetic arithmetic, const at::Tensor& gate, const at::Tensor& up);
 
-}  // namespace popalign
+}  // namespace popalign::lm

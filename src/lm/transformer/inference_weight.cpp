@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using kernel::panel_width;
@@ -110,4 +110,4 @@ at::Tensor InferenceWeight::gather(const at::Tensor& indices) const {
     return output;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// A weight [rows, columns] that is only multiplied with: in panels for this processor's kernels
 /// where it is float32 on a CPU, plain elsewhere. It lies in memory that ranks may share.
@@ -34,4 +34,4 @@ class InferenceWeight {
     at::Tensor data_;  ///< [panels, columns, panel width], or [rows, columns]
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

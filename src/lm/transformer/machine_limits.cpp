@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Seconds of the fastest of several calls.
@@ -68,11 +68,11 @@ std::uint64_t free_memory(at::Device device, int ranks) {
 
 std::uint64_t peak_memory(at::Device device) {
     if (device.is_cpu())
-        return peak_memory();
+        return popalign::peak_memory();
     return static_cast<std::uint64_t>(
         at::accelerator::getDeviceStats(device.index())
             .reserved_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
             .peak);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Sequences = std::span<const std::span<const TokenId>>;
@@ -97,4 +97,4 @@ std::vector<std::vector<std::size_t>> group_by_budget(Sequences sequences,
     return groups;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

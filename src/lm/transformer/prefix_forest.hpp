@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Sequences packed so that what they share at their beginnings stands once.
 struct PrefixForest {
@@ -29,4 +29,4 @@ std::vector<std::vector<std::size_t>> group_by_budget(
     std::span<const std::span<const TokenId>> sequences, std::span<const std::size_t> order,
     std::int64_t budget, std::size_t most);
 
-}  // namespace popalign
+}  // namespace popalign::lm

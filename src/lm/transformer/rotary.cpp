@@ -4,7 +4,7 @@
 
 #include <numbers>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// Llama-3.1's scaling: long waves are stretched by `factor`, short ones are kept, and between the
@@ -47,4 +47,4 @@ Rotary::Rotary(Arithmetic arithmetic, const RotaryConfig& config, std::int64_t h
     sine_ = angles.sin().to(like.options());
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

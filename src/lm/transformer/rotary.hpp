@@ -4,7 +4,7 @@
 
 #include <popalign/lm/transformer/causal_lm.hpp>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// The angles of a forward pass' rows, and the rotation by them.
 class Rotary {
@@ -16,7 +16,7 @@ class Rotary {
 
     /// `heads` [rows, heads, head_dim]
     at::Tensor rotate(const at::Tensor& heads) const {
-        return popalign::rotate(arithmetic_, heads, cosine_, sine_);
+        return popalign::lm::rotate(arithmetic_, heads, cosine_, sine_);
     }
 
   private:
@@ -28,4 +28,4 @@ class Rotary {
 at::Tensor rotary_frequencies(const RotaryConfig& config, std::int64_t head_dim,
                               at::ScalarType dtype);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,9 +5,9 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::lm {
 
-TensorParallel::TensorParallel(const Communicator& group, at::Device device) : group_(group) {
+TensorParallel::TensorParallel(const comm::Communicator& group, at::Device device) : group_(group) {
     if (group.size() > 1)
         reducer_ = make_tensor_reducer(group, device);
 }
@@ -27,8 +27,8 @@ ModelConfig TensorParallel::slice(const ModelConfig& whole) const {
     return part;
 }
 
-Range TensorParallel::vocabulary(const ModelConfig& whole) const {
-    return partition(static_cast<std::size_t>(whole.vocab_size), rank(), size());
+comm::Range TensorParallel::vocabulary(const ModelConfig& whole) const {
+    return comm::partition(static_cast<std::size_t>(whole.vocab_size), rank(), size());
 }
 
 at::Tensor TensorParallel::sum(const at::Tensor& mine) const {
@@ -50,4 +50,4 @@ at::Tensor TensorParallel::join_columns(const at::Tensor& mine, std::int64_t fir
     return sum(whole);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -9,12 +9,12 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 class MpiReducer final : public TensorReducer {
   public:
-    explicit MpiReducer(const Communicator& comm) : comm_(comm) {}
+    explicit MpiReducer(const comm::Communicator& comm) : comm_(comm) {}
 
     void reduce(at::Tensor& tensor) override {
         if (tensor.scalar_type() == at::kDouble)
@@ -29,16 +29,17 @@ class MpiReducer final : public TensorReducer {
   private:
     template <class T>
     void sum(at::Tensor& tensor) {
-        all_reduce(comm_, std::span(tensor.data_ptr<T>(), static_cast<std::size_t>(tensor.numel())),
-                   Reduction::sum);
+        comm::all_reduce(comm_,
+                         std::span(tensor.data_ptr<T>(), static_cast<std::size_t>(tensor.numel())),
+                         comm::Reduction::sum);
     }
 
-    Communicator comm_;
+    comm::Communicator comm_;
 };
 
 class NcclReducer final : public TensorReducer {
   public:
-    NcclReducer(const Communicator& comm, at::Device device)
+    NcclReducer(const comm::Communicator& comm, at::Device device)
         : device_(device), group_(on_device(comm, device)) {}
 
     void reduce(at::Tensor& tensor) override {
@@ -50,35 +51,36 @@ class NcclReducer final : public TensorReducer {
     }
 
   private:
-    static DeviceGroup on_device(const Communicator& comm, at::Device device) {
+    static comm::DeviceGroup on_device(const comm::Communicator& comm, at::Device device) {
         const c10::DeviceGuard guard(device);
-        return DeviceGroup(comm);
+        return comm::DeviceGroup(comm);
     }
 
     at::Device device_;
-    DeviceGroup group_;
+    comm::DeviceGroup group_;
 };
 
 }  // namespace
 
-DeviceElement device_element(c10::ScalarType type) {
+comm::DeviceElement device_element(c10::ScalarType type) {
     switch (type) {
         case at::kFloat:
-            return DeviceElement::float32;
+            return comm::DeviceElement::float32;
         case at::kDouble:
-            return DeviceElement::float64;
+            return comm::DeviceElement::float64;
         case at::kBFloat16:
-            return DeviceElement::bfloat16;
+            return comm::DeviceElement::bfloat16;
         default:
             throw Error(fmt::format("tensors of type {} cannot be summed by NCCL; use float32",
                                     c10::toString(type)));
     }
 }
 
-std::unique_ptr<TensorReducer> make_tensor_reducer(const Communicator& comm, at::Device device) {
+std::unique_ptr<TensorReducer> make_tensor_reducer(const comm::Communicator& comm,
+                                                   at::Device device) {
     if (device.is_cpu())
         return std::make_unique<MpiReducer>(comm);
     return std::make_unique<NcclReducer>(comm, device);
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

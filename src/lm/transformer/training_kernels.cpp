@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign::training {
+namespace popalign::lm::training {
 namespace {
 
 using kernel::MatrixView;
@@ -218,7 +218,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
-        output = popalign::rms_norm(Arithmetic::row_kernels, x, weight, epsilon);
+        output = popalign::lm::rms_norm(Arithmetic::row_kernels, x, weight, epsilon);
     }
     set_backward({output}, {x, weight}, [x, weight, epsilon](const Tensors& above) -> Tensors {
         at::Tensor of_weight;
@@ -236,11 +236,11 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tenso
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
-        output = popalign::rotate(Arithmetic::row_kernels, x, cosine, sine);
+        output = popalign::lm::rotate(Arithmetic::row_kernels, x, cosine, sine);
     }
     set_backward({output}, {x}, [cosine, sine](const Tensors& above) -> Tensors {
-        return {
-            popalign::rotate(Arithmetic::row_kernels, above[0].contiguous(), cosine, sine.neg())};
+        return {popalign::lm::rotate(Arithmetic::row_kernels, above[0].contiguous(), cosine,
+                                     sine.neg())};
     });
     return output;
 }
@@ -249,7 +249,7 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
-        output = popalign::silu_multiply(Arithmetic::row_kernels, gate, up);
+        output = popalign::lm::silu_multiply(Arithmetic::row_kernels, gate, up);
     }
     set_backward({output}, {gate, up}, [gate, up](const Tensors& above) -> Tensors {
         const at::Tensor y = above[0].contiguous();
@@ -386,4 +386,4 @@ at::Tensor target_log_probabilities(const at::Tensor& hidden, const at::Tensor& 
     return logps;
 }
 
-}  // namespace popalign::training
+}  // namespace popalign::lm::training

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct SegmentForest;
 
@@ -40,4 +40,4 @@ at::Tensor target_log_probabilities(const at::Tensor& hidden, const at::Tensor& 
                                     const at::Tensor& targets);
 
 }  // namespace training
-}  // namespace popalign
+}  // namespace popalign::lm

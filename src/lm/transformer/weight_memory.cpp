@@ -5,11 +5,11 @@
 
 #include <ATen/ATen.h>
 
-namespace popalign {
+namespace popalign::lm {
 
-WeightMemory::WeightMemory(const Communicator& node, std::size_t bytes)
+WeightMemory::WeightMemory(const comm::Communicator& node, std::size_t bytes)
     : size_(bytes), rank_(node.rank()), ranks_(node.size()) {
-    block_ = SharedMemory(node, bytes).owner();
+    block_ = comm::SharedMemory(node, bytes).owner();
 }
 
 at::Tensor WeightMemory::allocate(at::IntArrayRef sizes, at::TensorOptions options) {
@@ -30,4 +30,4 @@ bool WeightMemory::fills(std::size_t part) const noexcept {
     return static_cast<int>(part % static_cast<std::size_t>(ranks_)) == rank_;
 }
 
-}  // namespace popalign
+}  // namespace popalign::lm

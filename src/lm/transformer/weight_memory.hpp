@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Where inference weights lie: on a CPU in memory that the ranks of a node share and fill
 /// together, elsewhere on the device.
@@ -18,7 +18,7 @@ class WeightMemory {
     WeightMemory() = default;
     /// `bytes` of CPU memory for all that will be allocated, each part rounded up to 64 bytes.
     /// Collective over `node`.
-    WeightMemory(const Communicator& node, std::size_t bytes);
+    WeightMemory(const comm::Communicator& node, std::size_t bytes);
 
     /// Every rank allocates the same in the same order.
     at::Tensor allocate(at::IntArrayRef sizes, at::TensorOptions options);
@@ -33,4 +33,4 @@ class WeightMemory {
     int rank_ = 0, ranks_ = 1;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

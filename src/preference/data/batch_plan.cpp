@@ -6,7 +6,7 @@
 #include <numeric>
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
 std::vector<std::size_t> epoch_order(std::size_t count, std::uint64_t seed, std::int64_t epoch) {
     std::vector<std::size_t> order(count);
@@ -115,10 +115,10 @@ std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
     return mine;
 }
 
-std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
-                                 std::span<const PairHashes> hashes, std::int64_t budget) {
+std::vector<comm::Range> micro_batches(std::span<const PairLengths> lengths,
+                                       std::span<const PairHashes> hashes, std::int64_t budget) {
     const auto most = static_cast<std::uint64_t>(budget);
-    std::vector<Range> ranges;
+    std::vector<comm::Range> ranges;
     PackedSize size;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
         bool fits = !ranges.empty() && size.tokens() + size.cost(lengths[i], hashes[i]) <= most;
@@ -136,4 +136,4 @@ std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
     return ranges;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

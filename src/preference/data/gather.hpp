@@ -6,16 +6,16 @@
 #include <type_traits>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// The ranks' vectors one after the other, on all ranks. Collective.
 template <class T>
-requires std::is_trivially_copyable_v<T> std::vector<T> gather_all(const Communicator& comm,
+requires std::is_trivially_copyable_v<T> std::vector<T> gather_all(const comm::Communicator& comm,
                                                                    const std::vector<T>& mine) {
     if (comm.size() == 1)
         return mine;
     std::vector<T> all;
-    for (const auto& bytes : all_gather_bytes(comm, std::as_bytes(std::span(mine)))) {
+    for (const auto& bytes : comm::all_gather_bytes(comm, std::as_bytes(std::span(mine)))) {
         const std::size_t count = bytes.size() / sizeof(T), before = all.size();
         all.resize(before + count);
         if (count > 0)
@@ -24,4 +24,4 @@ requires std::is_trivially_copyable_v<T> std::vector<T> gather_all(const Communi
     return all;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// Adds sequences to a forward pass, each once if the mode is to share them.
@@ -79,10 +79,10 @@ at::Tensor to_tensor(const std::vector<std::int64_t>& values, at::Device device)
     return at::tensor(values, at::kLong).to(device);
 }
 
-at::Tensor hidden_states(const CausalLm& model, const PackedPairs& packed,
-                         const PassOptions& options) {
+at::Tensor hidden_states(const lm::CausalLm& model, const PackedPairs& packed,
+                         const lm::PassOptions& options) {
     return model.hidden_states(to_tensor(packed.forest.tokens, model.device()),
-                               std::make_shared<ForestAttention>(packed.forest), options);
+                               std::make_shared<lm::ForestAttention>(packed.forest), options);
 }
 
 /// Values of sequences as those of pairs' sides [pairs, 2].
@@ -101,13 +101,13 @@ PackedPairs pack_pairs(std::span<const PairExample> examples, PackingMode mode) 
     return packed;
 }
 
-at::Tensor sequence_log_probabilities(const CausalLm& model, const PackedPairs& packed,
-                                      const PassOptions& options) {
+at::Tensor sequence_log_probabilities(const lm::CausalLm& model, const PackedPairs& packed,
+                                      const lm::PassOptions& options) {
     const at::Device device = model.device();
     const at::Tensor hidden = hidden_states(model, packed, options);
     const at::Tensor token_logps =
-        target_log_probabilities(model, hidden.index_select(0, to_tensor(packed.rows, device)),
-                                 to_tensor(packed.targets, device));
+        lm::target_log_probabilities(model, hidden.index_select(0, to_tensor(packed.rows, device)),
+                                     to_tensor(packed.targets, device));
     const auto count = static_cast<std::int64_t>(packed.ends.size());
     // Hundreds of terms: float64 keeps their sum exact enough for margins of 1e-4 nat.
     const at::Tensor sums =
@@ -116,17 +116,17 @@ at::Tensor sequence_log_probabilities(const CausalLm& model, const PackedPairs& 
     return by_pair(packed, sums);
 }
 
-at::Tensor sequence_scores(const CausalLm& model, const PackedPairs& packed,
-                           const PassOptions& options) {
+at::Tensor sequence_scores(const lm::CausalLm& model, const PackedPairs& packed,
+                           const lm::PassOptions& options) {
     const at::Tensor hidden = hidden_states(model, packed, options);
     const at::Tensor ends = to_tensor(packed.ends, model.device());
-    return by_pair(packed, reward_scores(model, hidden.index_select(0, ends)).to(at::kDouble));
+    return by_pair(packed, lm::reward_scores(model, hidden.index_select(0, ends)).to(at::kDouble));
 }
 
-at::Tensor pair_values(const CausalLm& model, const PackedPairs& packed,
-                       const PassOptions& options) {
-    return is_reward_model(model) ? sequence_scores(model, packed, options)
-                                  : sequence_log_probabilities(model, packed, options);
+at::Tensor pair_values(const lm::CausalLm& model, const PackedPairs& packed,
+                       const lm::PassOptions& options) {
+    return lm::is_reward_model(model) ? sequence_scores(model, packed, options)
+                                      : sequence_log_probabilities(model, packed, options);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

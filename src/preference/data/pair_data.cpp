@@ -19,11 +19,11 @@
 #include <string_view>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// Rows of /strategies of that name. Throws UsageError if there are none.
-std::vector<std::size_t> strategy_rows(const PairFile& file, std::string_view key,
+std::vector<std::size_t> strategy_rows(const store::PairFile& file, std::string_view key,
                                        const std::string& name) {
     const auto& known = file.header().strategies;
     std::vector<std::size_t> rows;
@@ -39,7 +39,8 @@ std::vector<std::size_t> strategy_rows(const PairFile& file, std::string_view ke
     return rows;
 }
 
-std::vector<bool> wanted_strategies(const PairFile& file, std::span<const std::string> wanted) {
+std::vector<bool> wanted_strategies(const store::PairFile& file,
+                                    std::span<const std::string> wanted) {
     std::vector<bool> used(file.header().strategies.size(), wanted.empty());
     for (const std::string& name : wanted)
         for (const std::size_t row : strategy_rows(file, "strategies", name))
@@ -48,7 +49,7 @@ std::vector<bool> wanted_strategies(const PairFile& file, std::span<const std::s
 }
 
 /// By row of /strategies; empty where no proportions are asked for.
-std::vector<double> strategy_weights(const PairFile& file, const PairSelection& selection) {
+std::vector<double> strategy_weights(const store::PairFile& file, const PairSelection& selection) {
     std::vector<double> weights(selection.proportions.empty() ? 0 : file.header().strategies.size(),
                                 0.0);
     for (const auto& [name, weight] : selection.proportions)
@@ -60,10 +61,10 @@ std::vector<double> strategy_weights(const PairFile& file, const PairSelection& 
 enum class Label : std::uint8_t { none, as_made, turned };
 
 /// The row of the judge that is called so, or `name/template`. Throws UsageError unless it is one.
-std::uint32_t judge_number(const std::vector<JudgeRow>& judges, const std::string& wanted) {
+std::uint32_t judge_number(const std::vector<store::JudgeRow>& judges, const std::string& wanted) {
     std::vector<std::string> names;
     std::vector<std::size_t> found;
-    for (const JudgeRow& row : judges) {
+    for (const store::JudgeRow& row : judges) {
         names.push_back(row.name + "/" + row.template_name);
         if (row.name == wanted || names.back() == wanted)
             found.push_back(names.size() - 1);
@@ -77,10 +78,10 @@ std::uint32_t judge_number(const std::vector<JudgeRow>& judges, const std::strin
 }
 
 /// What a judge says of each pair. Throws AgreedError if the file has no such judge. Collective.
-std::vector<Label> labels_by(const Communicator& comm, const PairFile& file,
+std::vector<Label> labels_by(const comm::Communicator& comm, const store::PairFile& file,
                              const std::string& judge) {
     std::vector<std::uint8_t> labels(file.pair_count());
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return;
         const std::uint32_t number = judge_number(file.judges(), judge);
@@ -96,30 +97,31 @@ std::vector<Label> labels_by(const Communicator& comm, const PairFile& file,
             rest = rest.subspan(of_pair.size());
         }
     });
-    broadcast(comm, std::span<std::uint8_t>(labels));
+    comm::broadcast(comm, std::span<std::uint8_t>(labels));
     std::vector<Label> result;
     for (const std::uint8_t label : labels)
         result.push_back(static_cast<Label>(label));
     return result;
 }
 
-std::vector<std::uint64_t> select_rows(const Communicator& comm, const PairFile& file,
+std::vector<std::uint64_t> select_rows(const comm::Communicator& comm, const store::PairFile& file,
                                        const PairSelection& selection,
                                        const std::vector<Label>& labels) {
     const auto instructions = wanted_instructions(comm, file, selection);
     const std::uint32_t excluded = flag_mask(selection.exclude_flags);
     const std::vector<bool> used = wanted_strategies(file, selection.strategies);
-    const auto weights = run_on_all(comm, [&] { return strategy_weights(file, selection); });
-    const auto mine = run_on_all(comm, [&] {
+    const auto weights = comm::run_on_all(comm, [&] { return strategy_weights(file, selection); });
+    const auto mine = comm::run_on_all(comm, [&] {
         std::vector<PairCandidate> found;
-        in_blocks(partition(file.pair_count(), comm.rank(), comm.size()), [&](Range range) {
-            const auto pairs = file.pairs(range);
-            for (std::size_t i = 0; i < pairs.size(); ++i)
-                if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
-                    instructions.at(pairs[i].instruction) &&
-                    (labels.empty() || labels[range.begin + i] != Label::none))
-                    found.push_back({range.begin + i, pairs[i].instruction, pairs[i].strategy});
-        });
+        in_blocks(
+            comm::partition(file.pair_count(), comm.rank(), comm.size()), [&](comm::Range range) {
+                const auto pairs = file.pairs(range);
+                for (std::size_t i = 0; i < pairs.size(); ++i)
+                    if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
+                        instructions.at(pairs[i].instruction) &&
+                        (labels.empty() || labels[range.begin + i] != Label::none))
+                        found.push_back({range.begin + i, pairs[i].instruction, pairs[i].strategy});
+            });
         return found;
     });
     const auto candidates = gather_all(comm, mine);
@@ -134,11 +136,11 @@ std::vector<std::uint64_t> select_rows(const Communicator& comm, const PairFile&
 /// Reads and encodes single pairs; lives as long as the PairData that uses it.
 class PairEncoder {
   public:
-    PairEncoder(const std::filesystem::path& path, const ModelFrontEnd& front_end,
+    PairEncoder(const std::filesystem::path& path, const lm::ModelFrontEnd& front_end,
                 const TokenLimits& limits)
         : file_(path), front_end_(front_end), limits_(limits) {
-        const ChatTemplate& chat = front_end_.require_chat("train.model");
-        auto token = end_of_turn(chat, front_end_.tokenizer);
+        const lm::ChatTemplate& chat = front_end_.require_chat("train.model");
+        auto token = lm::end_of_turn(chat, front_end_.tokenizer);
         if (!token)
             token = front_end_.tokenizer.eos_token();
         if (!token)
@@ -149,7 +151,7 @@ class PairEncoder {
         end_of_turn_ = *token;
     }
 
-    const PairFile& file() const noexcept { return file_; }
+    const store::PairFile& file() const noexcept { return file_; }
 
     /// What a judge says instead of the strategies.
     void set_labels(std::vector<Label> labels) { labels_ = std::move(labels); }
@@ -179,8 +181,8 @@ class PairEncoder {
         return tokens;
     }
 
-    PairFile file_;
-    ModelFrontEnd front_end_;
+    store::PairFile file_;
+    lm::ModelFrontEnd front_end_;
     TokenLimits limits_;
     TokenId end_of_turn_ = 0;
     std::vector<Label> labels_;
@@ -193,10 +195,10 @@ struct Measured {
     PairHashes hashes;
 };
 
-std::vector<Measured> measure(const Communicator& comm, const PairEncoder& encoder,
+std::vector<Measured> measure(const comm::Communicator& comm, const PairEncoder& encoder,
                               const std::vector<std::uint64_t>& rows) {
-    const Range share = partition(rows.size(), comm.rank(), comm.size());
-    const auto mine = run_on_all(comm, [&] {
+    const comm::Range share = comm::partition(rows.size(), comm.rank(), comm.size());
+    const auto mine = comm::run_on_all(comm, [&] {
         std::vector<Measured> measured;
         for (std::size_t i = share.begin; i < share.end; ++i) {
             const PairExample example = encoder.encode(rows[i]);
@@ -262,11 +264,11 @@ void truncate(PairExample& example, const TokenLimits& limits) {
         completion->resize(std::min(completion->size(), room));
 }
 
-PairData open_pair_data(const Communicator& comm, const std::filesystem::path& path,
-                        const ModelFrontEnd& front_end, const PairSelection& selection,
+PairData open_pair_data(const comm::Communicator& comm, const std::filesystem::path& path,
+                        const lm::ModelFrontEnd& front_end, const PairSelection& selection,
                         const TokenLimits& limits) {
-    const auto encoder =
-        run_on_all(comm, [&] { return std::make_shared<PairEncoder>(path, front_end, limits); });
+    const auto encoder = comm::run_on_all(
+        comm, [&] { return std::make_shared<PairEncoder>(path, front_end, limits); });
     std::vector<Label> labels;
     if (!selection.labels.empty())
         labels = labels_by(comm, encoder->file(), selection.labels);
@@ -287,7 +289,7 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
         data.strategies.push_back(strategy);
         data.instructions.push_back(instruction);
     }
-    for (const StrategyRow& strategy : encoder->file().header().strategies)
+    for (const store::StrategyRow& strategy : encoder->file().header().strategies)
         data.strategy_names.push_back(strategy.name);
     data.digest = sha256_hex(bytes_of(measured));
     data.file_pairs = encoder->file().pair_count();
@@ -297,4 +299,4 @@ PairData open_pair_data(const Communicator& comm, const std::filesystem::path& p
     return data;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

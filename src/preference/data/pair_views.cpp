@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// For each item the nearest earlier one of another instruction.
@@ -67,4 +67,4 @@ PairData mismatched(const PairData& data, const TokenLimits& limits) {
     return result;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -2,7 +2,7 @@
 
 #include <popalign/preference/data/pair_data.hpp>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// The same pairs without their rejected answers.
 PairData chosen_only(PairData data);
@@ -12,4 +12,4 @@ PairData chosen_only(PairData data);
 /// Rows and strategies are the prompt's. Throws UsageError if all pairs are of one instruction.
 PairData mismatched(const PairData& data, const TokenLimits& limits);
 
-}  // namespace popalign
+}  // namespace popalign::preference

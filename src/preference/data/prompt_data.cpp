@@ -9,12 +9,13 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::preference {
 
-PromptData open_prompt_data(const Communicator& comm, const std::filesystem::path& path,
-                            const ModelFrontEnd& front_end, const PairSelection& selection,
+PromptData open_prompt_data(const comm::Communicator& comm, const std::filesystem::path& path,
+                            const lm::ModelFrontEnd& front_end, const PairSelection& selection,
                             std::int64_t max_prompt_length) {
-    const auto file = run_on_all(comm, [&] { return std::make_shared<const PairFile>(path); });
+    const auto file =
+        comm::run_on_all(comm, [&] { return std::make_shared<const store::PairFile>(path); });
     const auto wanted = wanted_instructions(comm, *file, selection);
     PromptData data;
     for (std::size_t row = 0; row < wanted.size(); ++row)
@@ -27,9 +28,9 @@ PromptData open_prompt_data(const Communicator& comm, const std::filesystem::pat
             tokens.erase(tokens.begin(), tokens.end() - max_prompt_length);
         return tokens;
     };
-    const auto mine = run_on_all(comm, [&] {
+    const auto mine = comm::run_on_all(comm, [&] {
         std::vector<std::uint64_t> hashes;
-        const Range share = partition(data.size(), comm.rank(), comm.size());
+        const comm::Range share = comm::partition(data.size(), comm.rank(), comm.size());
         for (std::size_t item = share.begin; item < share.end; ++item)
             hashes.push_back(token_hash(data.prompt(item)));
         return hashes;
@@ -38,4 +39,4 @@ PromptData open_prompt_data(const Communicator& comm, const std::filesystem::pat
     return data;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// The selected instructions of a pair file, the same on all ranks; their texts stay in the file
 /// until asked for.
@@ -23,8 +23,8 @@ struct PromptData {
 
 /// `selection` counts by its split and its limit of instructions; prompts longer than
 /// `max_prompt_length` lose their beginning. Collective.
-PromptData open_prompt_data(const Communicator& comm, const std::filesystem::path& path,
-                            const ModelFrontEnd& front_end, const PairSelection& selection,
+PromptData open_prompt_data(const comm::Communicator& comm, const std::filesystem::path& path,
+                            const lm::ModelFrontEnd& front_end, const PairSelection& selection,
                             std::int64_t max_prompt_length);
 
-}  // namespace popalign
+}  // namespace popalign::preference

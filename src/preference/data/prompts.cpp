@@ -4,16 +4,17 @@
 
 #include <popalign/comm/run.hpp>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
-std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
-    const std::vector<Split> mine = run_on_all(comm, [&] {
+std::vector<Split> read_splits(const comm::Communicator& comm, const store::PairFile& file) {
+    const std::vector<Split> mine = comm::run_on_all(comm, [&] {
         std::vector<Split> splits;
-        in_blocks(partition(file.instruction_count(), comm.rank(), comm.size()), [&](Range rows) {
-            for (const Instruction& instruction : file.instructions(rows))
-                splits.push_back(instruction.split);
-        });
+        in_blocks(comm::partition(file.instruction_count(), comm.rank(), comm.size()),
+                  [&](comm::Range rows) {
+                      for (const Instruction& instruction : file.instructions(rows))
+                          splits.push_back(instruction.split);
+                  });
         return splits;
     });
     return gather_all(comm, mine);
@@ -21,7 +22,7 @@ std::vector<Split> read_splits(const Communicator& comm, const PairFile& file) {
 
 }  // namespace
 
-std::vector<bool> wanted_instructions(const Communicator& comm, const PairFile& file,
+std::vector<bool> wanted_instructions(const comm::Communicator& comm, const store::PairFile& file,
                                       const PairSelection& selection) {
     const std::vector<Split> splits = read_splits(comm, file);
     std::vector<bool> wanted(splits.size(), false);
@@ -33,11 +34,12 @@ std::vector<bool> wanted_instructions(const Communicator& comm, const PairFile& 
     return wanted;
 }
 
-std::vector<TokenId> encode_prompt(const ModelFrontEnd& front_end, const Instruction& instruction) {
+std::vector<TokenId> encode_prompt(const lm::ModelFrontEnd& front_end,
+                                   const Instruction& instruction) {
     std::vector<Message> dialogue = instruction.context;
     dialogue.push_back({Role::user, instruction.text});
     const auto pieces = front_end.require_chat("train.model").render_prompt(dialogue);
-    return encode_pieces(front_end.tokenizer, pieces);
+    return lm::encode_pieces(front_end.tokenizer, pieces);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

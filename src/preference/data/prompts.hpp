@@ -7,21 +7,22 @@
 #include <algorithm>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Calls `visit` with consecutive ranges that bound what is in memory at once.
 template <class Visit>
-void in_blocks(Range range, Visit&& visit) {
+void in_blocks(comm::Range range, Visit&& visit) {
     constexpr std::size_t block_rows = 4096;
     for (std::size_t begin = range.begin; begin < range.end; begin += block_rows)
-        visit(Range{begin, std::min(begin + block_rows, range.end)});
+        visit(comm::Range{begin, std::min(begin + block_rows, range.end)});
 }
 
 /// Whether each instruction is among the selected ones. Collective.
-std::vector<bool> wanted_instructions(const Communicator& comm, const PairFile& file,
+std::vector<bool> wanted_instructions(const comm::Communicator& comm, const store::PairFile& file,
                                       const PairSelection& selection);
 
 /// The instruction as a policy sees it, without any strategy's template.
-std::vector<TokenId> encode_prompt(const ModelFrontEnd& front_end, const Instruction& instruction);
+std::vector<TokenId> encode_prompt(const lm::ModelFrontEnd& front_end,
+                                   const Instruction& instruction);
 
-}  // namespace popalign
+}  // namespace popalign::preference

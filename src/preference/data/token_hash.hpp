@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 template <class T>
 std::string_view bytes_of(const std::vector<T>& values) {
@@ -20,4 +20,4 @@ inline std::uint64_t token_hash(const std::vector<TokenId>& tokens) noexcept {
     return stable_hash(bytes_of(tokens), 0);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -10,7 +10,7 @@
 
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// Keys that change speed or where things lie, not what comes out; models are in by their hashes.
@@ -56,7 +56,7 @@ class FinishedMark {
 
 }  // namespace
 
-Fingerprint options_fingerprint(const TrainInputs& inputs, const ModelIdentity& model,
+Fingerprint options_fingerprint(const TrainInputs& inputs, const lm::ModelIdentity& model,
                                 const std::set<std::string>& besides) {
     std::set<std::string, std::less<>> without = not_in_result;
     without.insert(besides.begin(), besides.end());
@@ -74,19 +74,20 @@ Fingerprint options_fingerprint(const TrainInputs& inputs, const ModelIdentity& 
     return fingerprint;
 }
 
-bool is_finished(const Communicator& comm, const TrainInputs& inputs,
+bool is_finished(const comm::Communicator& comm, const TrainInputs& inputs,
                  const Fingerprint& fingerprint, const Logger& logger) {
     const bool finished =
-        run_on_all(comm, [&] { return FinishedMark(inputs.directory).holds(fingerprint); });
+        comm::run_on_all(comm, [&] { return FinishedMark(inputs.directory).holds(fingerprint); });
     if (finished)
         logger.info(fmt::format("{} is trained already; nothing to do",
                                 (inputs.directory / "model").native()));
     return finished;
 }
 
-void save_trained_model(const Communicator& comm, const TrainInputs& inputs, const CausalLm& model,
-                        const ModelFrontEnd& front_end, const Fingerprint& fingerprint) {
-    run_on_all(comm, [&] {
+void save_trained_model(const comm::Communicator& comm, const TrainInputs& inputs,
+                        const lm::CausalLm& model, const lm::ModelFrontEnd& front_end,
+                        const Fingerprint& fingerprint) {
+    comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return;
         auto provenance =
@@ -94,9 +95,9 @@ void save_trained_model(const Communicator& comm, const TrainInputs& inputs, con
         if (!provenance.is_object())
             provenance = nlohmann::json::object();
         provenance["training"] = fingerprint;
-        save_hf_model(inputs.directory / "model", model, front_end, provenance.dump(2));
+        lm::save_hf_model(inputs.directory / "model", model, front_end, provenance.dump(2));
         FinishedMark(inputs.directory).write(fingerprint);
     });
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 at::ScalarType parse_dtype(const std::string& name) {
@@ -24,40 +24,40 @@ at::ScalarType parse_dtype(const std::string& name) {
 
 }  // namespace
 
-ModelCard open_model(const Communicator& comm, const ModelOptions& options) {
-    ModelFrontEnd front_end = run_on_all(comm, [&] {
-        return load_front_end(options.require_path("training"), options.chat_template,
-                              options.template_arguments);
+ModelCard open_model(const comm::Communicator& comm, const lm::ModelOptions& options) {
+    lm::ModelFrontEnd front_end = comm::run_on_all(comm, [&] {
+        return lm::load_front_end(options.require_path("training"), options.chat_template,
+                                  options.template_arguments);
     });
-    ModelIdentity identity = run_on_all(comm, [&] {
-        return comm.is_root() ? identify_model(options.path, front_end) : ModelIdentity{};
+    lm::ModelIdentity identity = comm::run_on_all(comm, [&] {
+        return comm.is_root() ? lm::identify_model(options.path, front_end) : lm::ModelIdentity{};
     });
-    const auto hashes = broadcast_object(
+    const auto hashes = comm::broadcast_object(
         comm, std::vector{identity.path, identity.sha256, identity.tokenizer_sha256,
                           identity.template_sha256, std::to_string(identity.parameters)});
     identity = {hashes[0], hashes[1], hashes[2], hashes[3], std::stoull(hashes[4])};
     return {std::move(front_end), std::move(identity)};
 }
 
-CausalLm load_weights(const Communicator& comm, const ModelOptions& options,
-                      const std::string& device) {
+lm::CausalLm load_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+                          const std::string& device) {
     const int local_rank = comm.split_node().rank();
-    return run_on_all(comm, [&] {
-        return load_causal_lm(options.path, parse_dtype(options.dtype),
-                              select_device(device, local_rank));
+    return comm::run_on_all(comm, [&] {
+        return lm::load_causal_lm(options.path, parse_dtype(options.dtype),
+                                  lm::select_device(device, local_rank));
     });
 }
 
-CausalLm load_reward_weights(const Communicator& comm, const ModelOptions& options,
-                             const std::string& device, std::uint64_t seed) {
+lm::CausalLm load_reward_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+                                 const std::string& device, std::uint64_t seed) {
     const int local_rank = comm.split_node().rank();
-    return run_on_all(comm, [&] {
-        return load_reward_model(options.path, parse_dtype(options.dtype),
-                                 select_device(device, local_rank), seed);
+    return comm::run_on_all(comm, [&] {
+        return lm::load_reward_model(options.path, parse_dtype(options.dtype),
+                                     lm::select_device(device, local_rank), seed);
     });
 }
 
-void require_same_tokenizer(const ModelIdentity& policy, const ModelIdentity& reference) {
+void require_same_tokenizer(const lm::ModelIdentity& policy, const lm::ModelIdentity& reference) {
     if (policy.tokenizer_sha256 != reference.tokenizer_sha256)
         throw UsageError(fmt::format(
             "{} and its reference {} have different tokenizers (their log-probabilities cannot be "
@@ -65,4 +65,4 @@ void require_same_tokenizer(const ModelIdentity& policy, const ModelIdentity& re
             policy.path, reference.path));
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

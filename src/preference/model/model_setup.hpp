@@ -6,26 +6,26 @@
 
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A model's front end and hashes, without weights.
 struct ModelCard {
-    ModelFrontEnd front_end;
-    ModelIdentity identity;
+    lm::ModelFrontEnd front_end;
+    lm::ModelIdentity identity;
 };
 
 /// One rank hashes the weight files. Collective.
-ModelCard open_model(const Communicator& comm, const ModelOptions& options);
+ModelCard open_model(const comm::Communicator& comm, const lm::ModelOptions& options);
 
 /// Collective.
-CausalLm load_weights(const Communicator& comm, const ModelOptions& options,
-                      const std::string& device);
+lm::CausalLm load_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+                          const std::string& device);
 
 /// As a reward model, with a new head drawn from `seed` if it has none. Collective.
-CausalLm load_reward_weights(const Communicator& comm, const ModelOptions& options,
-                             const std::string& device, std::uint64_t seed = 0);
+lm::CausalLm load_reward_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+                                 const std::string& device, std::uint64_t seed = 0);
 
 /// Throws UsageError if the two encode texts differently.
-void require_same_tokenizer(const ModelIdentity& policy, const ModelIdentity& reference);
+void require_same_tokenizer(const lm::ModelIdentity& policy, const lm::ModelIdentity& reference);
 
-}  // namespace popalign
+}  // namespace popalign::preference

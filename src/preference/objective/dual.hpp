@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A number with its derivatives by the policy's values of a pair's two sides: objectives are
 /// written once, as their formula, and the chain rule gives the slopes.
@@ -73,4 +73,4 @@ inline Dual log1mexp(const Dual& x) {
     return chain(x, value, -1.0 / std::expm1(-x.value));
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -10,7 +10,7 @@
 #include <numbers>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 void require(bool holds, std::string_view key, std::string_view rule) {
@@ -207,4 +207,4 @@ std::unordered_map<std::uint64_t, BatchContext::Match> match_by_rank(
     return matches;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

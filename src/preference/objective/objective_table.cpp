@@ -1,6 +1,6 @@
 #include "preference/objective/objective_table.hpp"
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using Terms = ObjectiveTerms;
@@ -145,4 +145,4 @@ std::span<const ObjectiveRow> objective_table() {
     return rows;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What a formula is made of.
 struct ObjectiveTerms {
@@ -44,4 +44,4 @@ struct ObjectiveRow {
 
 std::span<const ObjectiveRow> objective_table();
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace popalign {
+namespace popalign::preference {
 
 void MachineDescription::validate() const {
     if (nodes == 0)
@@ -24,4 +24,4 @@ void MachineDescription::validate() const {
     require(nodes == 1 || network_gigabytes_per_second > 0, "network_gigabytes_per_second");
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

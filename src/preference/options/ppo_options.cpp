@@ -6,7 +6,7 @@
 #include <cmath>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 void require(bool holds, std::string_view key, std::string_view rule) {
@@ -47,4 +47,4 @@ void PpoOptions::validate(std::int64_t global_batch_size) const {
     require_not_negative(critic_learning_rate, "critic_learning_rate");
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 void require(bool holds, std::string_view key, std::string_view rule) {
@@ -55,7 +55,7 @@ void TrainOptions::validate() const {
     require(lora_rank >= 0 && lora_rank <= 65536, "lora_rank", "must be between 0 and 65536");
     require_positive(lora_alpha, "lora_alpha");
     require(!lora_targets.empty(), "lora_targets", "must name a projection");
-    AdapterOptions{lora_rank, lora_alpha, lora_targets}.validate();
+    lm::AdapterOptions{lora_rank, lora_alpha, lora_targets}.validate();
     require_count(max_length, "max_length");
     require_count(max_prompt_length, "max_prompt_length");
     require(max_prompt_length < max_length, "max_prompt_length",
@@ -73,4 +73,4 @@ void TrainOptions::validate() const {
     require_count(logging_steps, "logging_steps");
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

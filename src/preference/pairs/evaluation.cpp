@@ -11,7 +11,7 @@
 #include <numeric>
 #include <optional>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 nlohmann::json to_json(const Proportion& proportion) {
@@ -56,21 +56,21 @@ PreferenceFigures summarise(std::span<const PairScore> scores, double beta) {
     return figures;
 }
 
-PreferenceEvaluation evaluate_preference(const Communicator& comm, const PreferenceInputs& inputs,
-                                         const Logger& logger) {
+PreferenceEvaluation evaluate_preference(const comm::Communicator& comm,
+                                         const PreferenceInputs& inputs, const Logger& logger) {
     const bool own_reference = inputs.reference.path.empty();
-    const ModelOptions& reference_model = own_reference ? inputs.policy : inputs.reference;
+    const lm::ModelOptions& reference_model = own_reference ? inputs.policy : inputs.reference;
     const ModelCard policy = open_model(comm, inputs.policy);
-    ModelIdentity identity = open_model(comm, reference_model).identity;
-    run_on_all(comm, [&] { require_same_tokenizer(policy.identity, identity); });
+    lm::ModelIdentity identity = open_model(comm, reference_model).identity;
+    comm::run_on_all(comm, [&] { require_same_tokenizer(policy.identity, identity); });
     identity.template_sha256 = policy.identity.template_sha256;
 
     const PairData data =
         open_pair_data(comm, inputs.pair_file, policy.front_end, inputs.selection, inputs.limits);
-    std::optional<CausalLm> loaded;
+    std::optional<lm::CausalLm> loaded;
     const ReferenceSource source{
         inputs.pair_file, reference_key(identity, inputs.limits), inputs.micro_batch_tokens,
-        [&]() -> const CausalLm& {
+        [&]() -> const lm::CausalLm& {
             return loaded.emplace(load_weights(comm, reference_model, inputs.device));
         }};
     const auto reference = reference_log_probabilities(comm, data, source, nullptr, logger);
@@ -78,7 +78,7 @@ PreferenceEvaluation evaluate_preference(const Communicator& comm, const Prefere
 
     CompletionLogProbabilities own = *reference;
     if (identity.sha256 != policy.identity.sha256) {
-        const CausalLm model = load_weights(comm, inputs.policy, inputs.device);
+        const lm::CausalLm model = load_weights(comm, inputs.policy, inputs.device);
         std::vector<std::size_t> items(data.size());
         std::iota(items.begin(), items.end(), std::size_t{0});
         own = compute_log_probabilities(comm, model, data, items, inputs.micro_batch_tokens,
@@ -110,4 +110,4 @@ std::string to_json(const PreferenceEvaluation& evaluation) {
     return json.dump(2);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 enum Quantity : std::size_t {
@@ -101,4 +101,4 @@ std::map<std::string, double> PairStatistics::metrics(std::span<const std::strin
     return metrics;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

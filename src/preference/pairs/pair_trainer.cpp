@@ -17,7 +17,7 @@
 #include <cmath>
 #include <optional>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -49,7 +49,7 @@ ReferencedPair referenced(const PairData& data, const CompletionLogProbabilities
 }
 
 /// Runs of pairs that are one pass each.
-std::vector<Range> passes_of(std::span<const ReferencedPair> pairs, std::int64_t budget) {
+std::vector<comm::Range> passes_of(std::span<const ReferencedPair> pairs, std::int64_t budget) {
     std::vector<PairLengths> lengths;
     std::vector<PairHashes> hashes;
     for (const ReferencedPair& pair : pairs) {
@@ -68,7 +68,7 @@ std::vector<PairExample> examples_of(std::span<const ReferencedPair> pairs) {
 
 }  // namespace
 
-BatchShare load_share(const Communicator& comm, const PairData& data,
+BatchShare load_share(const comm::Communicator& comm, const PairData& data,
                       const CompletionLogProbabilities& reference,
                       std::span<const std::size_t> batch, const PairData* mismatched,
                       const CompletionLogProbabilities* mismatched_reference) {
@@ -85,7 +85,7 @@ BatchShare load_share(const Communicator& comm, const PairData& data,
     return share;
 }
 
-PairTrainer::PairTrainer(const Communicator& comm, CausalLm& model,
+PairTrainer::PairTrainer(const comm::Communicator& comm, lm::CausalLm& model,
                          const PairTrainerOptions& options, std::size_t strategies)
     : comm_(comm),
       model_(model),
@@ -110,7 +110,8 @@ double PairTrainer::starting_loss(const BatchShare& share) const {
                               lengths.chosen,        lengths.rejected};
         sum += weight_of(score.strategy) * options_.objective(score, context).loss;
     }
-    return all_reduce(comm_, sum, Reduction::sum) / static_cast<double>(share.global_pairs);
+    return comm::all_reduce(comm_, sum, comm::Reduction::sum) /
+           static_cast<double>(share.global_pairs);
 }
 
 BatchContext PairTrainer::context_of(const BatchShare& share) const {
@@ -124,7 +125,7 @@ std::vector<PairScore> PairTrainer::scores_without_gradients(
     std::span<const ReferencedPair> pairs) const {
     const c10::NoGradGuard no_gradients;
     std::vector<PairScore> scores;
-    for (const Range& range : passes_of(pairs, options_.micro_batch_tokens)) {
+    for (const comm::Range& range : passes_of(pairs, options_.micro_batch_tokens)) {
         const auto part = pairs.subspan(range.begin, range.size());
         const auto found = scores_of(part, pair_values(model_, pack_pairs(examples_of(part))));
         scores.insert(scores.end(), found.begin(), found.end());
@@ -135,16 +136,16 @@ std::vector<PairScore> PairTrainer::scores_without_gradients(
 void PairTrainer::look_at_batch(const BatchShare& share, BatchContext& context) const {
     if (options_.objective.uses_matches())
         context.matches = match_by_rank(gather_all(
-            comm_, run_on_all(comm_, [&] { return scores_without_gradients(share.pairs); })));
+            comm_, comm::run_on_all(comm_, [&] { return scores_without_gradients(share.pairs); })));
     if (!options_.objective.uses_divergence())
         return;
     const auto scores =
-        run_on_all(comm_, [&] { return scores_without_gradients(share.mismatched); });
+        comm::run_on_all(comm_, [&] { return scores_without_gradients(share.mismatched); });
     double sum = 0;
     for (const PairScore& score : scores)
         sum += score.policy_chosen - score.reference_chosen + score.policy_rejected -
                score.reference_rejected;
-    sum = all_reduce(comm_, sum, Reduction::sum);
+    sum = comm::all_reduce(comm_, sum, comm::Reduction::sum);
     context.divergence = std::max(0.0, sum / (2.0 * static_cast<double>(share.global_pairs)));
 }
 
@@ -153,7 +154,7 @@ void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, const BatchS
                              StepReport& report) {
     const PackedPairs packed = pack_pairs(examples_of(pairs), options_.packing);
     report.cost += cost_of(model_.config(), packed);
-    PassOptions pass_options{options_.activations, {}};
+    lm::PassOptions pass_options{options_.activations, {}};
     if (pass == TrainedParameters::Pass::summed)
         pass_options.layer_done = [this](std::int64_t layer) { parameters_.layer_done(layer); };
     const at::Tensor policy = pair_values(model_, packed, pass_options);
@@ -194,7 +195,7 @@ void PairTrainer::find_culprits(const BatchShare& share, const BatchContext& con
         parameters_.clear();
         parameters_.begin(TrainedParameters::Pass::local);
         accumulate({&pair, 1}, share, context, TrainedParameters::Pass::local, unused);
-        for (const NamedParameter& parameter : model_.trainable())
+        for (const lm::NamedParameter& parameter : model_.trainable())
             if (parameter.tensor.grad().defined() &&
                 !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
                 pairs.push_back(pair.example.pair);
@@ -213,11 +214,11 @@ void PairTrainer::find_culprits(const BatchShare& share, const BatchContext& con
 }
 
 void PairTrainer::share_report(StepReport& report, double seconds, double communication) const {
-    all_reduce(comm_, report.statistics.sums(), Reduction::sum);
+    comm::all_reduce(comm_, report.statistics.sums(), comm::Reduction::sum);
     TrainingCost& cost = report.cost;
     std::array sums{seconds,        communication, cost.projections,
                     cost.attention, cost.head,     static_cast<double>(cost.rows)};
-    all_reduce(comm_, std::span<double>(sums), Reduction::sum);
+    comm::all_reduce(comm_, std::span<double>(sums), comm::Reduction::sum);
     report.seconds = sums[0] / comm_.size();
     report.communication = sums[1] / comm_.size();
     cost = {sums[2], sums[3], sums[4], static_cast<std::int64_t>(sums[5])};
@@ -242,17 +243,18 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     const auto communication = Clock::now();
     parameters_.end();
     parameters_.finish();
-    agree_on_failure(comm_, failure);
+    comm::agree_on_failure(comm_, failure);
     share_report(report, seconds_since(start), waited + seconds_since(communication));
     report.grad_norm = parameters_.norm();
     if (std::isfinite(report.grad_norm))
         return report;
-    run_on_all(comm_, [&] { find_culprits(share, context); });
-    throw AgreedError(0, 1,
-                      fmt::format("the gradient summed over ranks is not finite at step {} (each "
-                                  "pair's is); lower train.learning_rate",
-                                  optimizer_.steps() + 1),
-                      ExitStatus::failed);
+    comm::run_on_all(comm_, [&] { find_culprits(share, context); });
+    throw comm::AgreedError(
+        0, 1,
+        fmt::format("the gradient summed over ranks is not finite at step {} (each "
+                    "pair's is); lower train.learning_rate",
+                    optimizer_.steps() + 1),
+        ExitStatus::failed);
 }
 
 StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
@@ -267,4 +269,4 @@ StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
     return report;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

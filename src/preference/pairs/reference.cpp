@@ -15,7 +15,7 @@
 #include <cmath>
 #include <limits>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
@@ -23,8 +23,8 @@ constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t pairs_per_round = 32;
 
 /// Fills `values` [2 * items] at 2 i and 2 i + 1 for the items of `share`.
-void fill(const CausalLm& model, const PairData& data, std::span<const std::size_t> items,
-          Range share, std::int64_t token_budget, std::span<double> values) {
+void fill(const lm::CausalLm& model, const PairData& data, std::span<const std::size_t> items,
+          comm::Range share, std::int64_t token_budget, std::span<double> values) {
     const c10::NoGradGuard no_gradients;
     std::vector<PairExample> examples;
     std::vector<PairLengths> lengths;
@@ -34,7 +34,7 @@ void fill(const CausalLm& model, const PairData& data, std::span<const std::size
         lengths.push_back(lengths_of(examples.back()));
         hashes.push_back(hashes_of(examples.back()));
     }
-    for (const Range& range : micro_batches(lengths, hashes, token_budget)) {
+    for (const comm::Range& range : micro_batches(lengths, hashes, token_budget)) {
         const auto batch = std::span(examples).subspan(range.begin, range.size());
         const at::Tensor logps = pair_values(model, pack_pairs(batch)).to(at::kCPU).contiguous();
         std::copy_n(logps.data_ptr<double>(), logps.numel(),
@@ -42,7 +42,7 @@ void fill(const CausalLm& model, const PairData& data, std::span<const std::size
     }
 }
 
-PairFile::Reference stored_reference(const PairFile& file, const std::string& key) {
+store::PairFile::Reference stored_reference(const store::PairFile& file, const std::string& key) {
     const auto keys = file.reference_keys();
     if (std::find(keys.begin(), keys.end(), key) != keys.end())
         return file.reference(key);
@@ -52,36 +52,34 @@ PairFile::Reference stored_reference(const PairFile& file, const std::string& ke
 
 }  // namespace
 
-std::string reference_key(const ModelIdentity& model, const TokenLimits& limits) {
+std::string reference_key(const lm::ModelIdentity& model, const TokenLimits& limits) {
     return sha256_hex(
         fmt::format("model={}\ntokenizer={}\ntemplate={}\nmax_length={}\nmax_prompt_length={}\n",
                     model.sha256, model.tokenizer_sha256, model.template_sha256, limits.max_length,
                     limits.max_prompt_length));
 }
 
-CompletionLogProbabilities compute_log_probabilities(const Communicator& comm,
-                                                     const CausalLm& model, const PairData& data,
-                                                     std::span<const std::size_t> items,
-                                                     std::int64_t token_budget,
-                                                     const Deadline* deadline,
-                                                     const Logger& logger) {
+CompletionLogProbabilities compute_log_probabilities(
+    const comm::Communicator& comm, const lm::CausalLm& model, const PairData& data,
+    std::span<const std::size_t> items, std::int64_t token_budget, const Deadline* deadline,
+    const Logger& logger) {
     const std::size_t round_size = pairs_per_round * static_cast<std::size_t>(comm.size());
     std::vector<double> values(2 * items.size(), 0.0);
     Progress progress(logger, "log-probabilities", "pairs",
-                      partition(items.size(), comm.rank(), comm.size()).size());
+                      comm::partition(items.size(), comm.rank(), comm.size()).size());
     std::size_t done = 0;
     while (done < items.size()) {
         const std::size_t count = std::min(round_size, items.size() - done);
-        const Range part = partition(count, comm.rank(), comm.size());
-        run_on_all(comm, [&] {
+        const comm::Range part = comm::partition(count, comm.rank(), comm.size());
+        comm::run_on_all(comm, [&] {
             fill(model, data, items, {done + part.begin, done + part.end}, token_budget, values);
         });
         progress.advance(part.size());
         done += count;
-        if (deadline != nullptr && agree_to_stop(comm, *deadline))
+        if (deadline != nullptr && comm::agree_to_stop(comm, *deadline))
             break;
     }
-    all_reduce(comm, std::span(values), Reduction::sum);
+    comm::all_reduce(comm, std::span(values), comm::Reduction::sum);
 
     CompletionLogProbabilities logps{std::vector<double>(data.size(), missing),
                                      std::vector<double>(data.size(), missing)};
@@ -92,13 +90,11 @@ CompletionLogProbabilities compute_log_probabilities(const Communicator& comm,
     return logps;
 }
 
-std::optional<CompletionLogProbabilities> reference_log_probabilities(const Communicator& comm,
-                                                                      const PairData& data,
-                                                                      const ReferenceSource& source,
-                                                                      const Deadline* deadline,
-                                                                      const Logger& logger) {
-    auto stored =
-        run_on_all(comm, [&] { return stored_reference(PairFile(source.pair_file), source.key); });
+std::optional<CompletionLogProbabilities> reference_log_probabilities(
+    const comm::Communicator& comm, const PairData& data, const ReferenceSource& source,
+    const Deadline* deadline, const Logger& logger) {
+    auto stored = comm::run_on_all(
+        comm, [&] { return stored_reference(store::PairFile(source.pair_file), source.key); });
     std::vector<std::size_t> items;
     for (std::size_t item = 0; item < data.size(); ++item)
         if (std::isnan(stored.chosen_logprob.at(data.rows[item])) ||
@@ -115,7 +111,7 @@ std::optional<CompletionLogProbabilities> reference_log_probabilities(const Comm
             stored.rejected_logprob[data.rows[item]] = computed.rejected[item];
             complete = complete && !std::isnan(computed.chosen[item]);
         }
-        write_reference(comm, source.pair_file, source.key, stored);
+        store::write_reference(comm, source.pair_file, source.key, stored);
     }
     if (!complete)
         return std::nullopt;
@@ -127,4 +123,4 @@ std::optional<CompletionLogProbabilities> reference_log_probabilities(const Comm
     return reference;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -7,18 +7,18 @@
 
 #include <fmt/format.h>
 
-namespace popalign {
+namespace popalign::preference {
 
-ReferenceModel::ReferenceModel(const Communicator& comm, const TrainInputs& inputs,
+ReferenceModel::ReferenceModel(const comm::Communicator& comm, const TrainInputs& inputs,
                                const ModelCard& policy, const Objective& objective)
     : comm_(comm),
       inputs_(inputs),
       model_(inputs.reference.path.empty() ? inputs.model : inputs.reference),
       objective_(objective) {
-    ModelIdentity identity = policy.identity;
+    lm::ModelIdentity identity = policy.identity;
     if (!inputs.reference.path.empty()) {
         identity = open_model(comm, model_).identity;
-        run_on_all(comm, [&] { require_same_tokenizer(policy.identity, identity); });
+        comm::run_on_all(comm, [&] { require_same_tokenizer(policy.identity, identity); });
     }
     is_policy_ = identity.sha256 == policy.identity.sha256;
     // Both see the policy's rendering of the prompt.
@@ -40,7 +40,8 @@ std::string ReferenceModel::key_of(const PairData& data) const {
     return inputs_.options.labels.empty() ? key_ : sha256_hex(key_ + data.digest);
 }
 
-std::optional<ReferenceValues> ReferenceModel::values(const PairData& data, const CausalLm* policy,
+std::optional<ReferenceValues> ReferenceModel::values(const PairData& data,
+                                                      const lm::CausalLm* policy,
                                                       const Deadline& deadline,
                                                       const Logger& logger) {
     ReferenceValues result;
@@ -52,7 +53,7 @@ std::optional<ReferenceValues> ReferenceModel::values(const PairData& data, cons
     result.own = std::move(*own);
     if (!objective_.uses_divergence())
         return result;
-    result.mismatched_pairs = run_on_all(comm_, [&] {
+    result.mismatched_pairs = comm::run_on_all(comm_, [&] {
         return mismatched(data, {inputs_.options.max_length, inputs_.options.max_prompt_length});
     });
     // Which answer stands beside which prompt depends on all pairs that were chosen.
@@ -73,14 +74,14 @@ std::optional<CompletionLogProbabilities> ReferenceModel::own_values(const PairD
 
 std::optional<CompletionLogProbabilities> ReferenceModel::values_of(const PairData& data,
                                                                     const std::string& key,
-                                                                    const CausalLm* policy,
+                                                                    const lm::CausalLm* policy,
                                                                     const Deadline& deadline,
                                                                     const Logger& logger) {
     const TrainOptions& options = inputs_.options;
     ReferenceSource source{inputs_.pair_file, key, options.micro_batch_tokens, {}};
     if (options.reference_micro_batch_tokens > 0)
         source.token_budget = options.reference_micro_batch_tokens;
-    source.model = [&]() -> const CausalLm& {
+    source.model = [&]() -> const lm::CausalLm& {
         if (is_policy_ && policy != nullptr)
             return *policy;
         if (!weights_)
@@ -93,7 +94,7 @@ std::optional<CompletionLogProbabilities> ReferenceModel::values_of(const PairDa
     return values;
 }
 
-PairData open_training_pairs(const Communicator& comm, const TrainInputs& inputs,
+PairData open_training_pairs(const comm::Communicator& comm, const TrainInputs& inputs,
                              const ModelCard& policy, const Logger& logger, Split split) {
     const TrainOptions& options = inputs.options;
     PairSelection selection{split, options.exclude_flags, options.strategies};
@@ -112,9 +113,9 @@ PairData open_training_pairs(const Communicator& comm, const TrainInputs& inputs
     return data;
 }
 
-ExitStatus compute_references(const Communicator& comm, const TrainInputs& inputs,
+ExitStatus compute_references(const comm::Communicator& comm, const TrainInputs& inputs,
                               const Deadline& deadline, const Logger& logger) {
-    run_on_all(comm, [&] { inputs.options.validate(); });
+    comm::run_on_all(comm, [&] { inputs.options.validate(); });
     if (inputs.options.objective == "ppo")  // its rollouts do not exist yet
         return ExitStatus::done;
     const ModelCard card = open_model(comm, inputs.model);
@@ -127,4 +128,4 @@ ExitStatus compute_references(const Communicator& comm, const TrainInputs& input
     return complete ? ExitStatus::done : ExitStatus::requeue;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What an objective takes from the reference; empty where it takes nothing.
 struct ReferenceValues {
@@ -24,15 +24,15 @@ struct ReferenceValues {
 class ReferenceModel {
   public:
     /// Throws UsageError if its tokenizer is not the policy's. Collective.
-    ReferenceModel(const Communicator& comm, const TrainInputs& inputs, const ModelCard& policy,
-                   const Objective& objective);
+    ReferenceModel(const comm::Communicator& comm, const TrainInputs& inputs,
+                   const ModelCard& policy, const Objective& objective);
 
     /// What the values depend on, for a run's fingerprint.
     std::string key() const;
     StartingPoint starting_point() const noexcept;
     /// `policy`: its weights, if they are at hand, for where it is its own reference. Nothing if
     /// the deadline came first. Collective.
-    std::optional<ReferenceValues> values(const PairData& data, const CausalLm* policy,
+    std::optional<ReferenceValues> values(const PairData& data, const lm::CausalLm* policy,
                                           const Deadline& deadline, const Logger& logger);
     /// The pairs' own answers alone, whatever the objective. Collective.
     std::optional<CompletionLogProbabilities> own_values(const PairData& data,
@@ -43,28 +43,28 @@ class ReferenceModel {
     std::string key_of(const PairData& data) const;
     std::optional<CompletionLogProbabilities> values_of(const PairData& data,
                                                         const std::string& key,
-                                                        const CausalLm* policy,
+                                                        const lm::CausalLm* policy,
                                                         const Deadline& deadline,
                                                         const Logger& logger);
 
-    const Communicator& comm_;
+    const comm::Communicator& comm_;
     const TrainInputs& inputs_;
-    const ModelOptions& model_;
+    const lm::ModelOptions& model_;
     Objective objective_;
     bool is_policy_;  ///< the same weights
     std::string key_;
-    std::optional<CausalLm> weights_;
+    std::optional<lm::CausalLm> weights_;
 };
 
 /// Reads the pairs of one split that `train` and `evaluate preference` take. Collective.
-PairData open_training_pairs(const Communicator& comm, const TrainInputs& inputs,
+PairData open_training_pairs(const comm::Communicator& comm, const TrainInputs& inputs,
                              const ModelCard& policy, const Logger& logger,
                              Split split = Split::train);
 
 /// Computes what is missing of the reference's log-probabilities, of the pairs that are trained on
 /// and those held out, and stores it in the pair file for `run_training` and `evaluate_preference`.
 /// Collective.
-ExitStatus compute_references(const Communicator& comm, const TrainInputs& inputs,
+ExitStatus compute_references(const comm::Communicator& comm, const TrainInputs& inputs,
                               const Deadline& deadline, const Logger& logger);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 struct ConfidenceBin {
@@ -59,12 +59,12 @@ RewardFigures summarise(std::span<const ScoredPair> pairs) {
     return figures;
 }
 
-RewardEvaluation evaluate_reward_model(const Communicator& comm, const PreferenceInputs& inputs,
-                                       const Logger& logger) {
+RewardEvaluation evaluate_reward_model(const comm::Communicator& comm,
+                                       const PreferenceInputs& inputs, const Logger& logger) {
     const ModelCard card = open_model(comm, inputs.policy);
     const PairData data =
         open_pair_data(comm, inputs.pair_file, card.front_end, inputs.selection, inputs.limits);
-    const CausalLm model = load_reward_weights(comm, inputs.policy, inputs.device);
+    const lm::CausalLm model = load_reward_weights(comm, inputs.policy, inputs.device);
     std::vector<std::size_t> items(data.size());
     std::iota(items.begin(), items.end(), std::size_t{0});
     const auto values = compute_log_probabilities(comm, model, data, items,
@@ -93,4 +93,4 @@ std::string to_json(const RewardEvaluation& evaluation) {
     return json.dump(2);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -19,7 +19,7 @@
 #include <numeric>
 #include <optional>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 PairTrainerOptions trainer_options(const TrainingRun& run) {
@@ -35,8 +35,8 @@ PairTrainerOptions trainer_options(const TrainingRun& run) {
             options.weight_decay,
             options.micro_batch_tokens,
             {parse_zero_stage(options.zero_stage), options.bucket_megabytes << 18},
-            options.activation_checkpointing ? PassOptions::Activations::recompute
-                                             : PassOptions::Activations::keep};
+            options.activation_checkpointing ? lm::PassOptions::Activations::recompute
+                                             : lm::PassOptions::Activations::keep};
 }
 
 MetricNames metric_names_of(const Objective& objective) {
@@ -47,7 +47,7 @@ MetricNames metric_names_of(const Objective& objective) {
 
 class TrainingLoop {
   public:
-    TrainingLoop(const Communicator& comm, CausalLm& model, const TrainingRun& run,
+    TrainingLoop(const comm::Communicator& comm, lm::CausalLm& model, const TrainingRun& run,
                  const Logger& logger)
         : comm_(comm),
           run_(run),
@@ -77,12 +77,12 @@ class TrainingLoop {
     void resume() {
         const auto checkpoint = checkpoints_.latest();
         if (checkpoint) {
-            run_on_all(comm_, [&] {
+            comm::run_on_all(comm_, [&] {
                 state_ = CheckpointStore::read_state(*checkpoint);
                 require_same(state_.fingerprint, run_.fingerprint, checkpoint->native());
             });
             checkpoints_.verify(*checkpoint);
-            run_on_all(comm_, [&] {
+            comm::run_on_all(comm_, [&] {
                 CheckpointStore::load(*checkpoint, trainer_.parameters(), trainer_.optimizer());
                 trainer_.optimizer().set_steps(state_.step);
                 window_.merge(state_.window);
@@ -96,7 +96,7 @@ class TrainingLoop {
 
     StepReport next_step() {
         const std::vector<std::size_t> batch = next_batch();
-        const BatchShare share = run_on_all(comm_, [&] {
+        const BatchShare share = comm::run_on_all(comm_, [&] {
             return load_share(comm_, run_.data, run_.reference, batch, run_.mismatched,
                               run_.mismatched_reference);
         });
@@ -147,7 +147,7 @@ class TrainingLoop {
         const double tolerance = 1e-3 * std::max(0.1, run_.options.beta);
         const bool as_expected =
             std::abs(loss - expected) <= tolerance * std::max(1.0, std::abs(expected));
-        run_on_all(comm_, [&] {
+        comm::run_on_all(comm_, [&] {
             if (!as_expected)
                 throw Error(fmt::format(
                     "the loss at step 1 is {:.6f} instead of {:.6f} (policy and reference differ "
@@ -177,7 +177,7 @@ class TrainingLoop {
     }
 
     void save() {
-        run_on_all(comm_, [&] {
+        comm::run_on_all(comm_, [&] {
             if (!comm_.is_root())
                 return;
             metrics_->sync();
@@ -187,7 +187,7 @@ class TrainingLoop {
         checkpoints_.save(state_, trainer_.parameters(), trainer_.optimizer());
     }
 
-    const Communicator& comm_;
+    const comm::Communicator& comm_;
     const TrainingRun& run_;
     const Logger& logger_;
     std::int64_t steps_per_epoch_, total_steps_;
@@ -203,9 +203,9 @@ class TrainingLoop {
 
 }  // namespace
 
-ExitStatus train_on_pairs(const Communicator& comm, CausalLm& model, const TrainingRun& run,
-                          const Deadline& deadline, const Logger& logger) {
-    run_on_all(comm, [&] {
+ExitStatus train_on_pairs(const comm::Communicator& comm, lm::CausalLm& model,
+                          const TrainingRun& run, const Deadline& deadline, const Logger& logger) {
+    comm::run_on_all(comm, [&] {
         if (run.data.size() == 0)
             throw UsageError(
                 fmt::format("no pair of {} in the file is left to train on; look at "
@@ -221,4 +221,4 @@ ExitStatus train_on_pairs(const Communicator& comm, CausalLm& model, const Train
     return TrainingLoop(comm, model, run, logger).run(deadline);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Whether the first loss is known beforehand.
 enum class StartingPoint {
@@ -38,7 +38,7 @@ struct TrainingRun {
 /// the deadline came and everything is saved; `done`: the model is trained and its last state
 /// saved. Throws UsageError if the checkpoint is of another run or there are no pairs, and Error if
 /// the first loss shows that policy and reference differ. Collective.
-ExitStatus train_on_pairs(const Communicator& comm, CausalLm& model, const TrainingRun& run,
-                          const Deadline& deadline, const Logger& logger);
+ExitStatus train_on_pairs(const comm::Communicator& comm, lm::CausalLm& model,
+                          const TrainingRun& run, const Deadline& deadline, const Logger& logger);
 
-}  // namespace popalign
+}  // namespace popalign::preference

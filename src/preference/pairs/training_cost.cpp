@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// Rows that the rows of a segment see, themselves included, under a window (0: none).
-double seen(const SegmentForest::Segment& segment, std::int64_t window) {
+double seen(const lm::SegmentForest::Segment& segment, std::int64_t window) {
     double sum = 0;
     for (std::int64_t row = segment.begin; row < segment.end; ++row) {
         const std::int64_t position = segment.position + row - segment.begin + 1;
@@ -25,7 +25,7 @@ TrainingCost& TrainingCost::operator+=(const TrainingCost& other) noexcept {
     return *this;
 }
 
-TrainingCost cost_of(const ModelConfig& config, const PackedPairs& packed) {
+TrainingCost cost_of(const lm::ModelConfig& config, const PackedPairs& packed) {
     TrainingCost cost;
     cost.rows = static_cast<std::int64_t>(packed.forest.tokens.size());
     const double query = static_cast<double>(config.num_attention_heads * config.head_dim);
@@ -43,4 +43,4 @@ TrainingCost cost_of(const ModelConfig& config, const PackedPairs& packed) {
     return cost;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 
 Advantages estimate_advantages(std::span<const double> rewards, std::span<const double> values,
                                double gamma, double lambda) {
@@ -70,4 +70,4 @@ TokenLoss value_loss(double value, double old_value, double return_, double clip
     return {plain * plain / 2, plain, false};
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

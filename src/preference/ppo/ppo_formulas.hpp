@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What a completion is worth, token by token.
 struct Advantages {
@@ -44,4 +44,4 @@ TokenLoss policy_loss(double log_probability, double old_log_probability, double
 /// whichever is larger; the slope is by `value`.
 TokenLoss value_loss(double value, double old_value, double return_, double clip_range);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -23,7 +23,7 @@
 #include <numeric>
 #include <optional>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 PpoTrainerOptions trainer_options(const PpoRun& run) {
@@ -35,8 +35,8 @@ PpoTrainerOptions trainer_options(const PpoRun& run) {
             {options.max_grad_norm,
              options.weight_decay,
              {parse_zero_stage(options.zero_stage), options.bucket_megabytes << 18},
-             options.activation_checkpointing ? PassOptions::Activations::recompute
-                                              : PassOptions::Activations::keep}};
+             options.activation_checkpointing ? lm::PassOptions::Activations::recompute
+                                              : lm::PassOptions::Activations::keep}};
 }
 
 /// Seconds of a round's parts, on this rank.
@@ -76,8 +76,8 @@ struct RolloutSummary {
 
 class PpoLoop {
   public:
-    PpoLoop(const Communicator& comm, CausalLm& policy, CausalLm& critic, const PpoRun& run,
-            const Deadline& deadline, const Logger& logger)
+    PpoLoop(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
+            const PpoRun& run, const Deadline& deadline, const Logger& logger)
         : comm_(comm),
           run_(run),
           deadline_(deadline),
@@ -101,10 +101,10 @@ class PpoLoop {
             comm_, deadline_, {state_.step, rounds_, run_.options.checkpoint_steps},
             [&] {
                 RoundTimes times;
-                auto answers =
-                    times.measure(0, [&] { return run_on_all(comm_, [&] { return draw(); }); });
+                auto answers = times.measure(
+                    0, [&] { return comm::run_on_all(comm_, [&] { return draw(); }); });
                 // Answering takes most of a round, and nothing has been learned from it yet.
-                if (agree_to_stop(comm_, deadline_))
+                if (comm::agree_to_stop(comm_, deadline_))
                     return;
                 progress.note(fmt::format("score {:.3f}", next_round(std::move(answers), times)));
                 progress.advance();
@@ -114,12 +114,13 @@ class PpoLoop {
 
     RoundSample sample() {
         RoundTimes times;
-        auto answers = times.measure(0, [&] { return run_on_all(comm_, [&] { return draw(); }); });
-        if (agree_to_stop(comm_, deadline_))
+        auto answers =
+            times.measure(0, [&] { return comm::run_on_all(comm_, [&] { return draw(); }); });
+        if (comm::agree_to_stop(comm_, deadline_))
             throw Error("the time ran out while a round was measured");
         const auto rollouts = all_rollouts(std::move(answers), times);
         times.measure(2, [&] { return trainer_.learn(rollouts, 0, kl_coefficient_, 0, 0); });
-        all_reduce(comm_, std::span<double>(times.seconds), Reduction::sum);
+        comm::all_reduce(comm_, std::span<double>(times.seconds), comm::Reduction::sum);
         for (double& seconds : times.seconds)
             seconds /= comm_.size();
         std::int64_t updates = 0;
@@ -134,7 +135,7 @@ class PpoLoop {
     void resume() {
         if (const auto checkpoint = policy_checkpoints_.latest()) {
             const auto critic = run_.directory / "critic_checkpoints" / checkpoint->filename();
-            run_on_all(comm_, [&] {
+            comm::run_on_all(comm_, [&] {
                 state_ = CheckpointStore::read_state(*checkpoint);
                 require_same(state_.fingerprint, run_.fingerprint, checkpoint->native());
                 if (state_.window.size() != 1)
@@ -152,7 +153,7 @@ class PpoLoop {
     }
 
     void load(const std::filesystem::path& checkpoint, Learner& learner) {
-        run_on_all(comm_, [&] {
+        comm::run_on_all(comm_, [&] {
             CheckpointStore::load(checkpoint, learner.parameters(), learner.optimizer());
             std::int64_t updates = 0;
             for (std::int64_t round = 0; round < state_.step; ++round)
@@ -180,7 +181,7 @@ class PpoLoop {
         ++state_.step;
         for (const Rollout& rollout : rollouts)
             state_.tokens += static_cast<double>(rollout.prompt.size() + rollout.completion.size());
-        all_reduce(comm_, std::span<double>(times.seconds), Reduction::sum);
+        comm::all_reduce(comm_, std::span<double>(times.seconds), comm::Reduction::sum);
         log(summary, report, times, {kl_coefficient, rate, rollouts.back().episode + 1});
         return summary.score;
     }
@@ -190,7 +191,7 @@ class PpoLoop {
     }
 
     /// Where a round's prompts stand in the order of its epoch.
-    Range places_of(std::int64_t round) const {
+    comm::Range places_of(std::int64_t round) const {
         const auto begin = static_cast<std::size_t>(round % rounds_per_epoch_) * batch_;
         return {begin, std::min(begin + batch_, run_.prompts)};
     }
@@ -198,7 +199,7 @@ class PpoLoop {
     /// Every rank judges what it drew; all get all.
     std::vector<Rollout> all_rollouts(std::vector<Rollout> mine, RoundTimes& times) {
         times.measure(1, [&] {
-            run_on_all(comm_, [&] {
+            comm::run_on_all(comm_, [&] {
                 trainer_.look_at(mine);
                 run_.judge(mine);
                 shape_scores(mine);
@@ -206,7 +207,7 @@ class PpoLoop {
             return 0;
         });
         std::vector<Rollout> all;
-        for (auto& part : all_gather_objects(comm_, mine))
+        for (auto& part : comm::all_gather_objects(comm_, mine))
             std::ranges::move(part, std::back_inserter(all));
         std::ranges::sort(all, {}, &Rollout::episode);
         return all;
@@ -216,9 +217,9 @@ class PpoLoop {
     std::vector<Rollout> draw() const {
         const std::int64_t epoch = state_.step / rounds_per_epoch_;
         const auto order = epoch_order(run_.prompts, run_.seed, epoch);
-        const Range places = places_of(state_.step);
+        const comm::Range places = places_of(state_.step);
         std::vector<Rollout> rollouts;
-        std::vector<GenerationRequest> requests;
+        std::vector<lm::GenerationRequest> requests;
         for (std::size_t place = places.begin + static_cast<std::size_t>(comm_.rank());
              place < places.end; place += static_cast<std::size_t>(comm_.size())) {
             const std::uint64_t episode = static_cast<std::uint64_t>(epoch) * run_.prompts + place;
@@ -228,7 +229,7 @@ class PpoLoop {
         }
         generator_.generate(
             requests,
-            [&](std::size_t i, GeneratedTokens answer) {
+            [&](std::size_t i, lm::GeneratedTokens answer) {
                 rollouts[i].completion = std::move(answer.tokens);
                 rollouts[i].ended = answer.stop_token.has_value();
                 if (answer.stop_token)
@@ -292,7 +293,7 @@ class PpoLoop {
     }
 
     void save() {
-        run_on_all(comm_, [&] {
+        comm::run_on_all(comm_, [&] {
             if (!comm_.is_root())
                 return;
             metrics_->sync();
@@ -306,7 +307,7 @@ class PpoLoop {
                                  trainer_.policy().optimizer());
     }
 
-    const Communicator& comm_;
+    const comm::Communicator& comm_;
     const PpoRun& run_;
     const Deadline& deadline_;
     const Logger& logger_;
@@ -314,14 +315,14 @@ class PpoLoop {
     std::int64_t rounds_per_epoch_, rounds_;
     CheckpointStore policy_checkpoints_, critic_checkpoints_;
     PpoTrainer trainer_;
-    Generator generator_;
+    lm::Generator generator_;
     double kl_coefficient_;
     TrainingState state_;
     std::optional<MetricsLog> metrics_;  // on rank 0
 };
 
-void require_prompts(const Communicator& comm, const PpoRun& run) {
-    run_on_all(comm, [&] {
+void require_prompts(const comm::Communicator& comm, const PpoRun& run) {
+    comm::run_on_all(comm, [&] {
         if (run.prompts == 0)
             throw UsageError("there are no training instructions to answer");
     });
@@ -329,16 +330,17 @@ void require_prompts(const Communicator& comm, const PpoRun& run) {
 
 }  // namespace
 
-ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, CausalLm& critic,
-                              const PpoRun& run, const Deadline& deadline, const Logger& logger) {
+ExitStatus train_with_rewards(const comm::Communicator& comm, lm::CausalLm& policy,
+                              lm::CausalLm& critic, const PpoRun& run, const Deadline& deadline,
+                              const Logger& logger) {
     require_prompts(comm, run);
     return PpoLoop(comm, policy, critic, run, deadline, logger).run();
 }
 
-RoundSample sample_round(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+RoundSample sample_round(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
                          const PpoRun& run, const Deadline& deadline, const Logger& logger) {
     require_prompts(comm, run);
     return PpoLoop(comm, policy, critic, run, deadline, logger).sample();
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

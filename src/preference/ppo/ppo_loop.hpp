@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What the policy is asked, and what its answers are worth.
 struct PpoRun {
@@ -35,8 +35,9 @@ struct PpoRun {
 /// judged, and policy and critic learn from them. Answers depend on seed, episode and weights, not
 /// on ranks. Goes on from the newest checkpoint in the directory; results as `train_on_pairs`.
 /// Collective.
-ExitStatus train_with_rewards(const Communicator& comm, CausalLm& policy, CausalLm& critic,
-                              const PpoRun& run, const Deadline& deadline, const Logger& logger);
+ExitStatus train_with_rewards(const comm::Communicator& comm, lm::CausalLm& policy,
+                              lm::CausalLm& critic, const PpoRun& run, const Deadline& deadline,
+                              const Logger& logger);
 
 /// One round, of which nothing is kept.
 struct RoundSample {
@@ -47,7 +48,7 @@ struct RoundSample {
 };
 
 /// Measures the first round at a learning rate of 0 and writes nothing. Collective.
-RoundSample sample_round(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+RoundSample sample_round(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
                          const PpoRun& run, const Deadline& deadline, const Logger& logger);
 
-}  // namespace popalign
+}  // namespace popalign::preference

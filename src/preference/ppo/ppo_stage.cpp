@@ -18,13 +18,13 @@
 #include <algorithm>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// What the policy is held to and what scores its answers; neither changes.
 class FrozenModels {
   public:
-    FrozenModels(const Communicator& comm, const TrainInputs& inputs)
+    FrozenModels(const comm::Communicator& comm, const TrainInputs& inputs)
         : reference_(load_weights(comm,
                                   inputs.reference.path.empty() ? inputs.model : inputs.reference,
                                   inputs.device)),
@@ -42,21 +42,21 @@ class FrozenModels {
             sequences.back().insert(sequences.back().end(), rollout.completion.begin(),
                                     rollout.completion.end());
         }
-        score_endings(reward_model_, sequences, token_budget_,
-                      [&](std::size_t i, double score) { rollouts[i].score = score; });
+        lm::score_endings(reward_model_, sequences, token_budget_,
+                          [&](std::size_t i, double score) { rollouts[i].score = score; });
     }
 
   private:
-    CausalLm reference_, reward_model_;
+    lm::CausalLm reference_, reward_model_;
     std::int64_t token_budget_;
 };
 
 /// Of the reward model, or of what the critic starts as. Collective.
-ModelIdentity identify_scorer(const Communicator& comm, const ModelOptions& options,
-                              const ModelIdentity& policy) {
-    const ModelIdentity identity = open_model(comm, options).identity;
-    run_on_all(comm, [&] {
-        if (!is_reward_model(std::filesystem::path(options.path)))
+lm::ModelIdentity identify_scorer(const comm::Communicator& comm, const lm::ModelOptions& options,
+                                  const lm::ModelIdentity& policy) {
+    const lm::ModelIdentity identity = open_model(comm, options).identity;
+    comm::run_on_all(comm, [&] {
+        if (!lm::is_reward_model(std::filesystem::path(options.path)))
             throw UsageError(fmt::format(
                 "{} has no head for scores; make a reward model by `train` with train.objective: "
                 "reward",
@@ -73,13 +73,13 @@ struct PpoCards {
     Fingerprint fingerprint;
 };
 
-const ModelOptions& critic_start(const TrainInputs& inputs) {
+const lm::ModelOptions& critic_start(const TrainInputs& inputs) {
     return inputs.critic.path.empty() ? inputs.reward_model : inputs.critic;
 }
 
 /// Collective.
-PpoCards open_cards(const Communicator& comm, const TrainInputs& inputs) {
-    run_on_all(comm, [&] { inputs.options.validate(); });
+PpoCards open_cards(const comm::Communicator& comm, const TrainInputs& inputs) {
+    comm::run_on_all(comm, [&] { inputs.options.validate(); });
     ModelCard card = open_model(comm, inputs.model);
     Fingerprint fingerprint = options_fingerprint(inputs, card.identity);
     fingerprint["reward_model.sha256"] =
@@ -87,8 +87,8 @@ PpoCards open_cards(const Communicator& comm, const TrainInputs& inputs) {
     fingerprint["critic.sha256"] =
         identify_scorer(comm, critic_start(inputs), card.identity).sha256;
     if (!inputs.reference.path.empty()) {
-        const ModelIdentity reference = open_model(comm, inputs.reference).identity;
-        run_on_all(comm, [&] { require_same_tokenizer(card.identity, reference); });
+        const lm::ModelIdentity reference = open_model(comm, inputs.reference).identity;
+        comm::run_on_all(comm, [&] { require_same_tokenizer(card.identity, reference); });
         fingerprint["reference.sha256"] = reference.sha256;
     }
     PromptData prompts = open_prompt_data(comm, inputs.pair_file, card.front_end,
@@ -102,7 +102,7 @@ PpoCards open_cards(const Communicator& comm, const TrainInputs& inputs) {
 
 struct PpoModels {
     /// Collective.
-    PpoModels(const Communicator& comm, const TrainInputs& inputs)
+    PpoModels(const comm::Communicator& comm, const TrainInputs& inputs)
         : policy(load_weights(comm, inputs.model, inputs.device)),
           critic(load_reward_weights(comm, critic_start(inputs), inputs.device)),
           frozen(comm, inputs) {
@@ -112,7 +112,7 @@ struct PpoModels {
                 {options.lora_rank, options.lora_alpha, options.lora_targets, inputs.seed});
     }
 
-    CausalLm policy, critic;
+    lm::CausalLm policy, critic;
     FrozenModels frozen;
 };
 
@@ -129,8 +129,8 @@ PpoRun run_of(const PpoCards& cards, const PpoModels& models, const TrainInputs&
 
 }  // namespace
 
-ExitStatus run_ppo(const Communicator& comm, const TrainInputs& inputs, const Deadline& deadline,
-                   const Logger& logger) {
+ExitStatus run_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
+                   const Deadline& deadline, const Logger& logger) {
     const PpoCards cards = open_cards(comm, inputs);
     if (is_finished(comm, inputs, cards.fingerprint, logger))
         return ExitStatus::done;
@@ -144,8 +144,9 @@ ExitStatus run_ppo(const Communicator& comm, const TrainInputs& inputs, const De
     return status;
 }
 
-std::string plan_ppo(const Communicator& comm, const TrainInputs& inputs, const Logger& logger) {
-    run_on_all(comm, [&] {
+std::string plan_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
+                     const Logger& logger) {
+    comm::run_on_all(comm, [&] {
         if (inputs.options.machine.nodes > 0)
             throw UsageError(
                 "train --plan of ppo measures a round where it runs: leave train.machine.nodes at "
@@ -173,7 +174,8 @@ std::string plan_ppo(const Communicator& comm, const TrainInputs& inputs, const 
         {"updates", round.updates},
         {"answer_tokens", round.answer_tokens},
         {"memory_bytes",
-         {{"total", all_reduce(comm, static_cast<double>(peak_memory()), Reduction::maximum)}}},
+         {{"total",
+           comm::all_reduce(comm, static_cast<double>(peak_memory()), comm::Reduction::maximum)}}},
         {"memory_available_bytes", available},
         {"seconds",
          {{"generation", rounds * round.generation},
@@ -184,4 +186,4 @@ std::string plan_ppo(const Communicator& comm, const TrainInputs& inputs, const 
     return json.dump(2);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -8,13 +8,14 @@
 
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// `run_training` for the objective ppo, on the training instructions of the pair file. Collective.
-ExitStatus run_ppo(const Communicator& comm, const TrainInputs& inputs, const Deadline& deadline,
-                   const Logger& logger);
+ExitStatus run_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
+                   const Deadline& deadline, const Logger& logger);
 
 /// `plan_training` for the objective ppo: a round is measured on these ranks. Collective.
-std::string plan_ppo(const Communicator& comm, const TrainInputs& inputs, const Logger& logger);
+std::string plan_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
+                     const Logger& logger);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 enum Sum : std::size_t {
@@ -40,7 +40,7 @@ at::Tensor slopes_like(const at::Tensor& tensor, const std::vector<double>& slop
 struct PpoTrainer::Batch {
     std::vector<Rollout> rollouts;
     std::vector<Advantages> advantages;
-    std::vector<Range> passes;
+    std::vector<comm::Range> passes;
     double global_tokens = 0;
 
     std::span<const Rollout> part(std::size_t pass) const {
@@ -48,7 +48,7 @@ struct PpoTrainer::Batch {
     }
 };
 
-PpoTrainer::PpoTrainer(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+PpoTrainer::PpoTrainer(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
                        const PpoTrainerOptions& options)
     : comm_(comm),
       options_(options),
@@ -94,7 +94,7 @@ PpoTrainer::Batch PpoTrainer::share_of(std::span<const Rollout> rollouts,
 
 double PpoTrainer::learn_policy(const Batch& batch, double learning_rate) {
     return policy_.update(
-        batch.passes.size(), learning_rate, [&](std::size_t pass, const PassOptions& options) {
+        batch.passes.size(), learning_rate, [&](std::size_t pass, const lm::PassOptions& options) {
             const PackedRollouts packed = pack_rollouts(batch.part(pass));
             const TokenPredictions found = predict_tokens(policy_.model(), packed, options);
             const auto logps = to_doubles(found.log_probabilities);
@@ -122,7 +122,7 @@ double PpoTrainer::learn_policy(const Batch& batch, double learning_rate) {
 
 double PpoTrainer::learn_values(const Batch& batch, double learning_rate) {
     return critic_.update(
-        batch.passes.size(), learning_rate, [&](std::size_t pass, const PassOptions& options) {
+        batch.passes.size(), learning_rate, [&](std::size_t pass, const lm::PassOptions& options) {
             const PackedRollouts packed = pack_rollouts(batch.part(pass));
             const at::Tensor found = token_values(critic_.model(), packed, options);
             const auto values = to_doubles(found);
@@ -160,7 +160,7 @@ PpoReport PpoTrainer::learn(std::span<const Rollout> rollouts, std::int64_t roun
             report.critic_grad_norm += learn_values(batch, critic_learning_rate);
         }
     }
-    all_reduce(comm_, std::span<double>(sums_), Reduction::sum);
+    comm::all_reduce(comm_, std::span<double>(sums_), comm::Reduction::sum);
     summarise(report, updates(rollouts.size()));
     return report;
 }
@@ -207,4 +207,4 @@ std::vector<Advantages> advantages_of(std::span<const Rollout> rollouts, const P
     return result;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 struct PpoTrainerOptions {
     PpoOptions ppo;
@@ -37,7 +37,7 @@ struct PpoReport {
 class PpoTrainer {
   public:
     /// Collective.
-    PpoTrainer(const Communicator& comm, CausalLm& policy, CausalLm& critic,
+    PpoTrainer(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
                const PpoTrainerOptions& options);
 
     /// Fills in what policy and critic make of the rollouts, by the path on which they are trained.
@@ -62,7 +62,7 @@ class PpoTrainer {
     double learn_values(const Batch& batch, double learning_rate);
     void summarise(PpoReport& report, std::int64_t updates) const;
 
-    Communicator comm_;
+    comm::Communicator comm_;
     PpoTrainerOptions options_;
     Learner policy_, critic_;
     std::vector<double> sums_;  ///< of this rank, in this round
@@ -72,4 +72,4 @@ class PpoTrainer {
 std::vector<Advantages> advantages_of(std::span<const Rollout> rollouts, const PpoOptions& options,
                                       double kl_coefficient);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -13,7 +13,7 @@
 #include <memory>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 constexpr std::int64_t entropy_rows = 256;  // whose logits exist at once
@@ -23,15 +23,15 @@ at::Tensor indices(const std::vector<std::int64_t>& values, at::Device device) {
 }
 
 /// Hidden states that predict the completion tokens.
-at::Tensor predicting_states(const CausalLm& model, const PackedRollouts& packed,
-                             const PassOptions& options) {
+at::Tensor predicting_states(const lm::CausalLm& model, const PackedRollouts& packed,
+                             const lm::PassOptions& options) {
     const at::Tensor hidden =
         model.hidden_states(indices(packed.forest.tokens, model.device()),
-                            std::make_shared<ForestAttention>(packed.forest), options);
+                            std::make_shared<lm::ForestAttention>(packed.forest), options);
     return hidden.index_select(0, indices(packed.rows, model.device()));
 }
 
-at::Tensor entropies_of(const CausalLm& model, const at::Tensor& hidden) {
+at::Tensor entropies_of(const lm::CausalLm& model, const at::Tensor& hidden) {
     const c10::NoGradGuard no_gradients;
     const auto type = model.dtype() == at::kDouble ? at::kDouble : at::kFloat;
     std::vector<at::Tensor> parts;
@@ -74,28 +74,28 @@ PackedRollouts pack_rollouts(std::span<const Rollout> rollouts) {
     return packed;
 }
 
-at::Tensor token_log_probabilities(const CausalLm& policy, const PackedRollouts& packed) {
-    return target_log_probabilities(policy, predicting_states(policy, packed, {}),
-                                    indices(packed.targets, policy.device()));
+at::Tensor token_log_probabilities(const lm::CausalLm& policy, const PackedRollouts& packed) {
+    return lm::target_log_probabilities(policy, predicting_states(policy, packed, {}),
+                                        indices(packed.targets, policy.device()));
 }
 
-TokenPredictions predict_tokens(const CausalLm& policy, const PackedRollouts& packed,
-                                const PassOptions& options) {
+TokenPredictions predict_tokens(const lm::CausalLm& policy, const PackedRollouts& packed,
+                                const lm::PassOptions& options) {
     const at::Tensor hidden = predicting_states(policy, packed, options);
-    return {target_log_probabilities(policy, hidden, indices(packed.targets, policy.device())),
+    return {lm::target_log_probabilities(policy, hidden, indices(packed.targets, policy.device())),
             entropies_of(policy, hidden)};
 }
 
-at::Tensor token_values(const CausalLm& critic, const PackedRollouts& packed,
-                        const PassOptions& options) {
-    return reward_scores(critic, predicting_states(critic, packed, options));
+at::Tensor token_values(const lm::CausalLm& critic, const PackedRollouts& packed,
+                        const lm::PassOptions& options) {
+    return lm::reward_scores(critic, predicting_states(critic, packed, options));
 }
 
 void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,
              std::int64_t token_budget,
              const std::function<at::Tensor(const PackedRollouts&)>& values) {
     const c10::NoGradGuard no_gradients;
-    for (const Range& range : passes_of(rollouts, token_budget)) {
+    for (const comm::Range& range : passes_of(rollouts, token_budget)) {
         const auto part = rollouts.subspan(range.begin, range.size());
         const at::Tensor found = values(pack_rollouts(part)).to(at::kCPU, at::kDouble).contiguous();
         const double* next = found.data_ptr<double>();
@@ -106,7 +106,7 @@ void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,
     }
 }
 
-std::vector<Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget) {
+std::vector<comm::Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget) {
     std::vector<PairLengths> lengths;
     std::vector<PairHashes> hashes;
     for (const Rollout& rollout : rollouts) {
@@ -116,4 +116,4 @@ std::vector<Range> passes_of(std::span<const Rollout> rollouts, std::int64_t tok
     return micro_batches(lengths, hashes, token_budget);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

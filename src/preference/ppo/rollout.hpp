@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A completion that the policy drew, and what the models made of it then.
 struct Rollout {
@@ -32,7 +32,7 @@ PairHashes hashes_of(const Rollout& rollout) noexcept;
 
 /// Rollouts of one forward pass without padding; equal prompts stand once.
 struct PackedRollouts {
-    SegmentForest forest;
+    lm::SegmentForest forest;
     /// One entry a completion token, rollout after rollout: the row that predicts it, and the
     /// token.
     std::vector<std::int64_t> rows, targets;
@@ -43,19 +43,19 @@ PackedRollouts pack_rollouts(std::span<const Rollout> rollouts);
 
 /// log P of each completion token [tokens] [nat]. Differentiable; `packed` must live until the
 /// backward pass is over.
-at::Tensor token_log_probabilities(const CausalLm& policy, const PackedRollouts& packed);
+at::Tensor token_log_probabilities(const lm::CausalLm& policy, const PackedRollouts& packed);
 
 struct TokenPredictions {
     at::Tensor log_probabilities;  ///< as above
     at::Tensor entropies;          ///< [tokens] of the distributions that they are from [nat]
 };
-TokenPredictions predict_tokens(const CausalLm& policy, const PackedRollouts& packed,
-                                const PassOptions& options);
+TokenPredictions predict_tokens(const lm::CausalLm& policy, const PackedRollouts& packed,
+                                const lm::PassOptions& options);
 
 /// What a critic, a model with a head for scores, expects before each token [tokens].
 /// Differentiable, as above.
-at::Tensor token_values(const CausalLm& critic, const PackedRollouts& packed,
-                        const PassOptions& options = {});
+at::Tensor token_values(const lm::CausalLm& critic, const PackedRollouts& packed,
+                        const lm::PassOptions& options = {});
 
 /// Stores `values(packed)` [tokens] of the rollouts in `member` of each, computed without gradients
 /// in passes of about `token_budget` rows.
@@ -64,6 +64,6 @@ void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,
              const std::function<at::Tensor(const PackedRollouts&)>& values);
 
 /// Runs of rollouts that are one pass each.
-std::vector<Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget);
+std::vector<comm::Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -22,7 +22,7 @@
 #include <span>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 constexpr std::string_view state_file = "state.json";
@@ -65,22 +65,22 @@ void forget(std::span<const std::byte> mapped) {
 /// Writes the tensors, then reads the file again and compares.
 void write_shard(const std::filesystem::path& path, const std::vector<SliceTensors>& slices) {
     std::vector<at::Tensor> on_host;
-    std::vector<TensorView> views;
+    std::vector<store::TensorView> views;
     for (const auto& [slice, tensors] : slices)
         for (const auto& [kind, tensor] : tensors) {
             if (tensor.scalar_type() != at::kFloat)
                 throw Error("checkpoints hold float32 only; train with dtype float32 or bfloat16");
             on_host.push_back(tensor.to(at::kCPU).contiguous());
             views.push_back({tensor_name(kind, slice.begin),
-                             TensorType::f32,
+                             store::TensorType::f32,
                              {slice.count},
                              {static_cast<const std::byte*>(on_host.back().data_ptr()),
                               on_host.back().nbytes()}});
         }
-    write_safetensors(path, views);
-    const SafetensorsModel written(path);
-    for (const TensorView& view : views) {
-        const TensorView* read = written.find(view.name);
+    store::write_safetensors(path, views);
+    const store::SafetensorsModel written(path);
+    for (const store::TensorView& view : views) {
+        const store::TensorView* read = written.find(view.name);
         if (read == nullptr || read->shape != view.shape ||
             !std::equal(read->data.begin(), read->data.end(), view.data.begin(), view.data.end()))
             throw Error(fmt::format("{}: tensor {} reads back differently; check the file system",
@@ -141,7 +141,7 @@ std::vector<Shard> shards_of(const std::filesystem::path& checkpoint, const nloh
 /// Copies what a shard holds of the slices; returns the elements copied.
 std::int64_t read_shard(const Shard& shard, const std::vector<SliceTensors>& slices) {
     std::int64_t copied = 0;
-    std::optional<SafetensorsModel> file;
+    std::optional<store::SafetensorsModel> file;
     for (const auto& [begin, count] : shard.slices)
         for (const auto& [slice, tensors] : slices) {
             const std::int64_t first = std::max(begin, slice.begin);
@@ -151,8 +151,8 @@ std::int64_t read_shard(const Shard& shard, const std::vector<SliceTensors>& sli
             if (!file)
                 file.emplace(shard.path);
             for (const auto& [kind, tensor] : tensors) {
-                const TensorView* view = file->find(tensor_name(kind, begin));
-                if (view == nullptr || view->type != TensorType::f32 ||
+                const store::TensorView* view = file->find(tensor_name(kind, begin));
+                if (view == nullptr || view->type != store::TensorType::f32 ||
                     view->count() != static_cast<std::size_t>(count))
                     throw_unusable(shard.path, "a tensor is missing or has another shape");
                 at::Tensor host = at::empty({last - first}, at::kFloat);
@@ -192,7 +192,7 @@ std::vector<std::pair<std::int64_t, std::filesystem::path>> checkpoints_in(
 
 }  // namespace
 
-CheckpointStore::CheckpointStore(const Communicator& comm, std::filesystem::path directory,
+CheckpointStore::CheckpointStore(const comm::Communicator& comm, std::filesystem::path directory,
                                  std::int64_t keep)
     : comm_(comm), directory_(std::move(directory)), keep_(static_cast<std::size_t>(keep)) {}
 
@@ -200,21 +200,21 @@ void CheckpointStore::save(const TrainingState& state, const TrainedParameters& 
                            AdamW& optimizer) const {
     const auto path = directory_ / fmt::format("step-{:06}", state.step);
     const auto partial = partial_path(path);
-    run_on_all(comm_, [&] {
+    comm::run_on_all(comm_, [&] {
         if (!comm_.is_root())
             return;
         std::filesystem::remove_all(partial);
         std::filesystem::create_directories(partial);
     });
-    const std::string mine = run_on_all(comm_, [&] {
+    const std::string mine = comm::run_on_all(comm_, [&] {
         const auto shard =
             partial / fmt::format("shard-{:05}-of-{:05}.safetensors", comm_.rank(), comm_.size());
         const auto slices = parameters.written();
         write_shard(shard, tensors_of(slices, parameters, optimizer));
         return describe_shard(shard, slices).dump();
     });
-    const std::vector<std::string> shards = all_gather_objects(comm_, mine);
-    run_on_all(comm_, [&] {
+    const std::vector<std::string> shards = comm::all_gather_objects(comm_, mine);
+    comm::run_on_all(comm_, [&] {
         if (!comm_.is_root())
             return;
         nlohmann::json json{{"format_version", format_version},
@@ -252,8 +252,8 @@ void CheckpointStore::remove_older(const std::filesystem::path& newest) const {
 
 std::optional<std::filesystem::path> CheckpointStore::latest() const {
     // File systems do not show all nodes the same at once: one rank decides.
-    const std::string name = broadcast_object(
-        comm_, run_on_all(comm_, [&] {
+    const std::string name = comm::broadcast_object(
+        comm_, comm::run_on_all(comm_, [&] {
             if (!comm_.is_root())
                 return std::string();
             const auto present = checkpoints_in(directory_);
@@ -281,7 +281,7 @@ TrainingState CheckpointStore::read_state(const std::filesystem::path& checkpoin
 }
 
 void CheckpointStore::verify(const std::filesystem::path& checkpoint) const {
-    run_on_all(comm_, [&] {
+    comm::run_on_all(comm_, [&] {
         const auto shards = shards_of(checkpoint, read_json(checkpoint));
         const auto ranks = static_cast<std::size_t>(comm_.size());
         for (auto i = static_cast<std::size_t>(comm_.rank()); i < shards.size(); i += ranks)
@@ -309,4 +309,4 @@ void CheckpointStore::load(const std::filesystem::path& checkpoint, TrainedParam
         throw_unusable(checkpoint, "its shards do not hold every parameter once");
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Where a run stands after `step` updates; order and rates follow from it.
 struct TrainingState {
@@ -26,7 +26,8 @@ struct TrainingState {
 /// sharded among them, continues from the shards of any other.
 class CheckpointStore {
   public:
-    CheckpointStore(const Communicator& comm, std::filesystem::path directory, std::int64_t keep);
+    CheckpointStore(const comm::Communicator& comm, std::filesystem::path directory,
+                    std::int64_t keep);
 
     /// Every rank writes its part beside, reads it again and compares; then all are renamed
     /// together, and only then older ones are removed. Throws AgreedError if the files do not hold
@@ -47,9 +48,9 @@ class CheckpointStore {
   private:
     void remove_older(const std::filesystem::path& newest) const;
 
-    Communicator comm_;
+    comm::Communicator comm_;
     std::filesystem::path directory_;
     std::size_t keep_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -6,9 +6,9 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 
-Learner::Learner(const Communicator& comm, CausalLm& model, const Options& options)
+Learner::Learner(const comm::Communicator& comm, lm::CausalLm& model, const Options& options)
     : comm_(comm),
       model_(model),
       options_(options),
@@ -17,29 +17,29 @@ Learner::Learner(const Communicator& comm, CausalLm& model, const Options& optio
                  {.weight_decay = options.weight_decay}) {}
 
 double Learner::update(std::size_t passes, double learning_rate,
-                       const std::function<void(std::size_t, const PassOptions&)>& pass) {
+                       const std::function<void(std::size_t, const lm::PassOptions&)>& pass) {
     parameters_.clear();
     const auto failure =
         parameters_.run_passes(passes, [&](std::size_t i, TrainedParameters::Pass mode) {
-            PassOptions options{options_.activations, {}};
+            lm::PassOptions options{options_.activations, {}};
             if (mode == TrainedParameters::Pass::summed)
                 options.layer_done = [this](std::int64_t layer) { parameters_.layer_done(layer); };
             pass(i, options);
         });
     parameters_.end();
     parameters_.finish();
-    agree_on_failure(comm_, failure);
+    comm::agree_on_failure(comm_, failure);
     const double norm = parameters_.norm();
     if (!std::isfinite(norm))
-        throw AgreedError(0, 1,
-                          fmt::format("a gradient is not finite at update {}; lower "
-                                      "train.learning_rate",
-                                      optimizer_.steps() + 1),
-                          ExitStatus::failed);
+        throw comm::AgreedError(0, 1,
+                                fmt::format("a gradient is not finite at update {}; lower "
+                                            "train.learning_rate",
+                                            optimizer_.steps() + 1),
+                                ExitStatus::failed);
     parameters_.clip(norm, options_.max_grad_norm);
     optimizer_.step(learning_rate);
     parameters_.publish();
     return norm;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <functional>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A model that learns from gradients of its own losses.
 class Learner {
@@ -16,28 +16,28 @@ class Learner {
     struct Options {
         double max_grad_norm = 1.0, weight_decay = 0.0;
         ShardingOptions sharding = {};
-        PassOptions::Activations activations = PassOptions::Activations::keep;
+        lm::PassOptions::Activations activations = lm::PassOptions::Activations::keep;
     };
 
     /// Collective.
-    Learner(const Communicator& comm, CausalLm& model, const Options& options);
+    Learner(const comm::Communicator& comm, lm::CausalLm& model, const Options& options);
 
     /// One update: `pass(i, options)` does this rank's i-th of `passes` forward and backward
     /// passes. Returns the norm of the gradient before clipping; throws AgreedError if a pass
     /// failed on any rank or the gradient is not finite. Collective.
     double update(std::size_t passes, double learning_rate,
-                  const std::function<void(std::size_t, const PassOptions&)>& pass);
+                  const std::function<void(std::size_t, const lm::PassOptions&)>& pass);
 
-    const CausalLm& model() const noexcept { return model_; }
+    const lm::CausalLm& model() const noexcept { return model_; }
     TrainedParameters& parameters() noexcept { return parameters_; }
     AdamW& optimizer() noexcept { return optimizer_; }
 
   private:
-    Communicator comm_;
-    CausalLm& model_;
+    comm::Communicator comm_;
+    lm::CausalLm& model_;
     Options options_;
     TrainedParameters parameters_;
     AdamW optimizer_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 
 void LogDescriptorTraits::release(Handle handle) noexcept {
     ::close(handle);
@@ -48,10 +48,10 @@ void MetricsLog::sync() {
         throw_system_error("flush it", path_.native());
 }
 
-std::optional<MetricsLog> open_metrics(const Communicator& comm,
+std::optional<MetricsLog> open_metrics(const comm::Communicator& comm,
                                        const std::filesystem::path& directory,
                                        std::uint64_t bytes) {
-    return run_on_all(comm, [&]() -> std::optional<MetricsLog> {
+    return comm::run_on_all(comm, [&]() -> std::optional<MetricsLog> {
         if (!comm.is_root())
             return std::nullopt;
         std::filesystem::create_directories(directory);
@@ -59,4 +59,4 @@ std::optional<MetricsLog> open_metrics(const Communicator& comm,
     });
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::preference {
 
 struct LogDescriptorTraits {
     using Handle = int;
@@ -34,7 +34,7 @@ class MetricsLog {
 
 /// `directory`/metrics.jsonl, kept up to `bytes`, on the first rank; nothing on the others.
 /// Collective.
-std::optional<MetricsLog> open_metrics(const Communicator& comm,
+std::optional<MetricsLog> open_metrics(const comm::Communicator& comm,
                                        const std::filesystem::path& directory, std::uint64_t bytes);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -8,7 +8,7 @@
 #include <numbers>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 
 AdamW::AdamW(std::vector<at::Tensor> parameters, std::vector<at::Tensor> gradients,
              const AdamWOptions& options)
@@ -39,4 +39,4 @@ double cosine_with_warmup(std::int64_t step, std::int64_t warmup, std::int64_t t
     return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -5,7 +5,7 @@
 #include <limits>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::preference {
 
 std::optional<std::int64_t> layer_of(const std::string& parameter) {
     constexpr std::string_view prefix = "model.layers.";
@@ -31,7 +31,7 @@ std::optional<std::int64_t> completed_by(const std::string& parameter) {
 
 }  // namespace
 
-std::vector<ParameterBucket> make_buckets(std::span<const NamedParameter> parameters,
+std::vector<ParameterBucket> make_buckets(std::span<const lm::NamedParameter> parameters,
                                           std::int64_t elements, int parts) {
     std::vector<ParameterBucket> buckets;
     std::int64_t begin = 0;
@@ -53,4 +53,4 @@ std::vector<ParameterBucket> make_buckets(std::span<const NamedParameter> parame
     return buckets;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -12,16 +12,16 @@
 #include <deque>
 #include <span>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 class MpiPartReducer final : public PartReducer {
   public:
-    explicit MpiPartReducer(const Communicator& comm) : sums_(comm, comm.split_node()) {}
+    explicit MpiPartReducer(const comm::Communicator& comm) : sums_(comm, comm.split_node()) {}
 
     int parts() const override { return sums_.parts(); }
     int part() const override { return sums_.part(); }
-    void add(const at::Tensor& tensor, PartwiseSum::Result result) override {
+    void add(const at::Tensor& tensor, comm::PartwiseSum::Result result) override {
         const auto count = static_cast<std::size_t>(tensor.numel());
         if (tensor.scalar_type() == at::kDouble)
             sums_.add(std::span(tensor.data_ptr<double>(), count), result);
@@ -38,14 +38,14 @@ class MpiPartReducer final : public PartReducer {
     void finish() override { sums_.finish(); }
 
   private:
-    PartwiseSum sums_;
+    comm::PartwiseSum sums_;
 };
 
 /// The stream of computation and that of communication wait for each other by events; the host
 /// waits for neither.
 class NcclPartReducer final : public PartReducer {
   public:
-    NcclPartReducer(const Communicator& comm, at::Device device)
+    NcclPartReducer(const comm::Communicator& comm, at::Device device)
         : device_(device),
           comm_(comm),
           group_(on_device(comm, device)),
@@ -54,10 +54,10 @@ class NcclPartReducer final : public PartReducer {
 
     int parts() const override { return comm_.size(); }
     int part() const override { return comm_.rank(); }
-    void add(const at::Tensor& tensor, PartwiseSum::Result result) override {
+    void add(const at::Tensor& tensor, comm::PartwiseSum::Result result) override {
         run(
-            [&](DeviceElement element, std::size_t count) {
-                if (result == PartwiseSum::Result::on_all)
+            [&](comm::DeviceElement element, std::size_t count) {
+                if (result == comm::PartwiseSum::Result::on_all)
                     group_.all_reduce_sum(tensor.data_ptr(), count, element,
                                           stream_.native_handle());
                 else
@@ -68,7 +68,7 @@ class NcclPartReducer final : public PartReducer {
     }
     void spread(const at::Tensor& tensor) override {
         run(
-            [&](DeviceElement element, std::size_t count) {
+            [&](comm::DeviceElement element, std::size_t count) {
                 group_.all_gather(tensor.data_ptr(), part_of(count), part(), element,
                                   stream_.native_handle());
             },
@@ -86,9 +86,9 @@ class NcclPartReducer final : public PartReducer {
     }
 
   private:
-    static DeviceGroup on_device(const Communicator& comm, at::Device device) {
+    static comm::DeviceGroup on_device(const comm::Communicator& comm, at::Device device) {
         const c10::DeviceGuard guard(device);
-        return DeviceGroup(comm);
+        return comm::DeviceGroup(comm);
     }
     std::size_t part_of(std::size_t count) const {
         return count / static_cast<std::size_t>(comm_.size());
@@ -99,13 +99,13 @@ class NcclPartReducer final : public PartReducer {
         c10::Event ready(device_.type());
         ready.record(guard_.getStream(device_));
         ready.block(stream_);
-        call(device_element(tensor.scalar_type()), static_cast<std::size_t>(tensor.numel()));
+        call(lm::device_element(tensor.scalar_type()), static_cast<std::size_t>(tensor.numel()));
         events_.emplace_back(device_.type()).record(stream_);
     }
 
     at::Device device_;
-    Communicator comm_;
-    DeviceGroup group_;
+    comm::Communicator comm_;
+    comm::DeviceGroup group_;
     c10::impl::VirtualGuardImpl guard_;
     c10::Stream stream_;
     std::deque<c10::Event> events_;
@@ -113,10 +113,10 @@ class NcclPartReducer final : public PartReducer {
 
 }  // namespace
 
-std::unique_ptr<PartReducer> make_part_reducer(const Communicator& comm, at::Device device) {
+std::unique_ptr<PartReducer> make_part_reducer(const comm::Communicator& comm, at::Device device) {
     if (device.is_cpu())
         return std::make_unique<MpiPartReducer>(comm);
     return std::make_unique<NcclPartReducer>(comm, device);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

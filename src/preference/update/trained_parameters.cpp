@@ -10,7 +10,7 @@
 #include <cmath>
 #include <utility>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// Buckets of sharded gradients that wait for their sum at most.
@@ -47,8 +47,8 @@ Sharding parse_zero_stage(std::int64_t stage) {
     }
 }
 
-TrainedParameters::TrainedParameters(const Communicator& comm,
-                                     std::vector<NamedParameter>& parameters,
+TrainedParameters::TrainedParameters(const comm::Communicator& comm,
+                                     std::vector<lm::NamedParameter>& parameters,
                                      const ShardingOptions& options)
     : comm_(comm), parameters_(parameters), options_(options) {
     if (parameters.empty())
@@ -63,7 +63,7 @@ TrainedParameters::TrainedParameters(const Communicator& comm,
 }
 
 TrainedParameters::~TrainedParameters() {
-    for (NamedParameter& parameter : parameters_) {
+    for (lm::NamedParameter& parameter : parameters_) {
         parameter.tensor.mutable_grad() = at::Tensor();
         parameter.tensor.requires_grad_(false);
     }
@@ -108,7 +108,7 @@ void TrainedParameters::clear() {
     for (at::Tensor& gradient : gradient_buffers_.empty() ? gradients_ : gradient_buffers_)
         gradient.zero_();
     if (gradient_buffers_.empty())
-        for (NamedParameter& parameter : parameters_)
+        for (lm::NamedParameter& parameter : parameters_)
             parameter.tensor.mutable_grad() = at::Tensor();
 }
 
@@ -136,7 +136,7 @@ std::optional<Error> TrainedParameters::run_passes(
     std::size_t passes = std::max<std::size_t>(1, count);
     const bool each = options_.sharding == Sharding::gradients;
     if (each)
-        passes = all_reduce<std::uint64_t>(comm_, passes, Reduction::maximum);
+        passes = comm::all_reduce<std::uint64_t>(comm_, passes, comm::Reduction::maximum);
     std::optional<Error> failure;
     for (std::size_t i = 0; i < passes; ++i) {
         const Pass mode = each || i + 1 == passes ? Pass::summed : Pass::local;
@@ -171,16 +171,16 @@ void TrainedParameters::start_next() {
     const std::size_t index = buckets_.size() - 1 - started_++;
     switch (options_.sharding) {
         case Sharding::none:
-            reducer_->add(gradient_buffers_[index], PartwiseSum::Result::on_all);
+            reducer_->add(gradient_buffers_[index], comm::PartwiseSum::Result::on_all);
             break;
         case Sharding::optimizer:
-            reducer_->add(gradient_buffers_[index], PartwiseSum::Result::in_parts);
+            reducer_->add(gradient_buffers_[index], comm::PartwiseSum::Result::in_parts);
             break;
         case Sharding::gradients:
             if (in_flight_.size() >= most_in_flight)
                 wait();
             in_flight_.push_back({index, pack(buckets_[index])});
-            reducer_->add(in_flight_.back().gradient, PartwiseSum::Result::in_parts);
+            reducer_->add(in_flight_.back().gradient, comm::PartwiseSum::Result::in_parts);
             break;
     }
 }
@@ -209,7 +209,8 @@ double TrainedParameters::norm() const {
     double squares = 0;
     for (const at::Tensor& gradient : gradients_)
         squares += sum_of_squares(gradient);
-    return std::sqrt(is_sharded() ? all_reduce(comm_, squares, Reduction::sum) : squares);
+    return std::sqrt(is_sharded() ? comm::all_reduce(comm_, squares, comm::Reduction::sum)
+                                  : squares);
 }
 
 void TrainedParameters::clip(double norm, double most) {
@@ -264,9 +265,10 @@ at::Tensor TrainedParameters::whole_gradient() const {
     for (const ParameterSlice& mine : written())
         whole.narrow(0, mine.begin, mine.count)
             .copy_(gradients_[mine.bucket].narrow(0, mine.offset, mine.count));
-    all_reduce(comm_, std::span(whole.data_ptr<double>(), static_cast<std::size_t>(whole.numel())),
-               Reduction::sum);
+    comm::all_reduce(comm_,
+                     std::span(whole.data_ptr<double>(), static_cast<std::size_t>(whole.numel())),
+                     comm::Reduction::sum);
     return whole;
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -5,15 +5,16 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 
-ExitStatus take_steps(const Communicator& comm, const Deadline& deadline, const StepCount& steps,
-                      const std::function<void()>& next, const std::function<void()>& save) {
+ExitStatus take_steps(const comm::Communicator& comm, const Deadline& deadline,
+                      const StepCount& steps, const std::function<void()>& next,
+                      const std::function<void()>& save) {
     std::int64_t saved = steps.done;
     while (steps.done < steps.total) {
         next();
         const bool last = steps.done == steps.total;
-        const bool stop = agree_to_stop(comm, deadline) && !last;
+        const bool stop = comm::agree_to_stop(comm, deadline) && !last;
         if (steps.done != saved && (stop || last || steps.done % steps.between_saves == 0)) {
             save();
             saved = steps.done;
@@ -30,4 +31,4 @@ double scheduled_rate(double peak, double warmup_ratio, std::int64_t done, std::
     return peak * cosine_with_warmup(done, warmup, total);
 }
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace popalign {
+namespace popalign::preference {
 
 struct StepCount {
     const std::int64_t& done;  ///< as `next` counts it
@@ -17,10 +17,11 @@ struct StepCount {
 /// Calls `next` until all steps are done or the deadline comes, and `save` in between and at the
 /// end; results as `train_on_pairs`. A step that was given up, for the deadline came, counts
 /// nothing. Collective.
-ExitStatus take_steps(const Communicator& comm, const Deadline& deadline, const StepCount& steps,
-                      const std::function<void()>& next, const std::function<void()>& save);
+ExitStatus take_steps(const comm::Communicator& comm, const Deadline& deadline,
+                      const StepCount& steps, const std::function<void()>& next,
+                      const std::function<void()>& save);
 
 /// The rate of the step behind `done` of `total`: warm-up and cosine, see `cosine_with_warmup`.
 double scheduled_rate(double peak, double warmup_ratio, std::int64_t done, std::int64_t total);
 
-}  // namespace popalign
+}  // namespace popalign::preference

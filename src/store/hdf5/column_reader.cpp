@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::size_t checksum_bytes = sizeof(std::uint32_t);
@@ -96,4 +96,4 @@ template class ColumnReader<std::uint64_t>;
 template class ColumnReader<std::int32_t>;
 template class ColumnReader<double>;
 
-}  // namespace popalign
+}  // namespace popalign::store

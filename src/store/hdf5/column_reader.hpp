@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// A column of T that is open for reading. Chunks with a checksum and nothing else are read past
 /// HDF5's filters and cache, which would make a random row cost ten times as much; their checksums
@@ -42,4 +42,4 @@ class ColumnReader {
     mutable std::vector<Chunk> kept_;  ///< chunk n at n modulo their number
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

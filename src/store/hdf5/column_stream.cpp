@@ -17,7 +17,7 @@
 #include <map>
 #include <utility>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::size_t bytes_per_write = std::size_t{1} << 20;
@@ -131,7 +131,8 @@ std::vector<ColumnStream::Fragment> ColumnStream::take_fragments(std::uint64_t c
     return std::exchange(fragments_, {});
 }
 
-void write_fragments(const Communicator& comm, std::vector<ColumnStream>& columns, DataFile& file) {
+void write_fragments(const comm::Communicator& comm, std::vector<ColumnStream>& columns,
+                     DataFile& file) {
     using Fragments = std::vector<ColumnStream::Fragment>;
     std::vector<Fragments> outgoing(static_cast<std::size_t>(comm.size()));
     for (std::size_t column = 0; column < columns.size(); ++column)
@@ -140,12 +141,12 @@ void write_fragments(const Communicator& comm, std::vector<ColumnStream>& column
             outgoing[(column + chunk) % outgoing.size()].push_back(std::move(fragment));
         }
     std::map<std::pair<std::uint64_t, std::uint64_t>, Fragments> chunks;
-    for (auto& part : all_to_all_objects(comm, outgoing))
+    for (auto& part : comm::all_to_all_objects(comm, outgoing))
         for (auto& fragment : part) {
             const std::uint64_t size = columns[fragment.column].layout().chunk_bytes;
             chunks[{fragment.column, fragment.begin / size}].push_back(std::move(fragment));
         }
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         for (auto& [key, parts] : chunks) {
             const ColumnLayout& layout = columns[key.first].layout();
             std::ranges::sort(parts, {}, &ColumnStream::Fragment::begin);
@@ -161,4 +162,4 @@ void write_fragments(const Communicator& comm, std::vector<ColumnStream>& column
     });
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Where a column's chunks are in the file. The same on all ranks.
 struct ColumnLayout {
@@ -85,6 +85,7 @@ class ColumnStream {
 };
 
 /// Puts all ranks' fragments together and writes them. Collective.
-void write_fragments(const Communicator& comm, std::vector<ColumnStream>& columns, DataFile& file);
+void write_fragments(const comm::Communicator& comm, std::vector<ColumnStream>& columns,
+                     DataFile& file);
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::uint64_t modulus = 65535;
@@ -47,4 +47,4 @@ std::uint32_t fletcher32(std::span<const std::byte> data) noexcept {
     return folded(second) << 16 | folded(first);
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-namespace popalign::hdf5 {
+namespace popalign::store::hdf5 {
 namespace {
 
 constexpr std::size_t bytes_per_write = std::size_t{64} << 20;
@@ -42,14 +42,14 @@ PropertyList property_list(hid_t kind) {
 }
 
 /// One rank of an MPI program too writes through MPI, which gives the same bytes as many ranks do.
-bool uses_mpi(const Communicator& comm) {
+bool uses_mpi(const comm::Communicator& comm) {
     return comm.native() != nullptr;
 }
 
-PropertyList access_for(const Communicator& comm) {
+PropertyList access_for(const comm::Communicator& comm) {
     PropertyList access = new_file_access();
     if (uses_mpi(comm)) {
-        check_status(H5Pset_fapl_mpio(access.get(), native_handle(comm), MPI_INFO_NULL),
+        check_status(H5Pset_fapl_mpio(access.get(), comm::native_handle(comm), MPI_INFO_NULL),
                      "H5Pset_fapl_mpio", "");
         check_status(H5Pset_all_coll_metadata_ops(access.get(), true),
                      "H5Pset_all_coll_metadata_ops", "");
@@ -64,12 +64,12 @@ Dataspace space_of(hsize_t count) {
 }
 
 /// For what can fail on one rank, while the others would wait for it in the next call. Collective.
-void check_together(const Communicator& comm, herr_t result, std::string_view call,
+void check_together(const comm::Communicator& comm, herr_t result, std::string_view call,
                     std::string_view what) {
-    run_on_all(comm, [&] { check_status(result, call, what); });
+    comm::run_on_all(comm, [&] { check_status(result, call, what); });
 }
 
-File opened_together(const Communicator& comm, hid_t file, std::string_view call,
+File opened_together(const comm::Communicator& comm, hid_t file, std::string_view call,
                      std::string_view path) {
     File result(std::max(file, File().get()));
     check_together(comm, file < 0 ? -1 : 0, call, path);
@@ -163,7 +163,7 @@ PropertyList new_file_creation() {
     return creation;
 }
 
-File open_for_update(const std::filesystem::path& path, const Communicator& comm) {
+File open_for_update(const std::filesystem::path& path, const comm::Communicator& comm) {
     const PropertyList access = access_for(comm);
     return opened_together(comm, H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), "H5Fopen",
                            path.native());
@@ -200,7 +200,7 @@ File open_for_reading(const std::filesystem::path& path) {
     return File(file);
 }
 
-void close(File file, const Communicator& comm, std::string_view path) {
+void close(File file, const comm::Communicator& comm, std::string_view path) {
     check_together(comm, H5Fclose(file.take()), "H5Fclose", path);
 }
 
@@ -287,9 +287,9 @@ Dataset create_column(hid_t parent, const std::string& name, std::uint64_t rows,
 
 template <class T>
 Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,
-                     const Communicator& comm) {
-    const std::uint64_t begin = exclusive_scan(comm, mine.size());
-    const auto total = all_reduce<std::uint64_t>(comm, mine.size(), Reduction::sum);
+                     const comm::Communicator& comm) {
+    const std::uint64_t begin = comm::exclusive_scan(comm, mine.size());
+    const auto total = comm::all_reduce<std::uint64_t>(comm, mine.size(), comm::Reduction::sum);
     Dataset dataset = create_column<T>(parent, name, total,
                                        std::clamp<std::uint64_t>(total, 1, chunk_bytes / sizeof(T)),
                                        H5D_ALLOC_TIME_DEFAULT);
@@ -300,8 +300,8 @@ Dataset write_column(hid_t parent, const std::string& name, std::span<const T> m
         check_status(H5Pset_dxpl_mpio(transfer.get(), H5FD_MPIO_COLLECTIVE), "H5Pset_dxpl_mpio",
                      name);
     constexpr std::size_t step = bytes_per_write / sizeof(T);
-    const auto rounds =
-        all_reduce<std::uint64_t>(comm, (mine.size() + step - 1) / step, Reduction::maximum);
+    const auto rounds = comm::all_reduce<std::uint64_t>(comm, (mine.size() + step - 1) / step,
+                                                        comm::Reduction::maximum);
     for (std::uint64_t round = 0; round < rounds; ++round) {
         const std::size_t at = std::min<std::size_t>(round * step, mine.size());
         const std::size_t count = std::min(step, mine.size() - at);
@@ -367,7 +367,7 @@ std::vector<T> read_column(const Dataset& column, const std::string& name, std::
     template Dataset create_column<T>(hid_t, const std::string&, std::uint64_t, std::uint64_t, \
                                       H5D_alloc_time_t);                                       \
     template Dataset write_column<T>(hid_t, const std::string&, std::span<const T>,            \
-                                     const Communicator&);                                     \
+                                     const comm::Communicator&);                               \
     template Dataset open_column<T>(hid_t, const std::string&);                                \
     template std::vector<T> read_column<T>(const Dataset&, const std::string&, std::uint64_t,  \
                                            std::uint64_t);
@@ -378,4 +378,4 @@ POPALIGN_INSTANTIATE(std::int32_t)
 POPALIGN_INSTANTIATE(double)
 #undef POPALIGN_INSTANTIATE
 
-}  // namespace popalign::hdf5
+}  // namespace popalign::store::hdf5

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign::hdf5 {
+namespace popalign::store::hdf5 {
 
 template <herr_t (*Close)(hid_t)>
 struct HandleTraits {
@@ -43,10 +43,10 @@ hid_t file_type();
 PropertyList new_file_access();
 PropertyList new_file_creation();
 /// Collective over `comm` unless that is serial.
-File open_for_update(const std::filesystem::path& path, const Communicator& comm);
+File open_for_update(const std::filesystem::path& path, const comm::Communicator& comm);
 File open_for_reading(const std::filesystem::path& path);
 /// Throws where a destructor could not, e.g. when flushing meets a full disk. Collective.
-void close(File file, const Communicator& comm, std::string_view path);
+void close(File file, const comm::Communicator& comm, std::string_view path);
 
 Group create_group(hid_t parent, const std::string& name);
 bool exists(hid_t parent, const std::string& name);
@@ -63,7 +63,7 @@ Dataset create_column(hid_t parent, const std::string& name, std::uint64_t rows,
 /// Writes a chunked, checksummed dataset of all ranks' parts behind each other. Collective.
 template <class T>
 Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,
-                     const Communicator& comm);
+                     const comm::Communicator& comm);
 
 /// A one-dimensional dataset of T. Throws UsageError if it is missing or of another kind.
 template <class T>
@@ -74,4 +74,4 @@ template <class T>
 std::vector<T> read_column(const Dataset& column, const std::string& name, std::uint64_t begin,
                            std::uint64_t count);
 
-}  // namespace popalign::hdf5
+}  // namespace popalign::store::hdf5

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-namespace popalign::hdf5 {
+namespace popalign::store::hdf5 {
 namespace {
 
 constexpr hsize_t alignment = 4096, aligned_from = 8192;
@@ -185,4 +185,4 @@ void LayoutFile::close() {
         throw_system_error("write", state_->path.native());
 }
 
-}  // namespace popalign::hdf5
+}  // namespace popalign::store::hdf5

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-namespace popalign::hdf5 {
+namespace popalign::store::hdf5 {
 
 /// A new file of which HDF5 writes all but the columns' data: it records where that belongs, so
 /// that many ranks can write it there at once, each for itself. (HDF5 over MPI-IO would fill every
@@ -29,4 +29,4 @@ class LayoutFile {
     std::unique_ptr<State> state_;
 };
 
-}  // namespace popalign::hdf5
+}  // namespace popalign::store::hdf5

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 struct DescriptorTraits {
@@ -310,4 +310,4 @@ void JournalWriter::sync() {
         throw_system_error("flush the journal", path_.native());
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 std::vector<std::string> journals_in(const std::filesystem::path& folder) {
@@ -33,18 +33,18 @@ void warn_of(const JournalSummary& summary, const std::string& path, const Logge
 
 }  // namespace
 
-void read_journal_folder(const Communicator& comm, const std::filesystem::path& folder,
+void read_journal_folder(const comm::Communicator& comm, const std::filesystem::path& folder,
                          const Logger& logger,
                          const std::function<void(std::span<const std::byte>)>& visit) {
     // One rank looks at the folder: on a shared file system ranks may see different lists.
-    auto paths = run_on_all(comm, [&] {
+    auto paths = comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return std::vector<std::string>();
         std::filesystem::create_directories(folder);
         return journals_in(folder);
     });
-    paths = broadcast_object(comm, paths);
-    run_on_all(comm, [&] {
+    paths = comm::broadcast_object(comm, paths);
+    comm::run_on_all(comm, [&] {
         for (std::size_t i = static_cast<std::size_t>(comm.rank()); i < paths.size();
              i += static_cast<std::size_t>(comm.size()))
             warn_of(
@@ -53,9 +53,9 @@ void read_journal_folder(const Communicator& comm, const std::filesystem::path& 
     });
 }
 
-std::filesystem::path journal_of_rank(const Communicator& comm,
+std::filesystem::path journal_of_rank(const comm::Communicator& comm,
                                       const std::filesystem::path& folder) {
     return folder / fmt::format("rank-{:06}.journal", comm.rank());
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

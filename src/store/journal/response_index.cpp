@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 std::vector<std::string> list_journals(const std::filesystem::path& directory) {
@@ -26,17 +26,17 @@ std::filesystem::path journal_path(const std::filesystem::path& directory, int r
     return directory / fmt::format("rank-{:06}.journal", rank);
 }
 
-ResponseIndex::ResponseIndex(const Communicator& comm, const std::filesystem::path& directory,
+ResponseIndex::ResponseIndex(const comm::Communicator& comm, const std::filesystem::path& directory,
                              std::uint64_t instructions, std::uint32_t generations, Writers writers,
                              const Logger& logger)
     : instructions_(instructions), generations_(generations) {
     // One rank looks at the directory: on a shared file system ranks may see different lists.
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (comm.is_root())
             journals_ = list_journals(directory);
     });
-    journals_ = broadcast_object(comm, std::move(journals_));
-    run_on_all(comm, [&] {
+    journals_ = comm::broadcast_object(comm, std::move(journals_));
+    comm::run_on_all(comm, [&] {
         // A rank's own is still in its node's memory.
         const auto ranks = static_cast<std::size_t>(comm.size());
         for (std::size_t journal = 0; journal < journals_.size(); ++journal)
@@ -77,4 +77,4 @@ void RecordReader::read(const JournalPlace& place, std::span<std::byte> record) 
     found->second.read(place.offset, record);
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -6,7 +6,7 @@
 #include <string>
 #include <type_traits>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 struct Head {
@@ -102,4 +102,4 @@ Response decode_response(std::span<const std::byte> record) {
     return response;
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

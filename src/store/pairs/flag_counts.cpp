@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace popalign {
+namespace popalign::store {
 
 void FlagCounts::add(std::uint32_t flags) {
     ++pairs;
@@ -24,18 +24,18 @@ std::string FlagCounts::text() const {
     return line;
 }
 
-void report_flags(const Communicator& comm, const PairBlock& block, const PairFileHeader& header,
-                  const Logger& logger) {
+void report_flags(const comm::Communicator& comm, const PairBlock& block,
+                  const PairFileHeader& header, const Logger& logger) {
     std::vector<FlagCounts> counts(header.strategies.size());
     for (const PreferencePair& pair : block.pairs)
         counts.at(pair.strategy).add(pair.flags);
     for (std::size_t s = 0; s < counts.size(); ++s) {
         FlagCounts& strategy = counts[s];
-        strategy.pairs = all_reduce(comm, strategy.pairs, Reduction::sum);
-        strategy.flagged = all_reduce(comm, strategy.flagged, Reduction::sum);
-        all_reduce(comm, std::span<std::uint64_t>(strategy.by_flag), Reduction::sum);
+        strategy.pairs = comm::all_reduce(comm, strategy.pairs, comm::Reduction::sum);
+        strategy.flagged = comm::all_reduce(comm, strategy.flagged, comm::Reduction::sum);
+        comm::all_reduce(comm, std::span<std::uint64_t>(strategy.by_flag), comm::Reduction::sum);
         logger.info(fmt::format("{}: {}", header.strategies[s].name, strategy.text()));
     }
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 
-namespace popalign {
+namespace popalign::store {
 
 /// How much there is of everything, of one rank or of all.
 struct PairSizes {
@@ -25,7 +25,7 @@ class PairFileWriter {
   public:
     /// `mine`: what this rank is going to write in all. Takes the whole file's space. Throws
     /// AgreedError. Collective.
-    PairFileWriter(const Communicator& comm, const std::filesystem::path& path,
+    PairFileWriter(const comm::Communicator& comm, const std::filesystem::path& path,
                    const PairFileHeader& header, const PairSizes& mine);
     ~PairFileWriter();
 
@@ -39,4 +39,4 @@ class PairFileWriter {
     std::unique_ptr<State> state_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

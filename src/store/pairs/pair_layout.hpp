@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace popalign::pair_layout {
+namespace popalign::store::pair_layout {
 
 // Format version 1: names of groups and columns, shared by the writer and the reader.
 inline constexpr std::string_view format = "popalign.pairs";
@@ -25,4 +25,4 @@ inline std::string flags_meaning() {
     return text + "}";
 }
 
-}  // namespace popalign::pair_layout
+}  // namespace popalign::store::pair_layout

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 /// Adds the tables' rows of the new pairs; returns the row of /generations of the chosen answers,
@@ -33,13 +33,13 @@ std::uint32_t extend_header(PairFileHeader& header, const PairOrigin& origin) {
 }
 
 /// The share of a table of `rows` rows that goes with `share` of `pairs` pairs.
-Range share_like(Range share, std::uint64_t pairs, std::uint64_t rows, bool is_root) {
+comm::Range share_like(comm::Range share, std::uint64_t pairs, std::uint64_t rows, bool is_root) {
     if (pairs == 0)
         return {0, is_root ? rows : 0};
     return {share.begin * rows / pairs, share.end * rows / pairs};
 }
 
-PairBlock old_rows(const PairFile& base, Range pairs, bool is_root) {
+PairBlock old_rows(const PairFile& base, comm::Range pairs, bool is_root) {
     const std::uint64_t count = base.pair_count();
     PairBlock block;
     block.instructions =
@@ -60,10 +60,10 @@ Response make_response(std::string text, std::uint64_t instruction, std::uint32_
 
 }  // namespace
 
-MixShare share_of_mix(const Communicator& comm, std::uint64_t old_pairs, std::size_t units,
+MixShare share_of_mix(const comm::Communicator& comm, std::uint64_t old_pairs, std::size_t units,
                       std::size_t units_per_pair) {
     const std::size_t old_units = old_pairs * units_per_pair;
-    const Range all = partition(old_units + units, comm.rank(), comm.size());
+    const comm::Range all = comm::partition(old_units + units, comm.rank(), comm.size());
     const auto old_part = [&](std::size_t unit) {
         return std::min<std::size_t>(unit / units_per_pair, old_pairs);
     };
@@ -71,13 +71,13 @@ MixShare share_of_mix(const Communicator& comm, std::uint64_t old_pairs, std::si
     return {{old_part(all.begin), old_part(all.end)}, {new_part(all.begin), new_part(all.end)}};
 }
 
-PairBlock append_pairs(const Communicator& comm, const PairFile* base, Range old_pairs,
+PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, comm::Range old_pairs,
                        const std::vector<ExchangedPair>& pairs, const OverlapIndex& evaluation_sets,
                        const PairOrigin& origin, PairFileHeader& header) {
-    const auto generation = run_on_all(comm, [&] { return extend_header(header, origin); });
+    const auto generation = comm::run_on_all(comm, [&] { return extend_header(header, origin); });
     const auto strategy = static_cast<std::uint32_t>(header.strategies.size() - 1);
-    const std::uint64_t before = exclusive_scan(comm, pairs.size());
-    PairBlock block = run_on_all(comm, [&] {
+    const std::uint64_t before = comm::exclusive_scan(comm, pairs.size());
+    PairBlock block = comm::run_on_all(comm, [&] {
         PairBlock rows;
         if (base != nullptr)
             rows = old_rows(*base, old_pairs, comm.is_root());
@@ -106,17 +106,17 @@ PairBlock append_pairs(const Communicator& comm, const PairFile* base, Range old
     return block;
 }
 
-void copy_judgements(const Communicator& comm, const PairFile& base,
+void copy_judgements(const comm::Communicator& comm, const PairFile& base,
                      const std::filesystem::path& path) {
-    const auto verdicts = run_on_all(comm, [&] { return base.verdicts(); });
+    const auto verdicts = comm::run_on_all(comm, [&] { return base.verdicts(); });
     if (!verdicts.empty()) {
-        const Range mine = partition(verdicts.size(), comm.rank(), comm.size());
+        const comm::Range mine = comm::partition(verdicts.size(), comm.rank(), comm.size());
         write_verdicts(comm, path, base.judges(),
                        {verdicts.begin() + static_cast<std::ptrdiff_t>(mine.begin),
                         verdicts.begin() + static_cast<std::ptrdiff_t>(mine.end)});
     }
-    for (const std::string& key : run_on_all(comm, [&] { return base.reference_keys(); })) {
-        const auto reference = run_on_all(comm, [&] {
+    for (const std::string& key : comm::run_on_all(comm, [&] { return base.reference_keys(); })) {
+        const auto reference = comm::run_on_all(comm, [&] {
             auto values = base.reference(key);
             const std::uint64_t pairs = PairFile(path).pair_count();
             constexpr double missing = std::numeric_limits<double>::quiet_NaN();
@@ -128,4 +128,4 @@ void copy_judgements(const Communicator& comm, const PairFile& base,
     }
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -2,7 +2,7 @@
 
 #include <popalign/comm/collectives.hpp>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 /// Short answers are equal for good reasons: "Yes.", a number, a class.
@@ -33,7 +33,7 @@ void PairRepeats::add(const Response& next) {
     long_responses_.push_back(local);
 }
 
-void PairRepeats::flag(const Communicator& comm, std::span<PreferencePair> pairs) const {
+void PairRepeats::flag(const comm::Communicator& comm, std::span<PreferencePair> pairs) const {
     const Repeats instructions{first_instruction_, instruction_texts_.find(comm)};
     Repeats answers{first_response_, std::vector<std::uint8_t>(responses_, 0)};
     const auto found = response_texts_.find(comm);
@@ -47,9 +47,9 @@ void PairRepeats::flag(const Communicator& comm, std::span<PreferencePair> pairs
     }
 }
 
-void flag_repeats(const Communicator& comm, PairBlock& block) {
-    PairRepeats repeats(exclusive_scan(comm, block.instructions.size()),
-                        exclusive_scan(comm, block.responses.size()));
+void flag_repeats(const comm::Communicator& comm, PairBlock& block) {
+    PairRepeats repeats(comm::exclusive_scan(comm, block.instructions.size()),
+                        comm::exclusive_scan(comm, block.responses.size()));
     for (const Instruction& row : block.instructions)
         repeats.add(row);
     for (const Response& row : block.responses)
@@ -57,4 +57,4 @@ void flag_repeats(const Communicator& comm, PairBlock& block) {
     repeats.flag(comm, block.pairs);
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

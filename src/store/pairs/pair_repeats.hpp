@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Flags pairs whose instruction, or one of whose answers, repeats a text that comes before it in
 /// the file that the ranks' rows make. Takes a rank's rows one by one; of the texts it keeps
@@ -23,7 +23,7 @@ class PairRepeats {
     void add(const Instruction& next);
     void add(const Response& next);
     /// Of `pairs`, those whose rows were added here. Collective.
-    void flag(const Communicator& comm, std::span<PreferencePair> pairs) const;
+    void flag(const comm::Communicator& comm, std::span<PreferencePair> pairs) const;
 
   private:
     std::uint64_t first_instruction_, first_response_, instructions_ = 0, responses_ = 0;
@@ -32,6 +32,6 @@ class PairRepeats {
 };
 
 /// A whole block at once. Collective.
-void flag_repeats(const Communicator& comm, PairBlock& block);
+void flag_repeats(const comm::Communicator& comm, PairBlock& block);
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -17,7 +17,7 @@
 #include <iterator>
 #include <tuple>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using namespace pair_layout;
@@ -25,7 +25,7 @@ using namespace pair_layout;
 /// Writes the columns of one group; each call takes this rank's rows. All collective.
 class TableWriter {
   public:
-    TableWriter(hid_t parent, const std::string& name, const Communicator& comm)
+    TableWriter(hid_t parent, const std::string& name, const comm::Communicator& comm)
         : comm_(comm), group_(hdf5::create_group(parent, name)) {}
 
     template <class T, class Rows, class Get>
@@ -52,7 +52,7 @@ class TableWriter {
             const auto& items = get(row);
             values.insert(values.end(), items.begin(), items.end());
         }
-        const std::uint64_t before = exclusive_scan(comm_, values.size());
+        const std::uint64_t before = comm::exclusive_scan(comm_, values.size());
         if (comm_.rank() == comm_.size() - 1)
             offsets.push_back(values.size());
         for (std::uint64_t& offset : offsets)
@@ -69,7 +69,7 @@ class TableWriter {
     hid_t group() const { return group_.get(); }
 
   private:
-    const Communicator& comm_;
+    const comm::Communicator& comm_;
     hdf5::Group group_;
 };
 
@@ -102,11 +102,11 @@ void reserve_space(const std::filesystem::path& partial, std::uint64_t bytes) {
 /// Makes a file with `open(partial)`, fills it with `fill(file)` and puts it in place; removes it
 /// if any of that fails. Collective.
 template <class Open, class Fill>
-void write_atomically(const Communicator& comm, const std::filesystem::path& path,
+void write_atomically(const comm::Communicator& comm, const std::filesystem::path& path,
                       std::uint64_t bytes, Open&& open, Fill&& fill) {
     const std::filesystem::path partial = partial_path(path);
     const auto on_root = [&](auto&& work) {
-        run_on_all(comm, [&] {
+        comm::run_on_all(comm, [&] {
             if (comm.is_root())
                 work();
         });
@@ -140,12 +140,12 @@ void copy_whole(const std::filesystem::path& from, const std::filesystem::path& 
 
 /// Lets `change` alter a copy of the file that then takes its place. Collective.
 template <class Change>
-void update_atomically(const Communicator& comm, const std::filesystem::path& path,
+void update_atomically(const comm::Communicator& comm, const std::filesystem::path& path,
                        std::uint64_t added_bytes, Change&& change) {
-    const auto size =
-        run_on_all(comm, [&] { return comm.is_root() ? std::filesystem::file_size(path) : 0; });
+    const auto size = comm::run_on_all(
+        comm, [&] { return comm.is_root() ? std::filesystem::file_size(path) : 0; });
     const auto open_copy = [&](const std::filesystem::path& partial) {
-        run_on_all(comm, [&] {
+        comm::run_on_all(comm, [&] {
             if (comm.is_root())
                 copy_whole(path, partial);
         });
@@ -155,10 +155,10 @@ void update_atomically(const Communicator& comm, const std::filesystem::path& pa
 }
 
 /// The pairs of the file, which one rank looks up. Collective.
-std::uint64_t count_pairs(const Communicator& comm, const std::filesystem::path& path) {
-    std::uint64_t count = run_on_all(
+std::uint64_t count_pairs(const comm::Communicator& comm, const std::filesystem::path& path) {
+    std::uint64_t count = comm::run_on_all(
         comm, [&] { return comm.is_root() ? PairFile(path).pair_count() : std::uint64_t{0}; });
-    broadcast(comm, std::span(&count, 1));
+    comm::broadcast(comm, std::span(&count, 1));
     return count;
 }
 
@@ -168,15 +168,15 @@ void remove_link(hid_t parent, const std::string& name) {
 }
 
 /// Each rank receives a consecutive share of all verdicts, in the order of the file. Collective.
-std::vector<Verdict> in_file_order(const Communicator& comm, std::uint64_t pairs,
+std::vector<Verdict> in_file_order(const comm::Communicator& comm, std::uint64_t pairs,
                                    std::uint64_t judges, const std::vector<Verdict>& mine) {
     std::vector<std::vector<Verdict>> outgoing(static_cast<std::size_t>(comm.size()));
     for (const Verdict& verdict : mine)
-        outgoing[static_cast<std::size_t>(
-                     owner(pairs * judges, verdict.judge * pairs + verdict.pair, comm.size()))]
+        outgoing[static_cast<std::size_t>(comm::owner(
+                     pairs * judges, verdict.judge * pairs + verdict.pair, comm.size()))]
             .push_back(verdict);
     std::vector<Verdict> sorted;
-    for (auto& part : all_to_all_objects(comm, outgoing))
+    for (auto& part : comm::all_to_all_objects(comm, outgoing))
         sorted.insert(sorted.end(), std::move_iterator(part.begin()),
                       std::move_iterator(part.end()));
     std::ranges::stable_sort(sorted, {}, [](const Verdict& verdict) {
@@ -187,10 +187,10 @@ std::vector<Verdict> in_file_order(const Communicator& comm, std::uint64_t pairs
 
 }  // namespace
 
-void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
+void write_verdicts(const comm::Communicator& comm, const std::filesystem::path& path,
                     const std::vector<JudgeRow>& judges, const std::vector<Verdict>& mine) {
     const std::uint64_t pairs = count_pairs(comm, path);
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         for (const Verdict& verdict : mine)
             if (verdict.pair >= pairs || verdict.judge >= judges.size())
                 throw UsageError(
@@ -202,7 +202,7 @@ void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
     std::uint64_t bytes = 0;
     for (const Verdict& verdict : rows)
         bytes += 40 + verdict.raw.size();
-    bytes = all_reduce(comm, bytes, Reduction::sum);
+    bytes = comm::all_reduce(comm, bytes, comm::Reduction::sum);
     update_atomically(comm, path, bytes, [&](hid_t file) {
         remove_link(file, "verdicts");
         TableWriter verdicts(file, "verdicts", comm);
@@ -229,10 +229,10 @@ void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
     });
 }
 
-void write_reference(const Communicator& comm, const std::filesystem::path& path,
+void write_reference(const comm::Communicator& comm, const std::filesystem::path& path,
                      const std::string& key, const PairFile::Reference& reference) {
     const std::uint64_t pairs = count_pairs(comm, path);
-    run_on_all(comm, [&] {
+    comm::run_on_all(comm, [&] {
         if (reference.chosen_logprob.size() != pairs || key.empty() ||
             reference.rejected_logprob.size() != pairs || key.find('/') != std::string::npos)
             throw UsageError(fmt::format(
@@ -240,7 +240,8 @@ void write_reference(const Communicator& comm, const std::filesystem::path& path
                 path.native(), pairs));
     });
     update_atomically(comm, path, 32 * reference.chosen_logprob.size(), [&](hid_t file) {
-        const Range mine = partition(reference.chosen_logprob.size(), comm.rank(), comm.size());
+        const comm::Range mine =
+            comm::partition(reference.chosen_logprob.size(), comm.rank(), comm.size());
         const auto part = [&](const std::vector<double>& values) {
             return std::span(values).subspan(mine.begin, mine.size());
         };
@@ -255,4 +256,4 @@ void write_reference(const Communicator& comm, const std::filesystem::path& path
     });
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

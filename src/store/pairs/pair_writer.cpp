@@ -17,7 +17,7 @@
 #include <span>
 #include <type_traits>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using namespace pair_layout;
@@ -320,7 +320,7 @@ void PairSizes::add(const Response& row) {
 }
 
 struct PairFileWriter::State {
-    Communicator comm;
+    comm::Communicator comm;
     std::filesystem::path path, partial;
     std::vector<ColumnStream> streams;
     std::vector<std::uint64_t> ends;  // by stream of offsets: the last one
@@ -336,7 +336,7 @@ struct PairFileWriter::State {
 
     template <class Work>
     void on_root(Work&& work) {
-        run_on_all(comm, [&] {
+        comm::run_on_all(comm, [&] {
             if (comm.is_root())
                 work();
         });
@@ -344,19 +344,19 @@ struct PairFileWriter::State {
 
     void open(const PairFileHeader& header, const PairSizes& mine) {
         PairSizes all = mine, before = mine;
-        all_reduce(comm, members(all), Reduction::sum);
+        comm::all_reduce(comm, members(all), comm::Reduction::sum);
         for (std::uint64_t& member : members(before))
-            member = exclusive_scan(comm, member);
+            member = comm::exclusive_scan(comm, member);
         std::vector<ColumnLayout> layouts;
         on_root([&] {
             if (path.has_parent_path())
                 std::filesystem::create_directories(path.parent_path());
             layouts = lay_out(partial, header, all);
         });
-        layouts = broadcast_object(comm, std::move(layouts));
-        run_on_all(comm, [&] { file.emplace(partial); });
+        layouts = comm::broadcast_object(comm, std::move(layouts));
+        comm::run_on_all(comm, [&] { file.emplace(partial); });
         on_root([&] { file->reserve(); });
-        run_on_all(comm, [&] {
+        comm::run_on_all(comm, [&] {
             OpenStreams visitor(std::move(layouts), streams, ends, *file, comm.is_root());
             visit_header(visitor, {});
             first_of_block = streams.size();
@@ -370,13 +370,13 @@ struct PairFileWriter::State {
 
     void commit() {
         write_fragments(comm, streams, *file);
-        run_on_all(comm, [&] { file->sync(); });
+        comm::run_on_all(comm, [&] { file->sync(); });
         on_root([&] { commit_path(partial, path); });
         committed = true;
     }
 };
 
-PairFileWriter::PairFileWriter(const Communicator& comm, const std::filesystem::path& path,
+PairFileWriter::PairFileWriter(const comm::Communicator& comm, const std::filesystem::path& path,
                                const PairFileHeader& header, const PairSizes& mine)
     : state_(std::make_unique<State>()) {
     state_->comm = comm;
@@ -395,7 +395,7 @@ void PairFileWriter::commit() {
     state_->commit();
 }
 
-void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
+void write_pair_file(const comm::Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block) {
     PairSizes sizes;
     for (const Instruction& row : block.instructions)
@@ -404,8 +404,8 @@ void write_pair_file(const Communicator& comm, const std::filesystem::path& path
         sizes.add(row);
     sizes.pairs = block.pairs.size();
     PairFileWriter writer(comm, path, header, sizes);
-    run_on_all(comm, [&] { writer.write(block); });
+    comm::run_on_all(comm, [&] { writer.write(block); });
     writer.commit();
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

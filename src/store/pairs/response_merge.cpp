@@ -14,7 +14,7 @@
 #include <tuple>
 #include <type_traits>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 /// A response in the eyes of the rank that writes its row.
@@ -26,7 +26,7 @@ struct Placed {
 
 /// Consecutive rows that are in memory together.
 struct Window {
-    Range instructions;  // of this rank's
+    comm::Range instructions;  // of this rank's
     std::uint64_t first_response = 0;
 };
 
@@ -47,11 +47,11 @@ std::vector<T> values_of(const std::vector<std::byte>& bytes) {
 
 class Merger {
   public:
-    Merger(const Communicator& comm, const ResponseIndex& index, const MergeInputs& inputs)
+    Merger(const comm::Communicator& comm, const ResponseIndex& index, const MergeInputs& inputs)
         : comm_(comm),
           inputs_(inputs),
           generations_(inputs.header.generations.size()),
-          mine_(partition(inputs.instructions, comm.rank(), comm.size())),
+          mine_(comm::partition(inputs.instructions, comm.rank(), comm.size())),
           reader_(index.journals()),
           told_(static_cast<std::size_t>(comm.size())),
           placed_(mine_.size() * generations_) {
@@ -61,18 +61,19 @@ class Merger {
 
     MergeReport run() {
         require_all();
-        const PairSizes sizes = run_on_all(comm_, [&] { return count(); });
-        next_instruction_ = exclusive_scan(comm_, sizes.instructions);
-        const std::uint64_t first_response = exclusive_scan(comm_, sizes.responses);
+        const PairSizes sizes = comm::run_on_all(comm_, [&] { return count(); });
+        next_instruction_ = comm::exclusive_scan(comm_, sizes.instructions);
+        const std::uint64_t first_response = comm::exclusive_scan(comm_, sizes.responses);
         PairRepeats repeats(next_instruction_, first_response);
         PairFileWriter writer(comm_, inputs_.output, inputs_.header, sizes);
         const std::vector<Window> windows = cut(first_response);
-        const auto rounds = all_reduce<std::uint64_t>(comm_, windows.size(), Reduction::maximum);
+        const auto rounds =
+            comm::all_reduce<std::uint64_t>(comm_, windows.size(), comm::Reduction::maximum);
         for (std::uint64_t round = 0; round < rounds; ++round) {
             const Window window =
                 round < windows.size() ? windows[round] : Window{{mine_.size(), mine_.size()}, 0};
             PairBlock block = fetch(window);
-            run_on_all(comm_, [&] {
+            comm::run_on_all(comm_, [&] {
                 add_pairs(window, block);
                 if (inputs_.repeats == MergeInputs::Repeats::flagged)
                     remember(block, repeats);
@@ -81,9 +82,9 @@ class Merger {
         }
         if (inputs_.repeats == MergeInputs::Repeats::flagged)
             repeats.flag(comm_, report_.own_pairs);
-        run_on_all(comm_, [&] { writer.write({{}, {}, report_.own_pairs}); });
+        comm::run_on_all(comm_, [&] { writer.write({{}, {}, report_.own_pairs}); });
         writer.commit();
-        report_.pairs = all_reduce<std::uint64_t>(comm_, sizes.pairs, Reduction::sum);
+        report_.pairs = comm::all_reduce<std::uint64_t>(comm_, sizes.pairs, comm::Reduction::sum);
         return std::move(report_);
     }
 
@@ -93,7 +94,7 @@ class Merger {
         std::vector<std::vector<IndexedResponse>> outgoing(told_.size());
         for (const IndexedResponse& response : index.responses()) {
             const auto to = static_cast<std::size_t>(
-                owner(inputs_.instructions, response.key.instruction, comm_.size()));
+                comm::owner(inputs_.instructions, response.key.instruction, comm_.size()));
             outgoing[to].push_back(response);
             told_[to].push_back(response.place);
         }
@@ -101,7 +102,7 @@ class Merger {
         for (auto& part : outgoing)
             bytes.push_back(bytes_of(std::exchange(part, {})));
         int source = 0;
-        for (const auto& part : all_to_all(comm_, bytes)) {
+        for (const auto& part : comm::all_to_all(comm_, bytes)) {
             std::uint32_t at = 0;
             for (const auto& response : values_of<IndexedResponse>(part))
                 choose({source, at++, response});
@@ -124,7 +125,7 @@ class Merger {
         for (const Placed& placed : placed_)
             if (placed.source >= 0 && placed.response.key.attempts > 0)
                 report_.retries[placed.response.key.generation] += placed.response.key.attempts - 1;
-        all_reduce(comm_, std::span(report_.retries), Reduction::sum);
+        comm::all_reduce(comm_, std::span(report_.retries), comm::Reduction::sum);
     }
 
     void require_all() {
@@ -135,11 +136,11 @@ class Merger {
                     ++wanted;
                     missing += answers(local)[generation].source < 0 ? 1 : 0;
                 }
-        report_.wanted = all_reduce(comm_, wanted, Reduction::sum);
-        missing = all_reduce(comm_, missing, Reduction::sum);
+        report_.wanted = comm::all_reduce(comm_, wanted, comm::Reduction::sum);
+        missing = comm::all_reduce(comm_, missing, comm::Reduction::sum);
         report_.responses = report_.wanted - missing;
         if (inputs_.missing == MergeInputs::Missing::error && missing > 0)
-            throw AgreedError(
+            throw comm::AgreedError(
                 0, comm_.size(),
                 fmt::format("{}: {} of {} answers are not in the journals any more; run it again "
                             "to make them",
@@ -212,8 +213,8 @@ class Merger {
         std::vector<std::vector<std::uint32_t>> requests(ranks);
         std::vector<std::vector<std::pair<std::size_t, std::uint32_t>>> expected(ranks);
         PairBlock block;
-        ExchangeSizes sizes{std::vector<std::uint64_t>(ranks, 0),
-                            std::vector<std::uint64_t>(ranks, 0)};
+        comm::ExchangeSizes sizes{std::vector<std::uint64_t>(ranks, 0),
+                                  std::vector<std::uint64_t>(ranks, 0)};
         std::size_t row = 0;
         for_each_kept(window, [&](std::size_t local) {
             for (const Placed& answer : answers(local)) {
@@ -230,13 +231,13 @@ class Merger {
         for (auto& of_source : requests)
             outgoing.push_back(bytes_of(of_source));
         std::vector<std::vector<JournalPlace>> asked(ranks);
-        const auto incoming = all_to_all(comm_, outgoing);
+        const auto incoming = comm::all_to_all(comm_, outgoing);
         for (std::size_t peer = 0; peer < ranks; ++peer)
             for (const std::uint32_t at : values_of<std::uint32_t>(incoming[peer])) {
                 asked[peer].push_back(told_[peer].at(at));
                 sizes.outgoing[peer] += asked[peer].back().bytes;
             }
-        exchange_in_turn(
+        comm::exchange_in_turn(
             comm_, sizes,
             [&](int peer, std::span<std::byte> bytes) {
                 for (const JournalPlace& place : asked[static_cast<std::size_t>(peer)]) {
@@ -294,10 +295,10 @@ class Merger {
             repeats.add(row);
     }
 
-    const Communicator& comm_;
+    const comm::Communicator& comm_;
     const MergeInputs& inputs_;
     std::size_t generations_;
-    Range mine_;
+    comm::Range mine_;
     RecordReader reader_;
     std::vector<std::vector<JournalPlace>> told_;  // by rank: what this one has for its rows
     std::vector<Placed> placed_;                   // [this rank's instructions, generations]
@@ -307,9 +308,9 @@ class Merger {
 
 }  // namespace
 
-MergeReport merge_responses(const Communicator& comm, const ResponseIndex& index,
+MergeReport merge_responses(const comm::Communicator& comm, const ResponseIndex& index,
                             const MergeInputs& inputs) {
     return Merger(comm, index, inputs).run();
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <type_traits>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 // Two texts of similarity s share one of the bands with probability 1 - (1 - s^8)^16: 0.9999 at
@@ -39,7 +39,7 @@ using ByRank = std::vector<std::vector<T>>;
 
 /// Rank r receives what all put into `outgoing[r]`, one part a rank. Collective.
 template <class T>
-ByRank<T> send_to_ranks(const Communicator& comm, const ByRank<T>& outgoing) {
+ByRank<T> send_to_ranks(const comm::Communicator& comm, const ByRank<T>& outgoing) {
     static_assert(std::is_trivially_copyable_v<T>);
     std::vector<std::vector<std::byte>> bytes;
     for (const auto& part : outgoing) {
@@ -47,7 +47,7 @@ ByRank<T> send_to_ranks(const Communicator& comm, const ByRank<T>& outgoing) {
         bytes.emplace_back(view.begin(), view.end());
     }
     ByRank<T> incoming;
-    for (const auto& part : all_to_all(comm, bytes)) {
+    for (const auto& part : comm::all_to_all(comm, bytes)) {
         auto& values = incoming.emplace_back(part.size() / sizeof(T));
         if (!part.empty())
             std::memcpy(values.data(), part.data(), part.size());
@@ -81,7 +81,7 @@ ByRank<Candidate> meet(const ByRank<BandEntry>& incoming) {
 
 /// What is to be compared here, each pair of texts once, ascending. Collective.
 template <class Texts>
-std::vector<Candidate> find_candidates(const Communicator& comm, const Texts& texts) {
+std::vector<Candidate> find_candidates(const comm::Communicator& comm, const Texts& texts) {
     const auto ranks = static_cast<std::size_t>(comm.size());
     const auto rank = static_cast<std::uint32_t>(comm.rank());
     std::vector<Candidate> candidates;
@@ -105,7 +105,7 @@ void TextRepeats::add(std::uint64_t row, std::uint64_t group, std::string_view t
     texts_.push_back({row, group, text_signature(text)});
 }
 
-std::vector<std::uint8_t> TextRepeats::find(const Communicator& comm) const {
+std::vector<std::uint8_t> TextRepeats::find(const comm::Communicator& comm) const {
     const std::vector<Candidate> candidates = find_candidates(comm, texts_);
     ByRank<std::uint32_t> wanted(static_cast<std::size_t>(comm.size()));
     for (std::size_t i = 0; i < candidates.size(); ++i)
@@ -132,4 +132,4 @@ std::vector<std::uint8_t> TextRepeats::find(const Communicator& comm) const {
     return repeats;
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Finds texts that are almost equal to one before them, over the texts of all ranks: signatures
 /// are cut into bands, and texts that share a band meet at the rank that the band's hash names
@@ -23,7 +23,7 @@ class TextRepeats {
     std::size_t size() const noexcept { return texts_.size(); }
     /// For each text that was added here, in that order: 1 if one with a smaller row, of another
     /// group, is almost equal. Collective.
-    std::vector<std::uint8_t> find(const Communicator& comm) const;
+    std::vector<std::uint8_t> find(const comm::Communicator& comm) const;
 
   private:
     struct Text {
@@ -33,4 +33,4 @@ class TextRepeats {
     std::vector<Text> texts_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cmath>
 
-namespace popalign {
+namespace popalign::store {
 
 CsvTable::CsvTable(std::string_view text, std::string file) : file_(std::move(file)) {
     std::size_t number = 0;
@@ -73,4 +73,4 @@ double CsvTable::number(std::size_t row, std::size_t column) const {
     return result;
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

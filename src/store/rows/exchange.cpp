@@ -11,7 +11,7 @@
 #include <array>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using nlohmann::json;
@@ -320,4 +320,4 @@ const ExchangeFormat& find_exchange_format(std::string_view name) {
         fmt::format("format '{}' is not known; use one of {}", name, fmt::join(names, ", ")));
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::string_view blank = " \t\r\n";
@@ -102,7 +102,7 @@ std::size_t JsonRows::line_begin(std::size_t from) const {
     return end == std::string_view::npos ? text_.size() : end + 1;
 }
 
-std::size_t JsonRows::lines(Range share) const {
+std::size_t JsonRows::lines(comm::Range share) const {
     if (list_)
         return share.size();
     const std::size_t begin = line_begin(share.begin), end = line_begin(share.end);
@@ -113,7 +113,7 @@ std::size_t JsonRows::lines(Range share) const {
     return whole + (text_[end - 1] == '\n' ? 0 : 1);
 }
 
-void JsonRows::visit(Range share, std::size_t lines_before,
+void JsonRows::visit(comm::Range share, std::size_t lines_before,
                      const std::function<void(std::size_t, const nlohmann::json&)>& visit,
                      const std::function<void(std::size_t, const std::string&)>& bad) const {
     if (list_) {
@@ -142,4 +142,4 @@ void visit_json_rows(std::string_view text, const std::string& file,
         [&](std::size_t number, const std::string& why) { throw InputError(file, number, why); });
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

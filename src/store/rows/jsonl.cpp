@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 /// The library's text without its own prefix and place (its line is always 1).
@@ -128,4 +128,4 @@ std::vector<Instruction> read_instructions(const std::filesystem::path& path) {
     return instructions;
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::string_view human = "\n\nHuman:", assistant = "\n\nAssistant:";
@@ -75,4 +75,4 @@ std::optional<std::string> messages_to_transcript(std::span<const Message> messa
     return text;
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::size_t run_words = 8;
@@ -80,4 +80,4 @@ void OverlapIndex::add_file(const std::filesystem::path& path) {
         });
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -9,7 +9,7 @@
 #include <limits>
 #include <variant>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 // Layout (ggml's gguf.h): "GGUF", u32 version, u64 tensors, u64 pairs; the pairs (key, u32 type,
@@ -317,4 +317,4 @@ std::vector<float> GgufFile::numbers(std::string_view key) const {
                              : std::vector<float>{};
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <set>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::uint64_t largest_header = 100'000'000;  // as in the reference implementation
@@ -224,4 +224,4 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
     file.commit();
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -9,7 +9,7 @@
 #include <functional>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using Bytes = const std::byte*;
@@ -201,4 +201,4 @@ void dequantise(const TensorView& tensor, std::span<float> output) {
         format.decode(block, output.data() + at);
 }
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 TEST(ArithmeticCheck, SeesNothingButRounding) {
@@ -20,4 +20,4 @@ TEST(ArithmeticCheck, SeesNothingButRounding) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -11,7 +11,7 @@
 
 #include <chrono>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 using test::world;
@@ -59,11 +59,11 @@ TEST(TotalCost, AddsUpAllRecordsBelowADirectory) {
 
 TEST(TokensByStrategy, SharedAnswersCountInParts) {
     const test::TemporaryDirectory directory;
-    PairFileHeader header;
+    store::PairFileHeader header;
     header.models.push_back({"m", "", "", 0, "", ""});
     header.generations = {{"a", 0, ""}, {"b", 0, ""}, {"c", 0, ""}};
     header.strategies = {{"first", "prompt", ""}, {"second", "prompt", ""}};
-    PairBlock block;
+    store::PairBlock block;
     if (world().is_root()) {
         block.instructions.push_back({"i", "", "text"});
         for (std::uint32_t generation = 0; generation < 3; ++generation) {
@@ -76,11 +76,11 @@ TEST(TokensByStrategy, SharedAnswersCountInParts) {
         block.pairs = {{0, 0, 0, 1, 0}, {0, 1, 0, 2, 0}};
     }
     const auto path = directory / "pairs.h5";
-    write_pair_file(world(), path, header, block);
+    store::write_pair_file(world(), path, header, block);
     const auto tokens = tokens_by_strategy(path);
     EXPECT_EQ(tokens.at("first"), 25u);
     EXPECT_EQ(tokens.at("second"), 35u);
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::campaign

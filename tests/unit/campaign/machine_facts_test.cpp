@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 std::vector<RankFacts> ranks(const std::vector<std::pair<std::string, std::string>>& hosts) {
@@ -56,4 +56,4 @@ TEST(Doctor, CrowdedAndUnevenNodesAreNoted) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::campaign

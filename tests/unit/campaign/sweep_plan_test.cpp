@@ -7,7 +7,7 @@
 #include <cmath>
 #include <set>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 const std::vector<std::string> six{"prefix", "demonstration", "elicitive",
@@ -169,4 +169,4 @@ TEST_F(SweepPlanTest, WhatTheSweepOwnsIsNoFactor) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::campaign

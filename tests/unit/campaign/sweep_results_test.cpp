@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::campaign {
 namespace {
 
 class SweepResultsTest : public ::testing::Test {
@@ -63,4 +63,4 @@ TEST_F(SweepResultsTest, WhatIsNotThereOrBrokenIsMissing) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::campaign

@@ -6,7 +6,7 @@
 
 #include <numeric>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 using test::world;
@@ -58,4 +58,4 @@ TEST(Objects, DamagedBytesAreAnErrorNotACrash) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

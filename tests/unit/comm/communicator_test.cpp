@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 using test::world;
@@ -43,4 +43,4 @@ TEST(Partition, CoversEverythingOnceAndEvenly) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

@@ -4,7 +4,7 @@
 
 int main(int argc, char** argv) {
     using namespace popalign;
-    return run_program(argc, argv, [](const Communicator& comm) {
+    return comm::run_program(argc, argv, [](const comm::Communicator& comm) {
         if (comm.rank() == 1)
             throw Error("rank 1 gives up");
         barrier(comm);

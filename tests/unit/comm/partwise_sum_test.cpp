@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 using test::world;
@@ -85,4 +85,4 @@ TEST(PartwiseSum, EveryPartHasOneOwner) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

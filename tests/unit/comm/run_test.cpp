@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 using test::world;
@@ -46,4 +46,4 @@ TEST(AgreeToStop, OneRanksDeadlineIsEverybodys) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

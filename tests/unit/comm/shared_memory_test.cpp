@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 TEST(SharedMemory, WhatOneRankWritesAllRanksOfTheNodeRead) {
@@ -47,4 +47,4 @@ TEST(SharedMemory, MoreThanThereIsIsAnErrorOnAllRanks) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

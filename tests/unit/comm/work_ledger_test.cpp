@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 using test::world;
@@ -93,4 +93,4 @@ TEST(WorkLedger, MovesAndOutlivesARankThatLeavesEarly) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

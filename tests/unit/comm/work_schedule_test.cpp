@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-namespace popalign {
+namespace popalign::comm {
 namespace {
 
 constexpr double never = std::numeric_limits<double>::infinity();
@@ -195,4 +195,4 @@ TEST(ScheduleSimulation, LosesNothingToAStaticPartitionWhereStepsCostMuchThemsel
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::comm

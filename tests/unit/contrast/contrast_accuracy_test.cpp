@@ -8,11 +8,11 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::contrast {
 namespace {
 
-const std::vector<StrategyRow> strategies{{"prefix", "prompt", "alignment"}};
-const std::vector<JudgeRow> judges{{"judge", "m", "t", "h"}, {"other", "m2", "t", "h"}};
+const std::vector<store::StrategyRow> strategies{{"prefix", "prompt", "alignment"}};
+const std::vector<store::JudgeRow> judges{{"judge", "m", "t", "h"}, {"other", "m2", "t", "h"}};
 
 /// Both orders of a pair by a judge whose log-odds favour the better answer and the first place.
 void add(std::vector<Verdict>& verdicts, std::uint64_t pair, std::uint32_t judge, double better,
@@ -119,4 +119,4 @@ TEST(ContrastAccuracy, JudgesAreComparedWhereBothAreValid) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::contrast

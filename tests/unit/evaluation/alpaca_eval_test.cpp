@@ -15,7 +15,7 @@
 #include <cmath>
 #include <fstream>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 namespace fs = std::filesystem;
@@ -28,7 +28,7 @@ struct Published {
 std::map<std::string, Published> leaderboard(const fs::path& folder) {
     const fs::path path =
         folder / "leaderboards/data_AlpacaEval_2/weighted_alpaca_eval_gpt4_turbo_leaderboard.csv";
-    const CsvTable table(read_text_or_gzip(path), path.native());
+    const store::CsvTable table(read_text_or_gzip(path), path.native());
     std::map<std::string, Published> models;
     for (std::size_t i = 0; i < table.size(); ++i)
         models[table.text(i, 0)] = {
@@ -236,4 +236,4 @@ TEST(AlpacaEval, IntervalsHoldTheTruthOfTheRealDifficultiesAndGamedRows) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::evaluation

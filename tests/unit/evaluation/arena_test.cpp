@@ -16,7 +16,7 @@
 #include <map>
 #include <set>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,7 +30,7 @@ std::map<std::string, PublishedRating> published_ratings(const fs::path& folder)
     const fs::path path = folder / "bootstrap_stats_bt.jsonl";
     const std::string text = read_text_or_gzip(path);
     std::map<std::string, PublishedRating> ratings;
-    visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
+    store::visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
         ratings[row.at("model")] = {row.at("score"), row.at("lower"), row.at("upper"),
                                     row.at("results").get<std::vector<double>>()};
     });
@@ -43,7 +43,7 @@ TEST(Arena, PublishedRatingsGiveThePublishedScoresAndIntervals) {
     const auto ratings = published_ratings(folder);
     const auto& baseline = ratings.at("gpt-4-0314");
     const fs::path path = folder / "arena_hard_leaderboard_20240731.csv";
-    const CsvTable board(read_text_or_gzip(path), path.native());
+    const store::CsvTable board(read_text_or_gzip(path), path.native());
     int compared = 0;
     for (std::size_t i = 0; i < board.size(); ++i) {
         const auto found = ratings.find(board.text(i, board.column("model")));
@@ -68,7 +68,7 @@ bool overlap(const Interval& a, const Interval& b) {
 /// The leaderboard's scores with their intervals.
 std::map<std::string, std::pair<double, Interval>> published_scores(const fs::path& folder) {
     const fs::path path = folder / "arena_hard_leaderboard_20240731.csv";
-    const CsvTable board(read_text_or_gzip(path), path.native());
+    const store::CsvTable board(read_text_or_gzip(path), path.native());
     std::map<std::string, std::pair<double, Interval>> scores;
     for (std::size_t i = 0; i < board.size(); ++i)
         scores[board.text(i, board.column("model"))] = {
@@ -257,4 +257,4 @@ TEST(AnswerStyle, CountsMarkdownOutsideOfCode) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::evaluation

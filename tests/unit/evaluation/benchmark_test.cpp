@@ -12,7 +12,7 @@
 #include <cmath>
 #include <set>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 TEST(Benchmark, ThePublicOnesAreReadWhole) {
@@ -115,4 +115,4 @@ TEST(BenchmarkScores, RatingsAreMeansByTurnAndCategory) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::evaluation

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <map>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 /// As the benchmark fills in what its template asks for by `names`.
@@ -25,7 +25,7 @@ std::string filled(std::string text, const std::map<std::string, std::string>& n
 }
 
 /// Its name in FastChat.
-std::string original_name(const JudgeTemplate& judge_template) {
+std::string original_name(const lm::JudgeTemplate& judge_template) {
     return judge_template.source.substr(judge_template.source.rfind(' ') + 1);
 }
 
@@ -33,15 +33,15 @@ TEST(BenchmarkTemplates, ArenaHardsSystemMessageIsThePublishedOne) {
     // Of `system_prompt` in config/judge_config.yaml of lmarena/arena-hard-auto at 7f1b7f5.
     constexpr auto published = "03f68010febd7a6405102ef882b4dd5a9700c56b2e1ff286d3b38f5d3a929bbf";
     for (const char* name : {"arena-hard", "hh"})
-        EXPECT_EQ(sha256_hex(load_judge_template(name).system), published) << name;
+        EXPECT_EQ(sha256_hex(lm::load_judge_template(name).system), published) << name;
 }
 
 TEST(BenchmarkTemplates, MtBenchsAreTheOriginalsWordForWord) {
     const auto path = shared_data() / "mt_bench/judge_prompts.jsonl";
     POPALIGN_NEEDS(path);
     std::map<std::string, nlohmann::json> originals;
-    visit_json_rows(read_text_or_gzip(path), path.native(),
-                    [&](const nlohmann::json& row) { originals[row.at("name")] = row; });
+    store::visit_json_rows(read_text_or_gzip(path), path.native(),
+                           [&](const nlohmann::json& row) { originals[row.at("name")] = row; });
     const std::map<std::string, std::string> names{
         {"question", "<I>"},     {"question_1", "<I>"},   {"question_2", "<I2>"},
         {"answer", "<A>"},       {"answer_1", "<A>"},     {"answer_2", "<A2>"},
@@ -53,10 +53,10 @@ TEST(BenchmarkTemplates, MtBenchsAreTheOriginalsWordForWord) {
     for (const std::string kind : {"single", "pairwise"})
         for (const std::string reference : {"", "-reference"})
             for (const std::string turn : {"", "-turn-2"}) {
-                const auto ours = load_judge_template("mt-bench-" + kind + reference + turn);
+                const auto ours = lm::load_judge_template("mt-bench-" + kind + reference + turn);
                 const auto& original = originals.at(original_name(ours));
                 EXPECT_EQ(ours.system, original.at("system_prompt")) << ours.name;
-                EXPECT_EQ(judge_messages(ours, showing).back().content,
+                EXPECT_EQ(lm::judge_messages(ours, showing).back().content,
                           filled(original.at("prompt_template"), names))
                     << ours.name;
                 ++compared;
@@ -70,7 +70,8 @@ TEST(BenchmarkTemplates, AlpacaEvalsIsTheOriginalWordForWord) {
                       "alpaca_eval/evaluators_configs/alpaca_eval_clf_gpt4_turbo/"
                       "alpaca_eval_clf.txt";
     POPALIGN_NEEDS(path);
-    const auto messages = judge_messages(load_judge_template("alpaca-eval"), {"<I>", "<A>", "<B>"});
+    const auto messages =
+        lm::judge_messages(lm::load_judge_template("alpaca-eval"), {"<I>", "<A>", "<B>"});
     ASSERT_EQ(messages.size(), 2U);
     EXPECT_EQ("<|im_start|>system\n" + messages[0].content + "\n<|im_end|>\n<|im_start|>user\n" +
                   messages[1].content + "\n<|im_end|>",
@@ -82,7 +83,9 @@ TEST(BenchmarkTemplates, ArenaHardsQuestionIsTheOriginalWordForWord) {
     const auto path = shared_data() / "arena_hard/config/arena-hard-v0.1.yaml";
     POPALIGN_NEEDS(path);
     const std::string user =
-        judge_messages(load_judge_template("arena-hard"), {"<I>", "<A>", "<B>"}).back().content;
+        lm::judge_messages(lm::load_judge_template("arena-hard"), {"<I>", "<A>", "<B>"})
+            .back()
+            .content;
     // In the file it stands as a quoted string.
     std::string quoted = nlohmann::json(user).dump();
     const auto original = filled(read_text_or_gzip(path),
@@ -91,4 +94,4 @@ TEST(BenchmarkTemplates, ArenaHardsQuestionIsTheOriginalWordForWord) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::evaluation

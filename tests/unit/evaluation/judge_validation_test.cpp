@@ -10,7 +10,7 @@
 
 #include <fstream>
 
-namespace popalign {
+namespace popalign::evaluation {
 namespace {
 
 namespace fs = std::filesystem;
@@ -112,4 +112,4 @@ TEST(JudgeValidation, ReadsItsOwnRowsAndRefusesOthers) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::evaluation

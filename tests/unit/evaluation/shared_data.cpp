@@ -2,11 +2,11 @@
 
 #include <cstdlib>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 std::filesystem::path shared_data() {
     const char* root = std::getenv("POPALIGN_SOURCE_DIR");
     return std::filesystem::path(root != nullptr ? root : ".") / "../shared/data";
 }
 
-}  // namespace popalign
+}  // namespace popalign::evaluation

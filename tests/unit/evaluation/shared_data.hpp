@@ -2,12 +2,12 @@
 
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::evaluation {
 
 /// The folder of real data beside the repository.
 std::filesystem::path shared_data();
 
-}  // namespace popalign
+}  // namespace popalign::evaluation
 
 /// Skips the test, with the reason, where `path` is absent.
 #define POPALIGN_NEEDS(path)            \

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <random>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
@@ -216,4 +216,4 @@ TEST(ChatTemplate, HostileTemplatesEndQuickly) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

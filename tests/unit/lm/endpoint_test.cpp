@@ -12,7 +12,7 @@
 #include <random>
 #include <set>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using namespace std::chrono_literals;
@@ -211,4 +211,4 @@ TEST(EndpointOptions, MistakesAreNamed) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using test::make_tiny_model;
@@ -116,4 +116,4 @@ TEST(CausalLm, CountsItsParameters) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

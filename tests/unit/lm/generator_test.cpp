@@ -7,7 +7,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using test::make_tiny_model;
@@ -236,4 +236,4 @@ TEST(Generator, RefusesWhatTheModelCannotHold) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -9,7 +9,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 TEST(HfModel, WhatIsSavedIsWhatIsLoaded) {
@@ -47,4 +47,4 @@ TEST(PackedModel, AnswersAsThePlainOne) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 InferenceWeight packed(const at::Tensor& weight) {
@@ -70,7 +70,7 @@ TEST(PanelKernels, AllGiveTheSame) {
 }
 
 TEST(WeightMemory, HandsOutAlignedPartsAndNoMore) {
-    WeightMemory memory(Communicator(), 192);
+    WeightMemory memory(comm::Communicator(), 192);
     const auto options = at::TensorOptions().dtype(at::kFloat);
     const at::Tensor first = memory.allocate({3}, options), second = memory.allocate({16}, options);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(second.data_ptr()) % 64, 0U);
@@ -81,4 +81,4 @@ TEST(WeightMemory, HandsOutAlignedPartsAndNoMore) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 TEST(JudgeTemplate, TheBuiltInOneNamesThePapersCriteria) {
@@ -94,4 +94,4 @@ TEST(Judgement, BecomesAVerdictInEitherOrder) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <fstream>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using test::world;
@@ -72,7 +72,7 @@ TEST(Judging, KeepsWhatWasJournalledBeforeAKill) {
     const auto folder = directory / "verdicts";
     const auto mine = showings();
     judge_showings(baseline("longest"), {"m", "t"}, mine, options(folder));
-    run_on_all(world(), [&] {  // a record that a killed writer left unfinished
+    comm::run_on_all(world(), [&] {  // a record that a killed writer left unfinished
         if (world().is_root())
             std::ofstream(folder / "rank-000000.journal", std::ios::app) << "torn";
     });
@@ -124,4 +124,4 @@ TEST(ContentKey, DependsOnEveryPart) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

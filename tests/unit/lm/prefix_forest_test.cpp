@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using Sequences = std::vector<std::vector<TokenId>>;
@@ -47,4 +47,4 @@ TEST(PrefixForest, GroupsStayWithinTheBudget) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

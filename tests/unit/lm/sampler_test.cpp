@@ -13,7 +13,7 @@
 #include <map>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 std::vector<float> logits_of(const std::vector<float>& weights) {
@@ -203,4 +203,4 @@ TEST(Sampler, OptionsThatLookAtRanksOrAtWhatWasDrawnAreNotForBatches) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

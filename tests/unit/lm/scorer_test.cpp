@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using test::make_tiny_model;
@@ -114,4 +114,4 @@ TEST(Scorer, NeedsAPrompt) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 StepCost learn(double fixed, double each, int least, int most) {
@@ -35,4 +35,4 @@ TEST(StepCost, ForgetsHowItWas) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

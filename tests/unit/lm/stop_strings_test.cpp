@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 /// The answer grows token by token; it must end with the token that completes a stop string.
@@ -38,4 +38,4 @@ TEST(StopStrings, NoneNeverEndAndAnEmptyOneIsRefused) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

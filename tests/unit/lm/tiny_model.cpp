@@ -8,9 +8,9 @@
 
 namespace popalign::test {
 
-CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed, at::ScalarType dtype,
-                         at::Device device) {
-    ModelConfig config;
+lm::CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
+                             at::ScalarType dtype, at::Device device) {
+    lm::ModelConfig config;
     config.architecture = architecture;
     config.vocab_size = 97;
     config.hidden_size = 32;
@@ -26,23 +26,23 @@ CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed, at
     if (architecture == "mistral")
         config.windows = {5, 5};
     if (architecture == "llama") {
-        config.rotary.scaling = RotaryConfig::Scaling::llama3;
+        config.rotary.scaling = lm::RotaryConfig::Scaling::llama3;
         config.rotary.factor = 4;
         config.rotary.original_max_position_embeddings = 16;
     }
     config.local_rotary = config.rotary;
     if (architecture == "gemma3_text") {
-        config.activation = ModelConfig::Activation::gelu_tanh;
+        config.activation = lm::ModelConfig::Activation::gelu_tanh;
         config.windows = {5, 0};
         config.local_rotary.theta = 100;
-        config.rotary.scaling = RotaryConfig::Scaling::linear;
+        config.rotary.scaling = lm::RotaryConfig::Scaling::linear;
         config.rotary.factor = 4;
         config.output_norms = true;
         config.norm_offset = 1;
         config.embedding_scale = std::sqrt(32.0);
         config.query_pre_attn_scalar = 5;
     }
-    CausalLm model(config, dtype, device);
+    lm::CausalLm model(config, dtype, device);
     for (auto& [name, tensor] : model.parameters()) {
         const RandomStream stream(seed, name, "weights");
         const at::Tensor values = at::empty(tensor.sizes(), at::kDouble);

@@ -11,8 +11,8 @@ inline constexpr const char* architectures[] = {"llama", "mistral", "qwen2", "qw
                                                 "gemma3_text"};
 
 /// A transformer of two layers with random weights, large enough that its answers vary.
-CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
-                         at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU);
+lm::CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
+                             at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU);
 
 std::vector<TokenId> random_tokens(std::size_t count, std::uint64_t seed,
                                    std::int64_t vocabulary = 97);

@@ -4,6 +4,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/lm/text/tokenizer.hpp>
+#include <popalign/store/weights/gguf.hpp>
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -13,7 +14,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 namespace fs = std::filesystem;
@@ -98,7 +99,7 @@ struct Metadata {
         writer.integers("tokenizer.ggml.token_type", types);
         writer.integer("tokenizer.ggml.eos_token_id", eos);
         writer.save(path);
-        return Tokenizer::from_gguf(GgufFile(path));
+        return Tokenizer::from_gguf(store::GgufFile(path));
     }
 };
 
@@ -166,7 +167,7 @@ void compare_with_vectors(const fs::path& model, const std::string& vectors) {
     for (const fs::path& needed : {gguf, folder / (vectors + ".gguf.inp")})
         if (!fs::exists(needed))
             GTEST_SKIP() << "there is no " << needed.filename();
-    const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(gguf));
+    const Tokenizer tokenizer = Tokenizer::from_gguf(store::GgufFile(gguf));
     const std::string texts = read_text_file(folder / (vectors + ".gguf.inp"));
     std::istringstream lines(read_text_file(folder / (vectors + ".gguf.out")));
     const std::string separator = "\n__ggml_vocab_test__\n";
@@ -208,4 +209,4 @@ TEST(TokenizerVectors, Qwen2) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 
 #include <random>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using nlohmann::json;
@@ -138,4 +138,4 @@ TEST(TokenizerMalformed, RandomDamageNeverCrashes) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -14,7 +14,7 @@
 #include <fstream>
 #include <random>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 namespace fs = std::filesystem;
@@ -166,4 +166,4 @@ TEST(TokenizerModel, ReadsRanksAndAddedTokens) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <fstream>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using test::added_token;
@@ -143,4 +143,4 @@ TEST(Tokenizer, FindsBosAndEosInTheConfigBesideIt) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

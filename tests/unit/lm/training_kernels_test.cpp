@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 using kernel::MatrixView;
@@ -238,4 +238,4 @@ TEST(TrainingKernels, GradientsAreAddedToThoseThatAreThere) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

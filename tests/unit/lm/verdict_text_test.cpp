@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::lm {
 namespace {
 
 std::filesystem::path cases() {
@@ -24,7 +24,7 @@ std::string said(const std::string& text, const std::vector<std::string>& labels
 
 TEST(VerdictText, EveryFormIsReadOrLeftUnparsedAndNoneIsGuessed) {
     std::size_t verdicts = 0, ratings = 0;
-    read_jsonl(cases(), [&](std::size_t line, const nlohmann::json& row) {
+    store::read_jsonl(cases(), [&](std::size_t line, const nlohmann::json& row) {
         const auto text = row.at("text").get<std::string>();
         if (row.contains("rating")) {
             ++ratings;
@@ -57,4 +57,4 @@ TEST(VerdictText, BytesOfAnyKindDoNoHarm) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::lm

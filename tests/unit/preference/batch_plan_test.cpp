@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 TEST(EpochOrderTest, IsAPermutationThatSeedAndEpochDecide) {
@@ -59,7 +59,7 @@ TEST(MicroBatchesTest, CoverAllItemsWithinTheBudget) {
     const PairData data = test::random_pairs(50);
     for (const std::int64_t budget : {1, 40, 100000}) {
         std::size_t next = 0;
-        for (const Range& range : micro_batches(data.lengths, data.hashes, budget)) {
+        for (const comm::Range& range : micro_batches(data.lengths, data.hashes, budget)) {
             EXPECT_EQ(range.begin, next);
             ASSERT_GT(range.size(), 0u);
             next = range.end;
@@ -153,4 +153,4 @@ TEST(TruncateTest, CutsThePromptsBeginningAndTheAnswersEnd) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 TEST(SummariseTest, CountsRewardsAndLogProbabilitiesPerToken) {
@@ -35,4 +35,4 @@ TEST(WilsonIntervalTest, EqualsTheFormula) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

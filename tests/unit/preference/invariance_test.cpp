@@ -9,7 +9,7 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
@@ -37,14 +37,15 @@ PairData pairs_with_common_parts() {
 struct Variation {
     std::string name;
     PairTrainerOptions options = {};
-    AdapterOptions adapters = {};
+    lm::AdapterOptions adapters = {};
 };
 
 constexpr int steps = 20;
 
 /// Losses and gradient norms of 20 steps of 14, 6 and 8 pairs.
-std::vector<double> train(const Communicator& comm, Variation variation, at::ScalarType dtype) {
-    CausalLm model = test::tiny_model("qwen2", dtype);
+std::vector<double> train(const comm::Communicator& comm, Variation variation,
+                          at::ScalarType dtype) {
+    lm::CausalLm model = test::tiny_model("qwen2", dtype);
     const PairData data = pairs_with_common_parts();
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.05);
@@ -66,7 +67,7 @@ std::vector<double> train(const Communicator& comm, Variation variation, at::Sca
 }
 
 PairTrainerOptions with(std::int64_t budget, Sharding sharding, std::int64_t bucket,
-                        PassOptions::Activations activations, PackingMode packing) {
+                        lm::PassOptions::Activations activations, PackingMode packing) {
     PairTrainerOptions options;
     options.micro_batch_tokens = budget;
     options.sharding = {sharding, bucket};
@@ -76,8 +77,8 @@ PairTrainerOptions with(std::int64_t budget, Sharding sharding, std::int64_t buc
 }
 
 std::vector<Variation> variations() {
-    constexpr auto keep = PassOptions::Activations::keep;
-    constexpr auto recompute = PassOptions::Activations::recompute;
+    constexpr auto keep = lm::PassOptions::Activations::keep;
+    constexpr auto recompute = lm::PassOptions::Activations::recompute;
     constexpr auto shared = PackingMode::shared;
     constexpr auto separate = PackingMode::separate;
     constexpr std::int64_t large = 1 << 20;
@@ -113,29 +114,29 @@ class InvarianceTest : public ::testing::Test {
 };
 
 TEST_F(InvarianceTest, NothingButTheBatchDecidesTheLosses) {
-    const auto expected = train(Communicator(), {"alone"}, at::kDouble);
+    const auto expected = train(comm::Communicator(), {"alone"}, at::kDouble);
     EXPECT_LT(expected[2 * (steps - 2)], 0.9 * expected[0]) << "it learns";
     for (const Variation& variation : variations())
         expect_close(train(world(), variation, at::kDouble), expected, 1e-8, variation.name);
 }
 
 TEST_F(InvarianceTest, InFloat32WithItsKernelsUpToRounding) {
-    const auto expected = train(Communicator(), {"alone"}, at::kDouble);
+    const auto expected = train(comm::Communicator(), {"alone"}, at::kDouble);
     for (const Variation& variation : few_variations())
         expect_close(train(world(), variation, at::kFloat), expected, 1e-3, variation.name);
 }
 
 TEST_F(InvarianceTest, InBfloat16WithMastersOfFloat32) {
-    const auto expected = train(Communicator(), {"alone"}, at::kBFloat16);
+    const auto expected = train(comm::Communicator(), {"alone"}, at::kBFloat16);
     for (const Variation& variation : few_variations())
         expect_close(train(world(), variation, at::kBFloat16), expected, 0.1, variation.name);
-    const auto precise = train(Communicator(), {"alone"}, at::kDouble);
+    const auto precise = train(comm::Communicator(), {"alone"}, at::kDouble);
     EXPECT_NEAR(expected[2 * (steps - 1)], precise[2 * (steps - 1)], 0.1);
 }
 
 TEST_F(InvarianceTest, AdaptersAreTrainedTheSameWay) {
-    const AdapterOptions adapters{4, 8, {"q_proj", "v_proj", "down_proj"}, 3};
-    const auto expected = train(Communicator(), {"alone", {}, adapters}, at::kDouble);
+    const lm::AdapterOptions adapters{4, 8, {"q_proj", "v_proj", "down_proj"}, 3};
+    const auto expected = train(comm::Communicator(), {"alone", {}, adapters}, at::kDouble);
     EXPECT_LT(expected[2 * (steps - 2)], expected[0]) << "it learns";
     for (Variation variation : few_variations()) {
         variation.adapters = adapters;
@@ -144,11 +145,11 @@ TEST_F(InvarianceTest, AdaptersAreTrainedTheSameWay) {
 }
 
 TEST_F(InvarianceTest, MergedAdaptersEqualAppliedOnes) {
-    CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(6);
     const auto reference = test::own_reference(model, data);
     const at::Tensor before = model.parameter("model.layers.1.mlp.up_proj.weight").clone();
-    model.add_adapters({3, 6, AdapterOptions{}.targets, 1});
+    model.add_adapters({3, 6, lm::AdapterOptions{}.targets, 1});
     const auto start = test::own_reference(model, data);
     EXPECT_EQ(start.chosen, reference.chosen) << "they change nothing at first";
     PairTrainerOptions options;
@@ -170,4 +171,4 @@ TEST_F(InvarianceTest, MergedAdaptersEqualAppliedOnes) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

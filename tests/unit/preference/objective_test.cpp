@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 /// Margins of both signs, answers better and worse than the reference finds them.
@@ -164,4 +164,4 @@ TEST(ObjectiveTest, WrongOptionsAreRefusedByTheirKey) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

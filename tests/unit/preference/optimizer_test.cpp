@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 // Expected numbers are what optimizer_reference.py prints.
@@ -60,4 +60,4 @@ TEST(CosineWithWarmupTest, EqualsTransformers) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

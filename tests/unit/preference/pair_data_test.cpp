@@ -10,7 +10,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
@@ -20,13 +20,13 @@ class PairDataTest : public ::testing::Test {
     PairDataTest() { test::write_tiny_pairs(world(), path()); }
 
     std::filesystem::path path() const { return directory_ / "pairs.h5"; }
-    PairData open(const Communicator& comm, const PairSelection& selection,
+    PairData open(const comm::Communicator& comm, const PairSelection& selection,
                   const TokenLimits& limits = {}) const {
         return open_pair_data(comm, path(), front_end_, selection, limits);
     }
 
     test::TemporaryDirectory directory_;
-    ModelFrontEnd front_end_ = test::byte_front_end();
+    lm::ModelFrontEnd front_end_ = test::byte_front_end();
 };
 
 TEST_F(PairDataTest, SelectsBySplitFlagsAndStrategies) {
@@ -39,10 +39,10 @@ TEST_F(PairDataTest, SelectsBySplitFlagsAndStrategies) {
 
 TEST_F(PairDataTest, IsTheSameOnAnyNumberOfRanks) {
     const PairData together = open(world(), {Split::train, {"identical"}, {}});
-    const PairData alone = open(Communicator(), {Split::train, {"identical"}, {}});
+    const PairData alone = open(comm::Communicator(), {Split::train, {"identical"}, {}});
     EXPECT_EQ(together.rows, alone.rows);
     EXPECT_EQ(together.digest, alone.digest);
-    EXPECT_NE(together.digest, open(Communicator(), {Split::train, {}, {"good"}}).digest);
+    EXPECT_NE(together.digest, open(comm::Communicator(), {Split::train, {}, {"good"}}).digest);
     for (std::size_t i = 0; i < alone.size(); ++i) {
         EXPECT_EQ(together.lengths[i].packed(), alone.lengths[i].packed());
         EXPECT_EQ(lengths_of(together.example(i)).packed(), alone.lengths[i].packed());
@@ -57,7 +57,8 @@ TEST_F(PairDataTest, ThePromptIsTheOriginalInstructionAndAnswersEndTheirTurn) {
     };
     const PairExample first = data.example(0);
     const Message message{Role::user, "What is 0?"};
-    EXPECT_EQ(text(first.prompt), to_text(front_end_.chat->render_prompt(std::span(&message, 1))));
+    EXPECT_EQ(text(first.prompt),
+              lm::to_text(front_end_.chat->render_prompt(std::span(&message, 1))));
     EXPECT_EQ(text(first.chosen), "A fine number 0<|im_end|>");
     EXPECT_EQ(text(first.rejected), "No<|im_end|>");
     EXPECT_EQ(text(data.example(4).chosen), "A fine number 2") << "was cut off";
@@ -133,8 +134,8 @@ TEST_F(PairDataTest, AJudgesLabelsTurnPairsAndLeaveOutTies) {
         add(4, order, first ? VerdictLabel::chosen : VerdictLabel::rejected, first ? 0.8 : 0.2);
     }
     add(6, AnswerOrder::chosen_first, VerdictLabel::chosen, 0.9);
-    write_verdicts(world(), path(), {{"longest", "", "", ""}, {"judge", "0", "rlaif", "0"}},
-                   verdicts);
+    store::write_verdicts(world(), path(), {{"longest", "", "", ""}, {"judge", "0", "rlaif", "0"}},
+                          verdicts);
 
     for (const char* name : {"judge", "judge/rlaif"}) {
         const PairData data =
@@ -155,4 +156,4 @@ TEST_F(PairDataTest, UnknownNamesAreRefused) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 const std::vector<std::string> names{"prefix", "refine", "unused"};
@@ -61,4 +61,4 @@ TEST(PairStatisticsTest, PartsAddUpToTheWhole) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -15,16 +15,16 @@
 #include <limits>
 #include <numbers>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
 
 /// The global gradient as `comm` computes it together, with a policy away from its reference.
-at::Tensor gradient_on(const Communicator& comm, at::ScalarType dtype, std::int64_t budget,
+at::Tensor gradient_on(const comm::Communicator& comm, at::ScalarType dtype, std::int64_t budget,
                        const std::string& architecture = "llama",
                        const std::string& objective = "dpo") {
-    CausalLm model = test::tiny_model(architecture, dtype);
+    lm::CausalLm model = test::tiny_model(architecture, dtype);
     PairData data = test::random_pairs(13);
     const PairData others = mismatched(data, {});
     if (objective == "sft")
@@ -56,7 +56,7 @@ class PairTrainerTest : public ::testing::Test {
 
 TEST_F(PairTrainerTest, FirstLossIsLn2WhereThePolicyIsItsReference) {
     for (const std::string architecture : {"llama", "qwen2"}) {
-        CausalLm model = test::tiny_model(architecture, at::kFloat);
+        lm::CausalLm model = test::tiny_model(architecture, at::kFloat);
         const PairData data = test::random_pairs(12);
         const auto reference = test::own_reference(model, data);
         PairTrainer trainer(world(), model, {}, 2);
@@ -68,19 +68,19 @@ TEST_F(PairTrainerTest, FirstLossIsLn2WhereThePolicyIsItsReference) {
 }
 
 TEST_F(PairTrainerTest, GradientEqualsFiniteDifferences) {
-    CausalLm model = test::tiny_model("qwen2", at::kDouble);
+    lm::CausalLm model = test::tiny_model("qwen2", at::kDouble);
     const PairData data = test::random_pairs(5);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.05);
-    const BatchShare share = test::share_of(Communicator(), data, reference);
-    PairTrainer trainer(Communicator(), model, {.objective = Objective({.beta = 0.5})}, 2);
+    const BatchShare share = test::share_of(comm::Communicator(), data, reference);
+    PairTrainer trainer(comm::Communicator(), model, {.objective = Objective({.beta = 0.5})}, 2);
     const auto loss = [&] { return trainer.compute_gradients(share).statistics.mean_loss(); };
     loss();
     const at::Tensor gradient = trainer.parameters().whole_gradient();
 
     constexpr double step = 1e-5;
     std::int64_t offset = 0;
-    for (const NamedParameter& parameter : model.parameters()) {
+    for (const lm::NamedParameter& parameter : model.parameters()) {
         const std::int64_t at = parameter.tensor.numel() / 3;
         double* value = parameter.tensor.data_ptr<double>() + at;
         const double kept = *value;
@@ -97,10 +97,10 @@ TEST_F(PairTrainerTest, GradientEqualsFiniteDifferences) {
 
 TEST_F(PairTrainerTest, GradientDoesNotDependOnRanks) {
     EXPECT_LE(relative_difference(gradient_on(world(), at::kDouble, 128),
-                                  gradient_on(Communicator(), at::kDouble, 128)),
+                                  gradient_on(comm::Communicator(), at::kDouble, 128)),
               1e-10);
     EXPECT_LE(relative_difference(gradient_on(world(), at::kFloat, 128),
-                                  gradient_on(Communicator(), at::kFloat, 128)),
+                                  gradient_on(comm::Communicator(), at::kFloat, 128)),
               1e-4);
 }
 
@@ -108,13 +108,13 @@ TEST_F(PairTrainerTest, NoObjectiveDependsOnRanksOrMicroBatches) {
     for (const char* objective : {"sft", "simpo", "ipo", "kto", "aot", "aot_unpaired"})
         EXPECT_LE(relative_difference(
                       gradient_on(world(), at::kDouble, 40, "llama", objective),
-                      gradient_on(Communicator(), at::kDouble, 1 << 20, "llama", objective)),
+                      gradient_on(comm::Communicator(), at::kDouble, 1 << 20, "llama", objective)),
                   1e-10)
             << objective;
 }
 
 TEST_F(PairTrainerTest, ALossOfZeroStopsAllRanksNamingThePair) {
-    CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     auto reference = test::own_reference(model, data);
     reference.chosen[5] = -1e6;
@@ -122,7 +122,7 @@ TEST_F(PairTrainerTest, ALossOfZeroStopsAllRanksNamingThePair) {
     try {
         trainer.step(test::share_of(world(), data, reference), 1e-3);
         FAIL() << "a loss of 0 went through";
-    } catch (const AgreedError& error) {
+    } catch (const comm::AgreedError& error) {
         EXPECT_NE(std::string(error.what()).find("pair 50 is 0 at step 1"), std::string::npos)
             << error.what();
     }
@@ -136,7 +136,7 @@ TEST_F(PairTrainerTest, GradientDoesNotDependOnMicroBatches) {
 }
 
 TEST_F(PairTrainerTest, SharedPromptsEqualSeparateSequences) {
-    const CausalLm model = test::tiny_model("llama", at::kDouble);
+    const lm::CausalLm model = test::tiny_model("llama", at::kDouble);
     const c10::NoGradGuard no_gradients;
     const PairData data = test::random_pairs(6);
     std::vector<PairExample> examples;
@@ -151,9 +151,9 @@ TEST_F(PairTrainerTest, SharedPromptsEqualSeparateSequences) {
         for (const auto* completion : {&examples[i].chosen, &examples[i].rejected}) {
             std::vector<TokenId> sequence = examples[i].prompt;
             sequence.insert(sequence.end(), completion->begin(), completion->end());
-            SegmentForest forest;
+            lm::SegmentForest forest;
             forest.add(sequence, std::nullopt);
-            ForestAttention attention(forest);
+            lm::ForestAttention attention(forest);
             const at::Tensor logps =
                 model.logits(model.hidden_states(at::tensor(forest.tokens, at::kLong), attention))
                     .log_softmax(-1);
@@ -166,7 +166,7 @@ TEST_F(PairTrainerTest, SharedPromptsEqualSeparateSequences) {
 }
 
 TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
-    CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     auto reference = test::own_reference(model, data);
     reference.chosen[5] = std::numeric_limits<double>::quiet_NaN();
@@ -174,7 +174,7 @@ TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
     try {
         trainer.step(test::share_of(world(), data, reference), 1e-3);
         FAIL() << "a NaN went through";
-    } catch (const AgreedError& error) {
+    } catch (const comm::AgreedError& error) {
         EXPECT_NE(std::string(error.what()).find(" 50"), std::string::npos) << error.what();
         EXPECT_NE(std::string(error.what()).find("step 1"), std::string::npos) << error.what();
     }
@@ -183,7 +183,7 @@ TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
 /// Each pair of a strategy of its own, of which one's slope is beyond float32 while all losses are
 /// finite.
 std::string message_of_an_infinite_gradient(Sharding sharding) {
-    CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8, 8);
     const auto reference = test::own_reference(model, data);
     PairTrainerOptions options;
@@ -194,7 +194,7 @@ std::string message_of_an_infinite_gradient(Sharding sharding) {
     trainer.optimizer().set_steps(6);
     try {
         trainer.step(test::share_of(world(), data, reference), 1e-3);
-    } catch (const AgreedError& error) {
+    } catch (const comm::AgreedError& error) {
         return error.what();
     }
     return "no error";
@@ -211,7 +211,7 @@ TEST_F(PairTrainerTest, AGradientThatIsNotFiniteStopsAllRanksNamingThePair) {
 }
 
 TEST_F(PairTrainerTest, TrainingRaisesTheMargin) {
-    CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     const auto reference = test::own_reference(model, data);
     PairTrainer trainer(world(), model, {.objective = Objective({.beta = 0.1})}, 2);
@@ -223,4 +223,4 @@ TEST_F(PairTrainerTest, TrainingRaisesTheMargin) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

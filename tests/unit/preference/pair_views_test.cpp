@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 TEST(PairViewsTest, ChosenOnlyHasNoRejectedAnswers) {
@@ -53,4 +53,4 @@ TEST(PairViewsTest, OneInstructionHasNoOthers) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

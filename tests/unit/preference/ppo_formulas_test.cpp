@@ -8,7 +8,7 @@
 #include <functional>
 #include <numeric>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 std::vector<double> draws(std::size_t count, std::string_view purpose) {
@@ -117,4 +117,4 @@ TEST(ValueLossTest, SlopesAreThoseOfTheLoss) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -16,7 +16,7 @@
 #include <csignal>
 #include <fstream>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
@@ -55,11 +55,11 @@ class PpoLoopTest : public ::testing::Test {
         options_.ppo.kl_coefficient = 0;
     }
 
-    Outcome train(const Communicator& comm, const std::filesystem::path& directory,
+    Outcome train(const comm::Communicator& comm, const std::filesystem::path& directory,
                   const std::function<void(std::uint64_t episode)>& disturb = {},
                   const std::function<void()>& asked = {}) {
-        CausalLm policy = test::tiny_model("llama", at::kFloat);
-        CausalLm critic = test::tiny_critic(at::kFloat);
+        lm::CausalLm policy = test::tiny_model("llama", at::kFloat);
+        lm::CausalLm critic = test::tiny_critic(at::kFloat);
         const PairData data = test::random_pairs(64);
         const PpoRun run{64,
                          [&](std::size_t item) {
@@ -85,8 +85,8 @@ class PpoLoopTest : public ::testing::Test {
         const Deadline deadline({});
         const ExitStatus status = train_with_rewards(comm, policy, critic, run, deadline, Logger());
         std::vector<at::Tensor> flat;
-        for (const CausalLm* model : {&policy, &critic})
-            for (const NamedParameter& parameter : model->parameters())
+        for (const lm::CausalLm* model : {&policy, &critic})
+            for (const lm::NamedParameter& parameter : model->parameters())
                 flat.push_back(parameter.tensor.reshape(-1));
         return {status, at::cat(flat)};
     }
@@ -118,7 +118,7 @@ TEST_F(PpoLoopTest, TheCurveIsThatOfOneRank) {
     train(world(), directory_ / "together");
     if (!world().is_root())
         return;
-    train(Communicator(), directory_ / "alone");
+    train(comm::Communicator(), directory_ / "alone");
     const auto together = metrics_in(directory_ / "together"),
                alone = metrics_in(directory_ / "alone");
     ASSERT_EQ(together.size(), 10u);
@@ -138,7 +138,7 @@ TEST_F(PpoLoopTest, StoppedAndContinuedEqualsUninterrupted) {
             std::raise(SIGUSR1);
     });
     EXPECT_EQ(stopped.status, ExitStatus::requeue);
-    barrier(world());
+    comm::barrier(world());
     const Outcome continued = train(world(), directory_ / "parts");
     EXPECT_EQ(continued.status, ExitStatus::done);
     EXPECT_TRUE(at::equal(continued.parameters, whole.parameters));
@@ -165,7 +165,7 @@ TEST_F(PpoLoopTest, ASignalWhileAnsweringGivesUpThisRoundAlone) {
                 std::raise(SIGUSR1);
         });
         EXPECT_EQ(stopped.status, ExitStatus::requeue);
-        barrier(world());
+        comm::barrier(world());
         if (world().is_root()) {
             EXPECT_EQ(metrics_in(run).size(), static_cast<std::size_t>(round));
         }
@@ -191,8 +191,8 @@ TEST_F(PpoLoopTest, AKillLosesOnlyTheRoundsSinceTheCheckpoint) {
 
 TEST_F(PpoLoopTest, AScoreThatIsNoNumberStopsTheRun) {
     options_.epochs = 1;
-    CausalLm policy = test::tiny_model("llama", at::kFloat);
-    CausalLm critic = test::tiny_critic(at::kFloat);
+    lm::CausalLm policy = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm critic = test::tiny_critic(at::kFloat);
     const PpoRun run{8,
                      [](std::size_t) {
                          return std::vector<TokenId>{1, 2};
@@ -218,4 +218,4 @@ TEST_F(PpoLoopTest, AScoreThatIsNoNumberStopsTheRun) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

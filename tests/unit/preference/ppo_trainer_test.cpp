@@ -12,7 +12,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
@@ -43,7 +43,9 @@ class PpoTrainerTest : public ::testing::Test {
         options_.learner.max_grad_norm = 1e9;
     }
 
-    PpoTrainer trainer(const Communicator& comm) { return {comm, policy_, critic_, options_}; }
+    PpoTrainer trainer(const comm::Communicator& comm) {
+        return {comm, policy_, critic_, options_};
+    }
 
     /// As they are when they have just been drawn by a policy that is its own reference.
     void look(const PpoTrainer& trainer) {
@@ -52,7 +54,7 @@ class PpoTrainerTest : public ::testing::Test {
             rollout.reference_log_probabilities = rollout.log_probabilities;
     }
 
-    CausalLm policy_, critic_;
+    lm::CausalLm policy_, critic_;
     std::vector<Rollout> rollouts_;
     PpoTrainerOptions options_;
 };
@@ -74,14 +76,14 @@ TEST_F(PpoTrainerTest, AtTheFirstUpdateTheRatioIsOneAndTheDivergenceZero) {
 TEST_F(PpoTrainerTest, OneRankAndManyPassesLearnTheSame) {
     options_.ppo.epochs = 3;
     options_.global_batch_size = 5;
-    CausalLm other_policy = test::tiny_model("llama", at::kDouble);
-    CausalLm other_critic = test::tiny_critic(at::kDouble);
+    lm::CausalLm other_policy = test::tiny_model("llama", at::kDouble);
+    lm::CausalLm other_critic = test::tiny_critic(at::kDouble);
     PpoTrainer together = this->trainer(world());
     PpoTrainerOptions one_pass = options_;
     one_pass.micro_batch_tokens = 1'000'000;
     options_.micro_batch_tokens = 30;
-    one_pass.learner.activations = PassOptions::Activations::recompute;
-    PpoTrainer alone(Communicator(), other_policy, other_critic, one_pass);
+    one_pass.learner.activations = lm::PassOptions::Activations::recompute;
+    PpoTrainer alone(comm::Communicator(), other_policy, other_critic, one_pass);
     look(together);
     const PpoReport found = together.learn(rollouts_, 2, 0.05, 1e-2, 1e-2);
     const PpoReport expected = alone.learn(rollouts_, 2, 0.05, 1e-2, 1e-2);
@@ -116,13 +118,13 @@ double mean_loss(const std::vector<Rollout>& old, const std::vector<Rollout>& no
 }
 
 TEST_F(PpoTrainerTest, GradientsAreThoseOfTheLosses) {
-    look(this->trainer(Communicator()));
+    look(this->trainer(comm::Communicator()));
     test::perturb(policy_, 0.02);  // so that some tokens are clipped
     test::perturb(critic_, 0.05);
     const auto advantages = advantages_of(rollouts_, options_.ppo, 0.05);
     for (const bool of_values : {false, true}) {
-        CausalLm& model = of_values ? critic_ : policy_;
-        PpoTrainer trainer = this->trainer(Communicator());
+        lm::CausalLm& model = of_values ? critic_ : policy_;
+        PpoTrainer trainer = this->trainer(comm::Communicator());
         trainer.learn(rollouts_, 0, 0.05, 0, 0);
         auto& parameters = (of_values ? trainer.critic() : trainer.policy()).parameters();
         const at::Tensor gradient = parameters.whole_gradient().to(at::kDouble);
@@ -133,7 +135,7 @@ TEST_F(PpoTrainerTest, GradientsAreThoseOfTheLosses) {
             std::int64_t at = 0;
             const auto move = [&](double by) {
                 at = 0;
-                for (NamedParameter& parameter : model.parameters()) {
+                for (lm::NamedParameter& parameter : model.parameters()) {
                     const std::int64_t count = parameter.tensor.numel();
                     parameter.tensor.add_(
                         direction.narrow(0, at, count).view(parameter.tensor.sizes()), by);
@@ -154,4 +156,4 @@ TEST_F(PpoTrainerTest, GradientsAreThoseOfTheLosses) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

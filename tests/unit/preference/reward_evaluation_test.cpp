@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 double probability(double difference) {
@@ -40,4 +40,4 @@ TEST(RewardEvaluationTest, ExtremesStayFinite) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -23,9 +23,9 @@ std::vector<TokenId> random_tokens(const RandomStream& stream, std::uint64_t& po
 
 }  // namespace
 
-CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::Device device,
-                    std::int64_t vocabulary) {
-    ModelConfig config;
+lm::CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::Device device,
+                        std::int64_t vocabulary) {
+    lm::ModelConfig config;
     config.architecture = architecture;
     config.vocab_size = vocabulary;
     config.hidden_size = 16;
@@ -37,9 +37,9 @@ CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::D
     config.max_position_embeddings = 256;
     config.attention_bias = architecture == "qwen2";
     config.tie_word_embeddings = architecture == "llama";
-    CausalLm model(config, dtype, device);
+    lm::CausalLm model(config, dtype, device);
     at::manual_seed(7);
-    for (NamedParameter& parameter : model.parameters()) {
+    for (lm::NamedParameter& parameter : model.parameters()) {
         const bool is_norm = parameter.name.find("norm") != std::string::npos;
         const at::Tensor values = at::randn(parameter.tensor.sizes(), at::kDouble) * 0.2;
         parameter.tensor.copy_(is_norm ? values + 1 : values);
@@ -47,28 +47,28 @@ CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::D
     return model;
 }
 
-CausalLm tiny_critic(at::ScalarType dtype) {
-    CausalLm model = tiny_model("llama", dtype);
+lm::CausalLm tiny_critic(at::ScalarType dtype) {
+    lm::CausalLm model = tiny_model("llama", dtype);
     model.parameters().push_back(
         {"score.weight", at::randn({1, model.config().hidden_size}, at::kDouble).to(dtype) * 0.1});
     return model;
 }
 
-PairData random_pairs(std::size_t count, std::size_t strategies) {
-    PairData data;
-    auto examples = std::make_shared<std::vector<PairExample>>();
+preference::PairData random_pairs(std::size_t count, std::size_t strategies) {
+    preference::PairData data;
+    auto examples = std::make_shared<std::vector<preference::PairExample>>();
     for (std::size_t i = 0; i < count; ++i) {
         const RandomStream stream(11, std::to_string(i), "test pairs");
         std::uint64_t position = 0;
-        PairExample example{random_tokens(stream, position, 2, 9),
-                            random_tokens(stream, position, 1, 12),
-                            random_tokens(stream, position, 1, 12),
-                            static_cast<std::uint32_t>(i % strategies),
-                            10 * i,
-                            i / strategies};
+        preference::PairExample example{random_tokens(stream, position, 2, 9),
+                                        random_tokens(stream, position, 1, 12),
+                                        random_tokens(stream, position, 1, 12),
+                                        static_cast<std::uint32_t>(i % strategies),
+                                        10 * i,
+                                        i / strategies};
         data.rows.push_back(example.pair);
-        data.lengths.push_back(lengths_of(example));
-        data.hashes.push_back(hashes_of(example));
+        data.lengths.push_back(preference::lengths_of(example));
+        data.hashes.push_back(preference::hashes_of(example));
         data.strategies.push_back(example.strategy);
         data.instructions.push_back(example.instruction);
         examples->push_back(std::move(example));
@@ -80,38 +80,40 @@ PairData random_pairs(std::size_t count, std::size_t strategies) {
     return data;
 }
 
-std::vector<std::size_t> all_items(const PairData& data) {
+std::vector<std::size_t> all_items(const preference::PairData& data) {
     std::vector<std::size_t> items(data.size());
     std::iota(items.begin(), items.end(), std::size_t{0});
     return items;
 }
 
-CompletionLogProbabilities own_reference(const CausalLm& model, const PairData& data) {
-    return compute_log_probabilities(Communicator(), model, data, all_items(data), 256, nullptr,
-                                     Logger());
+preference::CompletionLogProbabilities own_reference(const lm::CausalLm& model,
+                                                     const preference::PairData& data) {
+    return preference::compute_log_probabilities(comm::Communicator(), model, data, all_items(data),
+                                                 256, nullptr, Logger());
 }
 
-std::vector<ReferencedPair> referenced(const PairData& data,
-                                       const CompletionLogProbabilities& reference,
-                                       std::span<const std::size_t> items) {
-    std::vector<ReferencedPair> pairs;
+std::vector<preference::ReferencedPair> referenced(
+    const preference::PairData& data, const preference::CompletionLogProbabilities& reference,
+    std::span<const std::size_t> items) {
+    std::vector<preference::ReferencedPair> pairs;
     for (const std::size_t item : items)
         pairs.push_back(
             {data.example(item), reference.chosen.at(item), reference.rejected.at(item)});
     return pairs;
 }
 
-BatchShare share_of(const Communicator& comm, const PairData& data,
-                    const CompletionLogProbabilities& reference, const PairData* mismatched,
-                    const CompletionLogProbabilities* mismatched_reference) {
+preference::BatchShare share_of(
+    const comm::Communicator& comm, const preference::PairData& data,
+    const preference::CompletionLogProbabilities& reference, const preference::PairData* mismatched,
+    const preference::CompletionLogProbabilities* mismatched_reference) {
     const auto items = all_items(data);
-    return load_share(comm, data, reference, items, mismatched, mismatched_reference);
+    return preference::load_share(comm, data, reference, items, mismatched, mismatched_reference);
 }
 
-void perturb(CausalLm& model, double scale) {
+void perturb(lm::CausalLm& model, double scale) {
     const c10::NoGradGuard no_gradients;
     at::manual_seed(13);
-    for (NamedParameter& parameter : model.parameters())
+    for (lm::NamedParameter& parameter : model.parameters())
         parameter.tensor.add_(
             (at::randn(parameter.tensor.sizes(), at::kDouble) * scale).to(parameter.tensor));
 }

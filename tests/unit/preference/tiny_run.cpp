@@ -77,26 +77,26 @@ Response answer(std::uint64_t instruction, std::uint32_t generation, std::string
 
 }  // namespace
 
-ModelFrontEnd byte_front_end() {
-    ModelFrontEnd front_end{Tokenizer::from_json_text(tokenizer_json(), "test tokenizer"),
-                            ChatTemplate::named("chatml"),
-                            {}};
+lm::ModelFrontEnd byte_front_end() {
+    lm::ModelFrontEnd front_end{lm::Tokenizer::from_json_text(tokenizer_json(), "test tokenizer"),
+                                lm::ChatTemplate::named("chatml"),
+                                {}};
     front_end.stop_tokens.push_back(*front_end.tokenizer.special_token("<|im_end|>"));
     return front_end;
 }
 
 void write_tiny_model(const std::filesystem::path& directory) {
-    const CausalLm model = tiny_model("llama", at::kFloat, at::kCPU, 256 + special_tokens);
-    save_hf_model(directory, model, byte_front_end(), "{}");
+    const lm::CausalLm model = tiny_model("llama", at::kFloat, at::kCPU, 256 + special_tokens);
+    lm::save_hf_model(directory, model, byte_front_end(), "{}");
 }
 
-void write_tiny_pairs(const Communicator& comm, const std::filesystem::path& path) {
-    PairFileHeader header;
+void write_tiny_pairs(const comm::Communicator& comm, const std::filesystem::path& path) {
+    store::PairFileHeader header;
     header.provenance = "{}";
     header.models = {{"teacher", "nowhere", "0", 1, "0", "0"}};
     header.generations = {{"teacher/good", 0, ""}, {"teacher/bad", 0, ""}};
     header.strategies = {{"good", "prompt", "alignment"}, {"other", "model", "alignment"}};
-    PairBlock block;
+    store::PairBlock block;
     for (std::uint64_t i = 0; i < 10 && comm.is_root(); ++i) {
         const std::string number = std::to_string(i);
         block.instructions.push_back({"instruction-" + number, "test", "What is " + number + "?",
@@ -111,7 +111,7 @@ void write_tiny_pairs(const Communicator& comm, const std::filesystem::path& pat
         block.responses[4].finish_reason = FinishReason::length;
         block.responses[6].text = std::string(150, 'x');
     }
-    write_pair_file(comm, path, header, block);
+    store::write_pair_file(comm, path, header, block);
 }
 
 }  // namespace popalign::test

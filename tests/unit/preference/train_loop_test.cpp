@@ -17,7 +17,7 @@
 #include <memory>
 #include <sstream>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
@@ -55,9 +55,9 @@ class TrainLoopTest : public ::testing::Test {
     }
 
     /// Trains from the same start; `disturb(reads)` is called whenever an example is read.
-    Outcome train(const Communicator& comm, const std::filesystem::path& directory,
+    Outcome train(const comm::Communicator& comm, const std::filesystem::path& directory,
                   const std::function<void(std::size_t)>& disturb = {}) {
-        CausalLm model = test::tiny_model("llama", at::kFloat);
+        lm::CausalLm model = test::tiny_model("llama", at::kFloat);
         const auto reference = test::own_reference(model, data_);
         PairData data = data_;
         auto reads = std::make_shared<std::size_t>(0);
@@ -73,7 +73,7 @@ class TrainLoopTest : public ::testing::Test {
             5,    directory, {{"train.learning_rate", std::to_string(options_.learning_rate)}}};
         const ExitStatus status = train_on_pairs(comm, model, run, deadline, Logger());
         std::vector<at::Tensor> flat;
-        for (const NamedParameter& parameter : model.parameters())
+        for (const lm::NamedParameter& parameter : model.parameters())
             flat.push_back(parameter.tensor.reshape(-1));
         return {status, at::cat(flat)};
     }
@@ -127,7 +127,7 @@ TEST_F(TrainLoopTest, StoppedByASignalAndContinuedEqualsUninterrupted) {
     });
     EXPECT_EQ(stopped.status, ExitStatus::requeue);
     EXPECT_LT(metrics_in(directory_ / "parts").size(), 8u);
-    barrier(world());
+    comm::barrier(world());
     const Outcome continued = train(world(), directory_ / "parts");
     EXPECT_EQ(continued.status, ExitStatus::done);
     EXPECT_TRUE(at::equal(continued.parameters, whole.parameters));
@@ -146,7 +146,7 @@ TEST_F(TrainLoopTest, StoppedAndContinuedEqualsUninterruptedWhereRanksShareTheSt
                 std::raise(SIGTERM);
         });
         EXPECT_EQ(stopped.status, ExitStatus::requeue);
-        barrier(world());
+        comm::barrier(world());
         const Outcome continued = train(world(), directory_ / ("parts" + name));
         EXPECT_TRUE(at::equal(continued.parameters, whole.parameters));
         expect_same_run(directory_ / ("whole" + name), directory_ / ("parts" + name));
@@ -165,7 +165,7 @@ TEST_F(TrainLoopTest, ContinuesWithAnotherShardingOnAnotherNumberOfRanks) {
         return;
     options_.zero_stage = 1;
     options_.activation_checkpointing = true;
-    const Outcome continued = train(Communicator(), directory_ / "parts");
+    const Outcome continued = train(comm::Communicator(), directory_ / "parts");
     EXPECT_TRUE(at::allclose(continued.parameters, whole.parameters, 0, 1e-5));
 }
 
@@ -190,7 +190,7 @@ TEST_F(TrainLoopTest, ContinuesOnAnotherNumberOfRanks) {
     });
     if (!world().is_root())
         return;
-    const Outcome continued = train(Communicator(), directory_ / "parts");
+    const Outcome continued = train(comm::Communicator(), directory_ / "parts");
     EXPECT_TRUE(at::allclose(continued.parameters, whole.parameters, 0, 1e-5));
     const auto expected = metrics_in(directory_ / "whole"),
                found = metrics_in(directory_ / "parts");
@@ -230,7 +230,7 @@ TEST_F(TrainLoopTest, ADamagedCheckpointIsRefused) {
         file.seekp(-3, std::ios::end);
         file.put('\x55');
     }
-    barrier(world());
+    comm::barrier(world());
     EXPECT_THROW(train(world(), directory_ / "run"), Error);
 }
 
@@ -241,7 +241,7 @@ TEST_F(TrainLoopTest, ACheckpointThatLacksAShardIsRefused) {
              std::filesystem::directory_iterator(directory_ / "run/checkpoints/step-000008"))
             if (entry.path().filename().native().starts_with("shard-00000"))
                 std::filesystem::remove(entry.path());
-    barrier(world());
+    comm::barrier(world());
     EXPECT_THROW(train(world(), directory_ / "run"), Error);
 }
 
@@ -255,7 +255,7 @@ TEST_F(TrainLoopTest, OnlyTheNewestCheckpointsStay) {
 }
 
 TEST_F(TrainLoopTest, AReferenceThatIsNotTheModelIsNoticedAtStep1) {
-    CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
     auto reference = test::own_reference(model, data_);
     for (double& value : reference.chosen)
         value += 0.1;
@@ -270,4 +270,4 @@ TEST_F(TrainLoopTest, AReferenceThatIsNotTheModelIsNoticedAtStep1) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

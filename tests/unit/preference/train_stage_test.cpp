@@ -17,7 +17,7 @@
 
 #include <cmath>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
@@ -29,7 +29,7 @@ class TrainStageTest : public ::testing::Test {
         test::write_tiny_pairs(world(), directory_ / "pairs.h5");
         if (world().is_root())
             test::write_tiny_model(directory_ / "student");
-        barrier(world());
+        comm::barrier(world());
         inputs_.pair_file = directory_ / "pairs.h5";
         inputs_.directory = directory_ / "run";
         inputs_.model.path = directory_ / "student";
@@ -67,7 +67,7 @@ TEST_F(TrainStageTest, TrainsStoresTheReferenceAndImprovesHeldOutPairs) {
     EXPECT_EQ(before.overall.reward_margin, 0);
     ASSERT_EQ(train(), ExitStatus::done);
 
-    const PairFile file(inputs_.pair_file);
+    const store::PairFile file(inputs_.pair_file);
     ASSERT_EQ(file.reference_keys().size(), 1u);
     const auto reference = file.reference(file.reference_keys()[0]);
     EXPECT_LT(reference.chosen_logprob[0], 0);
@@ -89,14 +89,14 @@ TEST_F(TrainStageTest, ReferencesCanBeComputedByThemselves) {
     ASSERT_EQ(train(), ExitStatus::done);
     EXPECT_FALSE(std::filesystem::exists(directory_ / "run"));
     const auto values = [&] {
-        const PairFile file(inputs_.pair_file);
+        const store::PairFile file(inputs_.pair_file);
         EXPECT_EQ(file.reference_keys().size(), 1u);
         return file.reference(file.reference_keys().at(0)).chosen_logprob;
     };
     const auto before = values();
     EXPECT_LT(before[0], 0);
     EXPECT_LT(before[18], 0) << "held out";
-    barrier(world());
+    comm::barrier(world());
     inputs_.goal = TrainGoal::model;
     ASSERT_EQ(train(), ExitStatus::done);
     evaluate(directory_ / "run/model");
@@ -108,8 +108,8 @@ TEST_F(TrainStageTest, ObjectivesWithoutAReferenceComputeNone) {
     inputs_.options.objective_weights = {{"simpo", 1.0}, {"sft", 0.5}};
     inputs_.options.beta = 2;
     ASSERT_EQ(train(), ExitStatus::done);
-    EXPECT_TRUE(PairFile(inputs_.pair_file).reference_keys().empty());
-    barrier(world());
+    EXPECT_TRUE(store::PairFile(inputs_.pair_file).reference_keys().empty());
+    comm::barrier(world());
     EXPECT_EQ(evaluate(directory_ / "run/model").overall.logps_accuracy.successes, 2u);
 }
 
@@ -130,17 +130,17 @@ TEST_F(TrainStageTest, SupervisedTuningRaisesTheChosenAnswersAlone) {
 TEST_F(TrainStageTest, KtoKeepsTheDivergencesReferenceBesideTheOther) {
     inputs_.options.objective = "kto";
     ASSERT_EQ(train(), ExitStatus::done);
-    EXPECT_EQ(PairFile(inputs_.pair_file).reference_keys().size(), 2u);
-    barrier(world());
+    EXPECT_EQ(store::PairFile(inputs_.pair_file).reference_keys().size(), 2u);
+    comm::barrier(world());
     EXPECT_EQ(evaluate(directory_ / "run/model").overall.reward_accuracy.successes, 2u);
 }
 
 TEST_F(TrainStageTest, ARewardModelIsTrainedSavedAndEvaluated) {
     inputs_.options.objective = "reward";
     ASSERT_EQ(train(), ExitStatus::done);
-    EXPECT_TRUE(PairFile(inputs_.pair_file).reference_keys().empty());
-    EXPECT_TRUE(is_reward_model(std::filesystem::path(directory_ / "run/model")));
-    EXPECT_THROW(load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU), InputError);
+    EXPECT_TRUE(store::PairFile(inputs_.pair_file).reference_keys().empty());
+    EXPECT_TRUE(lm::is_reward_model(std::filesystem::path(directory_ / "run/model")));
+    EXPECT_THROW(lm::load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU), InputError);
 
     PreferenceInputs inputs;
     inputs.pair_file = inputs_.pair_file;
@@ -169,8 +169,8 @@ TEST_F(TrainStageTest, AdaptersAreMergedIntoTheModelThatIsSaved) {
     inputs_.options.zero_stage = 1;
     ASSERT_EQ(train(), ExitStatus::done);
     EXPECT_EQ(evaluate(directory_ / "run/model").overall.reward_accuracy.successes, 2u);
-    CausalLm before = load_causal_lm(directory_ / "student", at::kFloat, at::kCPU);
-    CausalLm after = load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU);
+    lm::CausalLm before = lm::load_causal_lm(directory_ / "student", at::kFloat, at::kCPU);
+    lm::CausalLm after = lm::load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU);
     for (const char* name : {"embed_tokens.weight", "layers.1.mlp.up_proj.weight"})
         EXPECT_TRUE(at::equal(before.parameter(std::string("model.") + name),
                               after.parameter(std::string("model.") + name)));
@@ -195,8 +195,9 @@ TEST_F(TrainStageTest, ARewardModelsHeadIsTrainedBesideItsAdapters) {
     inputs_.options.objective = "reward";
     inputs_.options.lora_rank = 2;
     ASSERT_EQ(train(), ExitStatus::done);
-    CausalLm start = load_reward_model(directory_ / "student", at::kFloat, at::kCPU, inputs_.seed);
-    CausalLm after = load_reward_model(directory_ / "run/model", at::kFloat, at::kCPU);
+    lm::CausalLm start =
+        lm::load_reward_model(directory_ / "student", at::kFloat, at::kCPU, inputs_.seed);
+    lm::CausalLm after = lm::load_reward_model(directory_ / "run/model", at::kFloat, at::kCPU);
     EXPECT_FALSE(at::equal(start.parameter("score.weight"), after.parameter("score.weight")));
 }
 
@@ -212,7 +213,7 @@ TEST_F(TrainStageTest, AFinishedRunIsLeftAlone) {
     const auto written = std::filesystem::last_write_time(directory_ / "run/train/finished.json");
     EXPECT_EQ(train(), ExitStatus::done);
     EXPECT_EQ(std::filesystem::last_write_time(directory_ / "run/train/finished.json"), written);
-    barrier(world());
+    comm::barrier(world());
     inputs_.options.beta = 0.2;
     try {
         train();
@@ -241,4 +242,4 @@ TEST_F(TrainStageTest, WrongUseIsSaidBeforeWork) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

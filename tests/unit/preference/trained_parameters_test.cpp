@@ -6,13 +6,13 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
 
 TEST(ParameterBuckets, CoverAllParametersOnceInTheirOrder) {
-    const CausalLm model = test::tiny_model("qwen2", at::kFloat);
+    const lm::CausalLm model = test::tiny_model("qwen2", at::kFloat);
     const auto& parameters = model.parameters();
     for (const std::int64_t elements : {1, 700, 1 << 20})
         for (const int parts : {1, 3, 7}) {
@@ -33,7 +33,7 @@ TEST(ParameterBuckets, CoverAllParametersOnceInTheirOrder) {
 }
 
 TEST(ParameterBuckets, AreCompleteWithTheirLowestLayer) {
-    const CausalLm model = test::tiny_model("qwen2", at::kFloat);
+    const lm::CausalLm model = test::tiny_model("qwen2", at::kFloat);
     const auto buckets = make_buckets(model.parameters(), 1, 1);
     EXPECT_FALSE(buckets.front().layer) << "the embedding's gradient comes last";
     for (const ParameterBucket& bucket : buckets)
@@ -46,9 +46,9 @@ TEST(ParameterBuckets, AreCompleteWithTheirLowestLayer) {
 
 TEST(TrainedParameters, EveryElementIsWrittenByOneRankAndHeldByItsOptimizer) {
     for (const Sharding sharding : {Sharding::none, Sharding::optimizer, Sharding::gradients}) {
-        CausalLm model = test::tiny_model("llama", at::kFloat);
+        lm::CausalLm model = test::tiny_model("llama", at::kFloat);
         std::vector<at::Tensor> before;
-        for (const NamedParameter& parameter : model.parameters())
+        for (const lm::NamedParameter& parameter : model.parameters())
             before.push_back(parameter.tensor.clone());
         TrainedParameters trained(world(), model.parameters(), {sharding, 300});
         for (std::size_t i = 0; i < before.size(); ++i)
@@ -70,4 +70,4 @@ TEST(TrainedParameters, EveryElementIsWrittenByOneRankAndHeldByItsOptimizer) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -14,13 +14,13 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace popalign {
+namespace popalign::preference {
 namespace {
 
 using test::world;
 
 TEST(TrainingCost, CountsProductsOfSharedRowsOnce) {
-    const ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
+    const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
     const PairExample example{{1, 2, 3}, {4, 5}, {6}};
     const TrainingCost cost = cost_of(config, pack_pairs(std::span(&example, 1)));
     EXPECT_EQ(cost.rows, 6);
@@ -33,7 +33,7 @@ TEST(TrainingCost, CountsProductsOfSharedRowsOnce) {
 }
 
 TEST(TrainingMemory, FallsWithWhatIsSharedOrComputedAgain) {
-    const ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
+    const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
     const auto parameters = static_cast<double>(config.parameter_count());
     TrainOptions options;
     const auto memory = [&](int ranks, at::ScalarType dtype = at::kFloat) {
@@ -60,7 +60,7 @@ TEST(TrainingMemory, FallsWithWhatIsSharedOrComputedAgain) {
 }
 
 TEST(TrainingMemory, TheLargestMicroBatchJustFits) {
-    const ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
+    const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
     const TrainOptions options;
     const auto total = [&](std::int64_t tokens) {
         return 1e6 + training_memory(config, at::kFloat, options, 2, tokens).total();
@@ -79,7 +79,7 @@ class TrainingPlanTest : public ::testing::Test {
         test::write_tiny_pairs(world(), directory_ / "pairs.h5");
         if (world().is_root())
             test::write_tiny_model(directory_ / "student");
-        barrier(world());
+        comm::barrier(world());
         inputs_.pair_file = directory_ / "pairs.h5";
         inputs_.directory = directory_ / "run";
         inputs_.model.path = directory_ / "student";
@@ -113,7 +113,7 @@ TEST_F(TrainingPlanTest, MeasuresThisMachineAndWritesNothing) {
         EXPECT_EQ(json["seconds"]["exposed_communication"] > 0, world().size() > 1);
     }
     EXPECT_FALSE(std::filesystem::exists(directory_ / "run"));
-    EXPECT_TRUE(PairFile(inputs_.pair_file).reference_keys().empty());
+    EXPECT_TRUE(store::PairFile(inputs_.pair_file).reference_keys().empty());
 }
 
 TEST_F(TrainingPlanTest, DescribesAnotherMachine) {
@@ -143,4 +143,4 @@ TEST_F(TrainingPlanTest, DescribesAnotherMachine) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -13,7 +13,7 @@
 #include <fstream>
 #include <random>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using nlohmann::json;
@@ -140,7 +140,7 @@ Visited visit(const std::string& text, int parts = 1) {
     const JsonRows rows(folder / "rows");
     std::size_t lines = 0;
     for (int part = 0; part < parts; ++part) {
-        const Range share = partition(rows.units(), part, parts);
+        const comm::Range share = comm::partition(rows.units(), part, parts);
         rows.visit(
             share, lines, [&](std::size_t line, const json&) { visited.good.push_back(line); },
             [&](std::size_t line, const std::string&) { visited.bad.push_back(line); });
@@ -189,4 +189,4 @@ TEST(OverlapIndex, FindsSharedWords) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 std::filesystem::path fixture() {
@@ -172,4 +172,4 @@ TEST(Gguf, ReadsARealModelInSeconds) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 constexpr std::size_t header_bytes = 16, frame_bytes = 16;
@@ -204,4 +204,4 @@ TEST_F(JournalTest, RefusesOtherFiles) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 class JsonlTest : public ::testing::Test {
@@ -136,4 +136,4 @@ TEST_F(JsonlTest, ReadsTheInstructionsOfTheProject) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

@@ -23,7 +23,7 @@
 #include <tuple>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using test::sample_block;
@@ -35,11 +35,11 @@ constexpr std::size_t instruction_count = 101;
 constexpr std::size_t pair_count = 2 * instruction_count;
 
 /// Rank 0 of several gets nothing: uneven shares are the rule in a real run.
-Range share(std::size_t count) {
+comm::Range share(std::size_t count) {
     if (world().size() == 1)
         return {0, count};
-    return world().is_root() ? Range{0, 0}
-                             : partition(count, world().rank() - 1, world().size() - 1);
+    return world().is_root() ? comm::Range{0, 0}
+                             : comm::partition(count, world().rank() - 1, world().size() - 1);
 }
 
 void write_sample(const std::filesystem::path& path) {
@@ -58,7 +58,7 @@ void expect_sample(const PairFile& file) {
     ASSERT_EQ(file.response_count(), expected.responses.size());
     ASSERT_EQ(file.pair_count(), pair_count);
     EXPECT_EQ(file.instructions({0, instruction_count}), expected.instructions);
-    EXPECT_EQ(file.responses(Range{0, expected.responses.size()}), expected.responses);
+    EXPECT_EQ(file.responses(comm::Range{0, expected.responses.size()}), expected.responses);
     EXPECT_EQ(file.pairs({0, pair_count}), expected.pairs);
 }
 
@@ -66,7 +66,7 @@ void expect_sample(const PairFile& file) {
 void read_all(const std::filesystem::path& path) {
     const PairFile file(path);
     file.instructions({0, file.instruction_count()});
-    file.responses(Range{0, file.response_count()});
+    file.responses(comm::Range{0, file.response_count()});
     file.pairs({0, file.pair_count()});
     file.judges();
     file.verdicts();
@@ -91,12 +91,12 @@ TEST(PairStore, GivesBackWhatAllRanksWrote) {
 TEST(PairStore, HasTheSameBytesWhoeverWroteItAndWhen) {
     const TemporaryDirectory directory;
     write_sample(directory / "together.h5");
-    const Communicator alone = world().split(world().rank());
+    const comm::Communicator alone = world().split(world().rank());
     ::sleep(1);  // HDF5's times count seconds
     if (world().is_root())
         write_pair_file(alone, directory / "alone.h5", sample_header(),
                         sample_block({0, instruction_count}));
-    barrier(world());
+    comm::barrier(world());
     EXPECT_TRUE(read_text_file(directory / "together.h5") ==
                 read_text_file(directory / "alone.h5"));
 }
@@ -119,9 +119,9 @@ TEST(PairStore, UpdatesReuseTheirSpace) {
     for (int i = 0; i < 4; ++i) {
         write_verdicts(world(), path, test::sample_judges(),
                        test::sample_verdicts(share(pair_count)));
-        barrier(world());
+        comm::barrier(world());
         sizes.push_back(std::filesystem::file_size(path));
-        barrier(world());
+        comm::barrier(world());
     }
     EXPECT_EQ(sizes[1], sizes[3]);
 }
@@ -133,12 +133,13 @@ class SmallDisk {
         if (world().is_root())
             mounted_ = std::filesystem::create_directory(path) &&
                        ::mount("tmpfs", path.c_str(), "tmpfs", 0, "size=2m") == 0;
-        mounted_ = all_reduce<std::int32_t>(world(), mounted_ ? 1 : 0, Reduction::maximum) != 0;
+        mounted_ = comm::all_reduce<std::int32_t>(world(), mounted_ ? 1 : 0,
+                                                  comm::Reduction::maximum) != 0;
     }
     SmallDisk(const SmallDisk&) = delete;
     SmallDisk& operator=(const SmallDisk&) = delete;
     ~SmallDisk() {
-        barrier(world());
+        comm::barrier(world());
         if (mounted_ && world().is_root())
             ::umount(path_.c_str());
     }
@@ -161,19 +162,19 @@ TEST(PairStore, LeavesAFullDiskAsItWas) {
     try {
         write_pair_file(world(), path, sample_header(), large);
         ADD_FAILURE() << "4 MiB fitted on 2";
-    } catch (const AgreedError& error) {
+    } catch (const comm::AgreedError& error) {
         EXPECT_NE(std::string(error.what()).find("No space left"), std::string::npos)
             << error.what();
     }
-    barrier(world());
+    comm::barrier(world());
     EXPECT_TRUE(std::filesystem::is_empty(directory / "disk"));
     write_sample(path);
     const auto before = read_text_file(path);
     auto verdicts = test::sample_verdicts(share(pair_count));
     for (Verdict& verdict : verdicts)
         verdict.raw.assign(10'000, 'x');
-    EXPECT_THROW(write_verdicts(world(), path, test::sample_judges(), verdicts), AgreedError);
-    barrier(world());
+    EXPECT_THROW(write_verdicts(world(), path, test::sample_judges(), verdicts), comm::AgreedError);
+    comm::barrier(world());
     EXPECT_TRUE(read_text_file(path) == before);
     EXPECT_FALSE(std::filesystem::exists(partial_path(path)));
 }
@@ -188,10 +189,10 @@ TEST(PairStore, ReadsAnyRows) {
     ASSERT_EQ(read.size(), rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i)
         EXPECT_EQ(read[i], all[rows[i]]) << i;
-    EXPECT_TRUE(file.responses(Range{7, 7}).empty());
-    EXPECT_THROW(file.responses(Range{300, 304}), InputError);
-    EXPECT_THROW(file.pairs(Range{std::numeric_limits<std::size_t>::max() - 1,
-                                  std::numeric_limits<std::size_t>::max()}),
+    EXPECT_TRUE(file.responses(comm::Range{7, 7}).empty());
+    EXPECT_THROW(file.responses(comm::Range{300, 304}), InputError);
+    EXPECT_THROW(file.pairs(comm::Range{std::numeric_limits<std::size_t>::max() - 1,
+                                        std::numeric_limits<std::size_t>::max()}),
                  InputError);
 }
 
@@ -215,13 +216,13 @@ TEST(PairStore, WritesColumnsOfManyChunks) {
     const PairFile file(directory / "pairs.h5");
     ASSERT_EQ(file.response_count(), 6 * static_cast<std::uint64_t>(world().size()));
     for (std::uint64_t row = 1; row < file.response_count(); row += 6)
-        EXPECT_EQ(file.responses(Range{row, row + 1}).front(), block.responses[1]);
+        EXPECT_EQ(file.responses(comm::Range{row, row + 1}).front(), block.responses[1]);
 }
 
 /// The bytes are the same in however many parts a rank gives its rows.
 TEST(PairStore, CanBeWrittenInParts) {
     const TemporaryDirectory directory;
-    const Range mine = share(instruction_count);
+    const comm::Range mine = share(instruction_count);
     PairBlock block = sample_block(mine);
     if (!block.responses.empty())
         block.responses.back().text.assign(50'000, 'x');
@@ -246,10 +247,10 @@ TEST(PairStore, CanBeWrittenInParts) {
     ++sizes.tokens;  // a promise that is not kept
     {
         PairFileWriter writer(world(), directory / "less.h5", sample_header(), sizes);
-        run_on_all(world(), [&] { writer.write(block); });
-        EXPECT_THROW(writer.commit(), AgreedError);
+        comm::run_on_all(world(), [&] { writer.write(block); });
+        EXPECT_THROW(writer.commit(), comm::AgreedError);
     }
-    barrier(world());
+    comm::barrier(world());
     EXPECT_FALSE(std::filesystem::exists(directory / "less.h5"));
     EXPECT_FALSE(std::filesystem::exists(directory / "less.h5.partial"));
 }
@@ -278,8 +279,8 @@ TEST(PairStore, RefusesVerdictsOfNothing) {
     auto verdicts = test::sample_verdicts({0, 1});
     verdicts[0].pair = pair_count;
     const auto mine = world().is_root() ? verdicts : std::vector<Verdict>{};
-    EXPECT_THROW(write_verdicts(world(), path, test::sample_judges(), mine), AgreedError);
-    EXPECT_THROW(write_verdicts(world(), directory / "absent.h5", {}, {}), AgreedError);
+    EXPECT_THROW(write_verdicts(world(), path, test::sample_judges(), mine), comm::AgreedError);
+    EXPECT_THROW(write_verdicts(world(), directory / "absent.h5", {}, {}), comm::AgreedError);
     expect_sample(PairFile(path));
 }
 
@@ -306,9 +307,9 @@ TEST(PairStore, AddsAndReplacesReferences) {
                         : read[pair] == reference.rejected_logprob[pair]);
     EXPECT_TRUE(file.verify().empty());
     EXPECT_THROW(file.reference("c"), InputError);
-    EXPECT_THROW(write_reference(world(), path, "a/b", reference), AgreedError);
+    EXPECT_THROW(write_reference(world(), path, "a/b", reference), comm::AgreedError);
     reference.chosen_logprob.pop_back();
-    EXPECT_THROW(write_reference(world(), path, "a", reference), AgreedError);
+    EXPECT_THROW(write_reference(world(), path, "a", reference), comm::AgreedError);
 }
 
 std::string message_of(const std::filesystem::path& path) {
@@ -405,8 +406,8 @@ TEST(PairStore, ReadsOnlyTheChunksItNeeds) {
     bytes[at] = 'T';
     write_text_file(path, bytes);
     const PairFile file(path);
-    EXPECT_EQ(file.responses(Range{1, 2}).front(), block.responses[1]);
-    EXPECT_THROW(file.responses(Range{5, 6}), InputError);
+    EXPECT_EQ(file.responses(comm::Range{1, 2}).front(), block.responses[1]);
+    EXPECT_THROW(file.responses(comm::Range{5, 6}), InputError);
 }
 
 /// A flipped bit in the data is always noticed.
@@ -425,4 +426,4 @@ TEST(PairStore, VerifiesChecksums) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

@@ -12,7 +12,7 @@
 #include <set>
 #include <string>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using test::world;
@@ -81,7 +81,7 @@ void write_journals(const std::filesystem::path& directory, int writers,
 }
 
 MergeReport merge(const std::filesystem::path& directory, const MergeInputs& inputs) {
-    barrier(world());
+    comm::barrier(world());
     const ResponseIndex index(world(), directory, instructions, generations,
                               ResponseIndex::Writers::gone, Logger());
     return merge_responses(world(), index, inputs);
@@ -110,13 +110,14 @@ TEST(ResponseMerge, PutsEveryAnswerInItsRowWhoeverWroteIt) {
     const MergeReport report = merge(directory.path(), inputs_for(directory / "pairs.h5"));
     EXPECT_EQ(report.responses, instructions * generations);
     EXPECT_EQ(report.pairs, 2 * instructions);
-    EXPECT_EQ(all_reduce<std::uint64_t>(world(), report.own_pairs.size(), Reduction::sum),
-              2 * instructions);
+    EXPECT_EQ(
+        comm::all_reduce<std::uint64_t>(world(), report.own_pairs.size(), comm::Reduction::sum),
+        2 * instructions);
     EXPECT_EQ(report.retries, (std::vector<std::uint64_t>{0, instructions, 0}));
     const PairFile file(directory / "pairs.h5");
     ASSERT_EQ(file.response_count(), instructions * generations);
     for (std::uint64_t row = 0; row < file.response_count(); ++row)
-        ASSERT_EQ(file.responses(Range{row, row + 1}).front(),
+        ASSERT_EQ(file.responses(comm::Range{row, row + 1}).front(),
                   response(row / generations, static_cast<std::uint32_t>(row % generations)));
     const auto pairs = file.pairs({0, file.pair_count()});
     for (std::uint64_t i = 0; i < instructions; ++i) {
@@ -144,7 +145,7 @@ TEST(ResponseMerge, IsTheSameInSmallWindowsAndFromOtherJournals) {
         merge_responses({}, index, inputs_for(directory / "alone.h5"));
         EXPECT_TRUE(whole == read_text_file(directory / "alone.h5"));
     }
-    barrier(world());
+    comm::barrier(world());
 }
 
 TEST(ResponseMerge, GivesAConsistentPartOfARunThatGoesOn) {
@@ -152,7 +153,7 @@ TEST(ResponseMerge, GivesAConsistentPartOfARunThatGoesOn) {
     // Instruction 0 has nothing, 1 only its second pair, 2 answers but no pair.
     write_journals(directory.path(), 2, {0, 1, 2, 4, 6});
     MergeInputs inputs = inputs_for(directory / "pairs.h5");
-    EXPECT_THROW(merge(directory.path(), inputs), AgreedError);
+    EXPECT_THROW(merge(directory.path(), inputs), comm::AgreedError);
     EXPECT_FALSE(std::filesystem::exists(directory / "pairs.h5"));
     inputs.missing = MergeInputs::Missing::left_out;
     const MergeReport report = merge(directory.path(), inputs);
@@ -165,7 +166,7 @@ TEST(ResponseMerge, GivesAConsistentPartOfARunThatGoesOn) {
     EXPECT_EQ(file.instructions({1, 2}).front(), instruction(3));
     EXPECT_EQ(file.pairs({0, 1}).front(), (PreferencePair{0, 1, 0, 1, 1}));
     EXPECT_EQ(file.pairs({1, 2}).front(), (PreferencePair{1, 0, 2, 3, 1}));
-    EXPECT_EQ(file.responses(Range{1, 2}).front().text, response(1, 2).text);
+    EXPECT_EQ(file.responses(comm::Range{1, 2}).front().text, response(1, 2).text);
 }
 
 /// Where a strategy covers a part of the instructions, the others have rows without its pairs.
@@ -202,7 +203,7 @@ TEST(ResponseMerge, FlagsRepeatsAcrossWindows) {
     std::uint64_t flagged = 0;
     for (const PreferencePair& pair : whole.own_pairs)
         flagged += (pair.flags & repeated) != 0 ? 1 : 0;
-    EXPECT_GT(all_reduce(world(), flagged, Reduction::sum), 0U);
+    EXPECT_GT(comm::all_reduce(world(), flagged, comm::Reduction::sum), 0U);
 }
 
 TEST(ResponseMerge, HoldsNothingWhereNothingIsMade) {
@@ -217,11 +218,11 @@ TEST(ResponseIndex, RefusesAnotherRunsJournalOnAllRanks) {
     const test::TemporaryDirectory directory;
     if (world().is_root())
         JournalWriter(directory / "x.journal").append(encode_response(response(99, 0)));
-    barrier(world());
+    comm::barrier(world());
     EXPECT_THROW(ResponseIndex(world(), directory.path(), instructions, generations,
                                ResponseIndex::Writers::gone, Logger()),
-                 AgreedError);
+                 comm::AgreedError);
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

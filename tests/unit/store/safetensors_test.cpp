@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 std::vector<float> values_of(const TensorView& tensor) {
@@ -156,4 +156,4 @@ TEST(Safetensors, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

@@ -27,8 +27,8 @@ Response sample_response(std::uint64_t row) {
 
 }  // namespace
 
-PairFileHeader sample_header() {
-    PairFileHeader header;
+store::PairFileHeader sample_header() {
+    store::PairFileHeader header;
     header.config = "run: {name: sample}\n# " + std::string(200'000, 'x') + "\n";
     header.provenance = R"({"version": "0"})";
     header.models = {{"teacher", "models/a.gguf", std::string(64, 'a'), 135'000'000, "tok", "chat"},
@@ -39,8 +39,8 @@ PairFileHeader sample_header() {
     return header;
 }
 
-PairBlock sample_block(Range instructions) {
-    PairBlock block;
+store::PairBlock sample_block(comm::Range instructions) {
+    store::PairBlock block;
     for (std::size_t row = instructions.begin; row < instructions.end; ++row) {
         block.instructions.push_back({fmt::format("id-{}", row), row % 2 == 0 ? "écrit" : "",
                                       fmt::format("Question {}?", row),
@@ -56,12 +56,12 @@ PairBlock sample_block(Range instructions) {
     return block;
 }
 
-std::vector<JudgeRow> sample_judges() {
+std::vector<store::JudgeRow> sample_judges() {
     return {{"teacher", std::string(64, 'a'), "pairwise", std::string(64, 'b')},
             {"länge", "", "longer", ""}};
 }
 
-std::vector<Verdict> sample_verdicts(Range pairs) {
+std::vector<Verdict> sample_verdicts(comm::Range pairs) {
     std::vector<Verdict> verdicts;
     for (std::uint64_t pair = pairs.begin; pair < pairs.end; ++pair)
         for (std::uint32_t judge = 0; judge < 2; ++judge)

@@ -8,14 +8,14 @@ namespace popalign::test {
 
 /// Small tables with texts that are easily damaged: empty ones, several bytes a letter, a long
 /// config.
-PairFileHeader sample_header();
+store::PairFileHeader sample_header();
 
 /// Rows [rows.begin, rows.end) of a table of instructions, each with three responses and two pairs,
 /// the same whoever asks.
-PairBlock sample_block(Range instructions);
+store::PairBlock sample_block(comm::Range instructions);
 
 /// Two judges' verdicts, in both orders, of pairs [pairs.begin, pairs.end).
-std::vector<JudgeRow> sample_judges();
-std::vector<Verdict> sample_verdicts(Range pairs);
+std::vector<store::JudgeRow> sample_judges();
+std::vector<Verdict> sample_verdicts(comm::Range pairs);
 
 }  // namespace popalign::test

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 namespace {
 
 using test::world;
@@ -43,14 +43,14 @@ std::vector<Row> make_rows(std::size_t count) {
 }
 
 std::vector<std::uint8_t> find(const std::vector<Row>& rows) {
-    const Range mine = partition(rows.size(), world().rank(), world().size());
+    const comm::Range mine = comm::partition(rows.size(), world().rank(), world().size());
     TextRepeats repeats;
     for (std::size_t i = mine.begin; i < mine.end; ++i)
         repeats.add(i, rows[i].group, rows[i].text);
     const auto found = repeats.find(world());
     std::vector<std::uint8_t> all(rows.size(), 0);
     std::ranges::copy(found, all.begin() + static_cast<std::ptrdiff_t>(mine.begin));
-    all_reduce(world(), std::span(all), Reduction::maximum);
+    comm::all_reduce(world(), std::span(all), comm::Reduction::maximum);
     return all;
 }
 
@@ -102,7 +102,7 @@ TEST(FlagRepeats, MarksPairsByTheirTexts) {
                     " " + std::to_string((row == 7 ? 2 : row) * 1000 + static_cast<unsigned>(i));
         return text;
     };
-    const Range mine = partition(questions.size(), world().rank(), world().size());
+    const comm::Range mine = comm::partition(questions.size(), world().rank(), world().size());
     PairBlock block;
     for (std::size_t i = mine.begin; i < mine.end; ++i) {
         block.instructions.push_back({std::to_string(i), "", questions[i]});
@@ -126,8 +126,8 @@ TEST(ShareOfMix, HasAllOldPairsBeforeAllNewOnes) {
         const std::uint64_t old_pairs = random() % 50;
         const std::size_t units = random() % 5000, weight = 1 + random() % 200;
         const MixShare share = share_of_mix(world(), old_pairs, units, weight);
-        const auto ends = all_gather<std::uint64_t>(world(), share.old_pairs.end);
-        const auto new_ends = all_gather<std::uint64_t>(world(), share.new_units.end);
+        const auto ends = comm::all_gather<std::uint64_t>(world(), share.old_pairs.end);
+        const auto new_ends = comm::all_gather<std::uint64_t>(world(), share.new_units.end);
         const auto before = static_cast<std::size_t>(world().rank());
         EXPECT_EQ(share.old_pairs.begin, before == 0 ? 0 : ends[before - 1]);
         EXPECT_EQ(share.new_units.begin, before == 0 ? 0 : new_ends[before - 1]);
@@ -140,4 +140,4 @@ TEST(ShareOfMix, HasAllOldPairsBeforeAllNewOnes) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::store

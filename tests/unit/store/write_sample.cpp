@@ -7,15 +7,16 @@
 
 int main(int argc, char** argv) {
     using namespace popalign;
-    return run_program(argc, argv, [&](const Communicator& comm) {
+    return comm::run_program(argc, argv, [&](const comm::Communicator& comm) {
         constexpr std::size_t count = 20;
         const std::filesystem::path path = argv[argc - 1];
-        const Range mine = partition(count, comm.rank(), comm.size());
+        const comm::Range mine = comm::partition(count, comm.rank(), comm.size());
         write_pair_file(comm, path, test::sample_header(), test::sample_block(mine));
         write_verdicts(comm, path, test::sample_judges(),
                        test::sample_verdicts({2 * mine.begin, 2 * mine.end}));
-        write_reference(comm, path, "key",
-                        {std::vector<double>(2 * count, -1.5), std::vector<double>(2 * count, -2)});
+        store::write_reference(
+            comm, path, "key",
+            {std::vector<double>(2 * count, -1.5), std::vector<double>(2 * count, -2)});
         return ExitStatus::done;
     });
 }

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 std::vector<Instruction> instructions(std::size_t train, std::size_t held_out) {
@@ -108,4 +108,4 @@ TEST(Coverage, GenerationsAreThoseThatAnyPairNeeds) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::synthesis

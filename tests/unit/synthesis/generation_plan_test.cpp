@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 std::vector<StrategyOptions> all_six(const std::string& variant) {
@@ -37,7 +37,7 @@ TEST(GenerationPlan, SixStrategiesNeedTenGenerationsNotTwelve) {
 TEST(GenerationPlan, SharesWhatThePaperShares) {
     const auto plan = make_generation_plan(all_six("alignment"), Sharing::equal_once);
     const auto pair = [&](const std::string& name) {
-        const auto at = std::ranges::find(plan.strategies, name, &StrategyRow::name);
+        const auto at = std::ranges::find(plan.strategies, name, &store::StrategyRow::name);
         return plan.pairs[static_cast<std::size_t>(at - plan.strategies.begin())];
     };
     EXPECT_EQ(pair("nparam").chosen, pair("prefix").chosen);
@@ -150,4 +150,4 @@ TEST(GenerationPlanTest, TwoSamplesOfOnePromptAreDrawnApartAndMoreDrawsChangeNon
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::synthesis

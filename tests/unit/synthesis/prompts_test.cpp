@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 TEST(Prompts, FillInTheInstructionOnce) {
@@ -75,4 +75,4 @@ TEST(Prompts, AffixesAreDrawnByInstructionForBothSides) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -9,7 +9,7 @@
 
 #include <fstream>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 using test::world;
@@ -42,13 +42,14 @@ TEST(ResponseLedger, ARestartOnAnyRanksKnowsWhatIsMade) {
     // Another run, with three ranks of its own, wrote all but two responses, some of them twice.
     if (world().is_root())
         for (int rank = 0; rank < 3; ++rank) {
-            JournalWriter journal(directory / ("rank-" + std::to_string(900 + rank) + ".journal"));
+            store::JournalWriter journal(directory /
+                                         ("rank-" + std::to_string(900 + rank) + ".journal"));
             for (std::uint64_t i = 0; i < instructions; ++i)
                 for (std::uint32_t g = 0; g < generations; ++g)
                     if ((i != 4 || g == 0) && static_cast<int>((i + g) % 3) >= rank)
-                        journal.append(encode_response(made(i, g)));
+                        journal.append(store::encode_response(made(i, g)));
         }
-    barrier(world());
+    comm::barrier(world());
     {
         ResponseLedger ledger = open(directory.path());
         EXPECT_EQ(ledger.wanted(), instructions * generations);
@@ -63,10 +64,10 @@ TEST(ResponseLedger, ARestartOnAnyRanksKnowsWhatIsMade) {
             EXPECT_TRUE(ledger.is_made(4, 1));
             EXPECT_FALSE(ledger.was_made(4, 1));
         }
-        EXPECT_EQ(all_reduce(world(), ledger.added(), Reduction::sum), 2U);
+        EXPECT_EQ(comm::all_reduce(world(), ledger.added(), comm::Reduction::sum), 2U);
         ledger.close();
     }
-    barrier(world());
+    comm::barrier(world());
     EXPECT_EQ(open(directory.path()).made_before(), instructions * generations);
 }
 
@@ -83,11 +84,11 @@ TEST(ResponseLedger, KeepsATextUntilTheTurnsBehindItAreMade) {
 TEST(ResponseLedger, CountsWhatAnswersTook) {
     const test::TemporaryDirectory directory;
     if (world().is_root()) {
-        JournalWriter journal(directory / "some.journal");
+        store::JournalWriter journal(directory / "some.journal");
         for (std::uint64_t i = 0; i < instructions; ++i)
-            journal.append(encode_response(made(i, 2)));
+            journal.append(store::encode_response(made(i, 2)));
     }
-    barrier(world());
+    comm::barrier(world());
     ResponseLedger ledger = open(directory.path());
     EXPECT_EQ(ledger.earlier_tally()[2].answers, instructions);
     EXPECT_EQ(ledger.earlier_tally()[2].mean_answer_tokens(), 8.0);
@@ -111,18 +112,18 @@ TEST(ResponseLedger, InMemoryNeedsNoFilesAndAsksForWhatIsNeeded) {
 
 TEST(ResponseLedger, ATornRecordIsMadeAgain) {
     const test::TemporaryDirectory directory;
-    const auto path = journal_path(directory.path(), 0);
+    const auto path = store::journal_path(directory.path(), 0);
     if (world().is_root()) {
         {
-            JournalWriter journal(path);
-            journal.append(encode_response(made(0, 0)));
-            journal.append(encode_response(made(0, 1)));
+            store::JournalWriter journal(path);
+            journal.append(store::encode_response(made(0, 0)));
+            journal.append(store::encode_response(made(0, 1)));
         }
         std::filesystem::resize_file(path, std::filesystem::file_size(path) - 3);
     }
-    barrier(world());
+    comm::barrier(world());
     EXPECT_EQ(open(directory.path()).made_before(), 1U);
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 TEST(ParseAnswer, PlainAnswersAreTrimmed) {
@@ -29,4 +29,4 @@ TEST(ParseAnswer, WithoutTheLabelAllIsTextAndUnparsed) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::synthesis

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::synthesis {
 namespace {
 
 const Contrast& variant(const StrategyTemplate& strategy, const std::string& name) {
@@ -106,4 +106,4 @@ TEST(Strategies, AreRefusedWithTheReason) {
 }
 
 }  // namespace
-}  // namespace popalign
+}  // namespace popalign::synthesis

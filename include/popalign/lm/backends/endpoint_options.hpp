@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// How an OpenAI-compatible server is reached. Limits are of the whole run: ranks share them.
 struct EndpointOptions {
@@ -40,4 +40,4 @@ struct EndpointOptions {
     void validate(const std::string& name) const;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// A model named in the config: weights on this machine (`path`), a server (`url`) or a file of
 /// ready answers (`responses`).
@@ -36,4 +36,4 @@ struct ModelOptions {
     const std::string& require_path(const std::string& purpose) const;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a model is asked: a dialogue, the given beginning of its answer, and what it is asked for.
 struct Question {
@@ -89,4 +89,4 @@ class ModelSource {
 std::unique_ptr<ModelSource> make_model_source(const std::string& name,
                                                const ModelOptions& options);
 
-}  // namespace popalign
+}  // namespace popalign::lm

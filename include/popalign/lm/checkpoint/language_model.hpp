@@ -12,7 +12,7 @@
 #include <optional>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Everything needed to talk to a model but its weights.
 struct ModelFrontEnd {
@@ -42,7 +42,7 @@ CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
 /// `parallel`, a group of ranks of one node, each rank reads its slice alone. Collective over
 /// `node`.
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
-                            at::Device device, const Communicator& node = {},
+                            at::Device device, const comm::Communicator& node = {},
                             const TensorParallel& parallel = {});
 
 /// An HF directory that `transformers` loads as it is: model.safetensors, config.json,
@@ -54,4 +54,4 @@ void save_hf_model(const std::filesystem::path& directory, const CausalLm& model
 /// "auto" is the CPU, or this rank's GPU (`local_rank` modulo their number) where there are any.
 at::Device select_device(const std::string& name, int local_rank);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What makes a model's answers: hashes of its files, for provenance and for keys of stored
 /// results. Of a server, the hash is that of its address and of its name for the model.
@@ -12,4 +12,4 @@ struct ModelIdentity {
     std::uint64_t parameters = 0;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

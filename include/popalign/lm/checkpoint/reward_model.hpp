@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// A reward model is a transformer with one more parameter, "score.weight" [1, hidden], in the
 /// place of the head for tokens: an HF sequence classifier of one label.
@@ -21,4 +21,4 @@ CausalLm load_reward_model(const std::filesystem::path& path, at::ScalarType dty
 /// Scores [rows] in the model's type of the sequences that end at the rows of `hidden`.
 at::Tensor reward_scores(const CausalLm& model, const at::Tensor& hidden);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct GenerationRequest {
     std::vector<TokenId> prompt;
@@ -90,4 +90,4 @@ class Generator {
     GeneratorOptions options_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What whoever answers has in hand when it could take more.
 struct Occupancy {
@@ -21,4 +21,4 @@ struct Occupancy {
 template <class T>
 using More = std::function<std::vector<T>(const Occupancy&)>;
 
-}  // namespace popalign
+}  // namespace popalign::lm

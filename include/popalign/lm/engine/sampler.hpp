@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// How a token is chosen from the model's distribution. Order, as in `transformers`: repetition
 /// penalty, temperature, top-k, top-p, min-p.
@@ -51,4 +51,4 @@ struct DrawnToken {
 DrawnToken draw_token(std::span<const float> logits, const SamplingOptions& options, double uniform,
                       const DrawContext& context = {});
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct ScoreRequest {
     std::vector<TokenId> prompt, completion;  ///< the prompt must not be empty
@@ -28,4 +28,4 @@ void score_next_token(const CausalLm& model, std::span<const std::vector<TokenId
 void score_endings(const CausalLm& model, std::span<const std::vector<TokenId>> sequences,
                    std::int64_t token_budget, const std::function<void(std::size_t, double)>& done);
 
-}  // namespace popalign
+}  // namespace popalign::lm

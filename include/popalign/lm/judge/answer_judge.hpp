@@ -14,7 +14,7 @@
 #include <span>
 #include <string>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a judge has used, by the server's count or the tokenizer's.
 struct JudgeUsage {
@@ -66,4 +66,4 @@ JudgeUsage measure_showings(const JudgeSpec& judge, std::span<const Showing* con
 /// for a local model behind the template's beginning. Collective over the leaders of the node.
 std::unique_ptr<AnswerJudge> open_judge(const JudgeSpec& judge, const JudgeRunOptions& options);
 
-}  // namespace popalign
+}  // namespace popalign::lm

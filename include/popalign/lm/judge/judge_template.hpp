@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// How a model is asked which of two answers is better, as data (configs/judges).
 struct JudgeTemplate {
@@ -58,4 +58,4 @@ std::vector<Message> judge_messages(const JudgeTemplate& judge_template, const S
 /// What the judge's words say under this template.
 Judgement judgement_of_words(const JudgeTemplate& judge_template, const std::string& words);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct JudgingOptions {
     JudgeRunOptions run;
@@ -36,7 +36,7 @@ struct JudgeKey {
 };
 
 /// One rank hashes the model. Throws as `identify_judge`. Collective.
-JudgeKey judge_key(const Communicator& comm, const JudgeSpec& judge);
+JudgeKey judge_key(const comm::Communicator& comm, const JudgeSpec& judge);
 
 /// Shows every showing to the judge once, wherever and how often it is asked for: the ranks share
 /// the work by instruction, and what a journal holds of the same judge is taken from there. A
@@ -48,4 +48,4 @@ std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, con
                                                      const JudgingOptions& options,
                                                      JudgingReport* report = nullptr);
 
-}  // namespace popalign
+}  // namespace popalign::lm

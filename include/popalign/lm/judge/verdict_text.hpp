@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What a judge's words say. Nothing is guessed: a text that does not say exactly one label in a
 /// form below, that names two, or that denies the one it names, is unparsed.
@@ -29,4 +29,4 @@ ParsedVerdict parse_verdict(std::string_view text, std::span<const std::string> 
 /// there is none, or different ones.
 std::optional<double> parse_rating(std::string_view text);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 enum class PieceOrigin : char { chat_template, content };
 
@@ -77,4 +77,4 @@ std::vector<TokenId> encode_pieces(const Tokenizer& tokenizer,
 /// answer; nothing where it writes none.
 std::optional<TokenId> end_of_turn(const ChatTemplate& chat, const Tokenizer& tokenizer);
 
-}  // namespace popalign
+}  // namespace popalign::lm

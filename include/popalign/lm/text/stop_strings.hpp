@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Texts that end an answer where they begin, wherever the tokens' borders are.
 class StopStrings {
@@ -26,4 +26,4 @@ class StopStrings {
     std::size_t longest_ = 0;  ///< bytes
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

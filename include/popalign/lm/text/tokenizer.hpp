@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/store/weights/gguf.hpp>
+#include <popalign/record/token.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -11,9 +11,11 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
+class GgufFile;
+}
 
-using TokenId = std::int32_t;
+namespace popalign::lm {
 
 /// Where text stands: some tokenizers put a space before what opens the input, and only there.
 enum class TextPosition { beginning, continuation };
@@ -30,7 +32,7 @@ class Tokenizer {
     /// From a tokenizer.model: SentencePiece BPE (Llama-2, Yi) or Llama-3's lines of base64 and
     /// rank, with the tokens that a tokenizer_config.json beside it adds.
     static Tokenizer from_model_file(const std::filesystem::path& tokenizer_model);
-    static Tokenizer from_gguf(const GgufFile& file);
+    static Tokenizer from_gguf(const store::GgufFile& file);
 
     /// Ids of plain text; nothing is added. Any bytes are accepted: invalid UTF-8 is replaced by
     /// U+FFFD first, as Python's decoding with errors="replace" does.
@@ -71,4 +73,4 @@ class Tokenizer {
     std::shared_ptr<const Tables> tables_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Rotary embedding (Su et al. 2021) and the scaling that stretches it to longer texts; names as in
 /// HF's `rope_parameters`.
@@ -231,7 +231,7 @@ class CausalLm {
 
     ModelConfig config_;
     TensorParallel parallel_;
-    Range vocabulary_;  ///< rows of embedding and head
+    comm::Range vocabulary_;  ///< rows of embedding and head
     at::ScalarType dtype_;
     at::Device device_;
     Arithmetic arithmetic_;
@@ -252,4 +252,4 @@ std::int64_t logit_block_columns(std::int64_t rows, std::int64_t vocabulary);
 at::Tensor target_log_probabilities(const CausalLm& model, const at::Tensor& hidden,
                                     const at::Tensor& targets);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -4,9 +4,9 @@
 
 #include <c10/core/ScalarType.h>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Throws Error for a type that NCCL groups do not move.
-DeviceElement device_element(c10::ScalarType type);
+comm::DeviceElement device_element(c10::ScalarType type);
 
-}  // namespace popalign
+}  // namespace popalign::lm

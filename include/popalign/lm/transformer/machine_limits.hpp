@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// What this machine can do at most, measured now, with the threads that the caller has.
 struct MachineLimits {
@@ -23,4 +23,4 @@ std::uint64_t free_memory(at::Device device, int ranks);
 /// The most bytes that this process has held so far, on a GPU those of libtorch's allocator.
 std::uint64_t peak_memory(at::Device device);
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -7,7 +7,7 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::lm {
 
 struct ModelConfig;
 
@@ -18,15 +18,15 @@ class TensorParallel {
   public:
     TensorParallel() = default;
     /// Collective over `group`.
-    TensorParallel(const Communicator& group, at::Device device);
+    TensorParallel(const comm::Communicator& group, at::Device device);
 
-    const Communicator& group() const noexcept { return group_; }
+    const comm::Communicator& group() const noexcept { return group_; }
     int rank() const noexcept { return group_.rank(); }
     int size() const noexcept { return group_.size(); }
     /// What this rank holds of the model. Throws UsageError if heads or width cannot be divided.
     ModelConfig slice(const ModelConfig& whole) const;
     /// This rank's part of the vocabulary.
-    Range vocabulary(const ModelConfig& whole) const;
+    comm::Range vocabulary(const ModelConfig& whole) const;
 
     /// The sum over the ranks, in float32. Collective.
     at::Tensor sum(const at::Tensor& mine) const;
@@ -34,8 +34,8 @@ class TensorParallel {
     at::Tensor join_columns(const at::Tensor& mine, std::int64_t first, std::int64_t columns) const;
 
   private:
-    Communicator group_;
+    comm::Communicator group_;
     std::shared_ptr<TensorReducer> reducer_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::lm

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace popalign {
+namespace popalign::lm {
 
 /// Sums tensors over ranks.
 class TensorReducer {
@@ -18,6 +18,7 @@ class TensorReducer {
 
 /// MPI for tensors on the CPU, NCCL for those on a GPU. Throws Error for a GPU in a build without
 /// NCCL. Collective.
-std::unique_ptr<TensorReducer> make_tensor_reducer(const Communicator& comm, at::Device device);
+std::unique_ptr<TensorReducer> make_tensor_reducer(const comm::Communicator& comm,
+                                                   at::Device device);
 
-}  // namespace popalign
+}  // namespace popalign::lm

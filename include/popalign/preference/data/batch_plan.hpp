@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A permutation of `count` items that depends on `seed` and `epoch` alone (Fisher-Yates with
 /// counter-based draws).
@@ -44,7 +44,7 @@ std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
 
 /// Cuts consecutive items into runs of at most `budget` packed tokens, not within neighbours of one
 /// prompt unless they alone are more; an item larger than the budget stands alone.
-std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
-                                 std::span<const PairHashes> hashes, std::int64_t budget);
+std::vector<comm::Range> micro_batches(std::span<const PairLengths> lengths,
+                                       std::span<const PairHashes> hashes, std::int64_t budget);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What stands once in a forward pass.
 enum class PackingMode {
@@ -17,7 +17,7 @@ enum class PackingMode {
 
 /// Pairs of one forward pass without padding: prompts are segments, completions their children.
 struct PackedPairs {
-    SegmentForest forest;
+    lm::SegmentForest forest;
     /// One entry a completion token: the row whose hidden state predicts it (for a completion's
     /// first token the prompt's last row), the token, and its sequence.
     std::vector<std::int64_t> rows, targets, sequences;
@@ -36,16 +36,16 @@ PackedPairs pack_pairs(std::span<const PairExample> examples,
 
 /// log P(completion | prompt) [pairs, 2] float64: chosen, rejected. Differentiable; `packed` must
 /// live until the backward pass is over.
-at::Tensor sequence_log_probabilities(const CausalLm& model, const PackedPairs& packed,
-                                      const PassOptions& options = {});
+at::Tensor sequence_log_probabilities(const lm::CausalLm& model, const PackedPairs& packed,
+                                      const lm::PassOptions& options = {});
 
 /// A reward model's scores of prompt and completion [pairs, 2] float64. Differentiable; `packed`
 /// must live until the backward pass is over.
-at::Tensor sequence_scores(const CausalLm& model, const PackedPairs& packed,
-                           const PassOptions& options = {});
+at::Tensor sequence_scores(const lm::CausalLm& model, const PackedPairs& packed,
+                           const lm::PassOptions& options = {});
 
 /// Either of the two, by what the model is.
-at::Tensor pair_values(const CausalLm& model, const PackedPairs& packed,
-                       const PassOptions& options = {});
+at::Tensor pair_values(const lm::CausalLm& model, const PackedPairs& packed,
+                       const lm::PassOptions& options = {});
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A pair as tokens. The prompt is the original instruction without any strategy's template: that
 /// the answers were drawn under other prompts is the point of the contrast.
@@ -92,8 +92,8 @@ void truncate(PairExample& example, const TokenLimits& limits);
 
 /// Each rank reads and encodes its share of the texts once, for their lengths. Throws UsageError
 /// for a strategy that the file does not have. Collective.
-PairData open_pair_data(const Communicator& comm, const std::filesystem::path& path,
-                        const ModelFrontEnd& front_end, const PairSelection& selection,
+PairData open_pair_data(const comm::Communicator& comm, const std::filesystem::path& path,
+                        const lm::ModelFrontEnd& front_end, const PairSelection& selection,
                         const TokenLimits& limits);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What is known of one pair: log-probabilities summed over tokens [nat], or a reward model's
 /// scores in their place.
@@ -122,4 +122,4 @@ std::vector<std::string> objective_names();
 std::unordered_map<std::uint64_t, BatchContext::Match> match_by_rank(
     std::span<const PairScore> scores);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A machine that is not this one, for `train --plan`.
 struct MachineDescription {
@@ -35,4 +35,4 @@ struct MachineDescription {
     void validate() const;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Proximal policy optimisation (Schulman et al. 2017): `train.ppo`. Steps, rates and memory are
 /// `train`'s own keys; `global_batch_size` is the answers of an update.
@@ -55,4 +55,4 @@ struct PpoOptions {
     void validate(std::int64_t global_batch_size) const;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

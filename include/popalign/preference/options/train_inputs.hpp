@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-namespace popalign {
+namespace popalign::preference {
 
 enum class TrainGoal {
     model,     ///< an aligned model
@@ -17,9 +17,9 @@ enum class TrainGoal {
 /// All that a training run works on.
 struct TrainInputs {
     std::filesystem::path pair_file;
-    std::filesystem::path directory;    ///< the run's: gets train/ and model/
-    ModelOptions model, reference;      ///< an empty reference path: `model` as it starts
-    ModelOptions reward_model, critic;  ///< of ppo; an empty critic path: the reward model
+    std::filesystem::path directory;        ///< the run's: gets train/ and model/
+    lm::ModelOptions model, reference;      ///< an empty reference path: `model` as it starts
+    lm::ModelOptions reward_model, critic;  ///< of ppo; an empty critic path: the reward model
     std::string device = "auto";
     std::uint64_t seed = 0;
     TrainOptions options;
@@ -27,4 +27,4 @@ struct TrainInputs {
     TrainGoal goal = TrainGoal::model;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// The section `train` of a config. Defaults are the paper's where it states them.
 struct TrainOptions : ObjectiveOptions {
@@ -28,7 +28,7 @@ struct TrainOptions : ObjectiveOptions {
     std::int64_t bucket_megabytes = 32;
     std::int64_t lora_rank = 0;
     double lora_alpha = 16;
-    std::vector<std::string> lora_targets = AdapterOptions{}.targets;
+    std::vector<std::string> lora_targets = lm::AdapterOptions{}.targets;
     std::int64_t max_length = 2048;
     std::int64_t max_prompt_length = 1024;
     double warmup_ratio = 0.1;
@@ -109,4 +109,4 @@ struct TrainOptions : ObjectiveOptions {
     void validate() const;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 struct PreferenceInputs {
     std::filesystem::path pair_file;
-    ModelOptions policy, reference;  ///< an empty reference path: the policy itself
+    lm::ModelOptions policy, reference;  ///< an empty reference path: the policy itself
     std::string device = "auto";
     PairSelection selection{Split::held_out, {}, {}};
     TokenLimits limits;
@@ -55,11 +55,11 @@ struct PreferenceEvaluation {
 PreferenceFigures summarise(std::span<const PairScore> scores, double beta);
 
 /// Reference values are taken from the pair file, and added to it where missing. Collective.
-PreferenceEvaluation evaluate_preference(const Communicator& comm, const PreferenceInputs& inputs,
-                                         const Logger& logger);
+PreferenceEvaluation evaluate_preference(const comm::Communicator& comm,
+                                         const PreferenceInputs& inputs, const Logger& logger);
 
 /// `{"overall": {"n", "reward_accuracy": {"value", "lower", "upper"}, "reward_margin",
 /// "logps_accuracy": {...}}, "strategies": {...}, "n", "dropped"}`; intervals are Wilson's, 95 %.
 std::string to_json(const PreferenceEvaluation& evaluation);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What a step found for one pair.
 struct PairOutcome {
@@ -50,4 +50,4 @@ class PairStatistics {
     std::vector<double> sums_;  // [strategies, quantities]
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

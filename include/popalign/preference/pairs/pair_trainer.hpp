@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <span>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// A pair and what the reference thinks of it [nat].
 struct ReferencedPair {
@@ -34,7 +34,7 @@ struct BatchShare {
 
 /// The share of `batch` (items of `data`) that a rank computes. References may be empty where the
 /// objective needs none.
-BatchShare load_share(const Communicator& comm, const PairData& data,
+BatchShare load_share(const comm::Communicator& comm, const PairData& data,
                       const CompletionLogProbabilities& reference,
                       std::span<const std::size_t> batch, const PairData* mismatched = nullptr,
                       const CompletionLogProbabilities* mismatched_reference = nullptr);
@@ -46,7 +46,7 @@ struct PairTrainerOptions {
     double weight_decay = 0.0;
     std::int64_t micro_batch_tokens = 2048;
     ShardingOptions sharding = {};
-    PassOptions::Activations activations = PassOptions::Activations::keep;
+    lm::PassOptions::Activations activations = lm::PassOptions::Activations::keep;
     PackingMode packing = PackingMode::shared;
 };
 
@@ -65,8 +65,8 @@ struct StepReport {
 class PairTrainer {
   public:
     /// Collective.
-    PairTrainer(const Communicator& comm, CausalLm& model, const PairTrainerOptions& options,
-                std::size_t strategies);
+    PairTrainer(const comm::Communicator& comm, lm::CausalLm& model,
+                const PairTrainerOptions& options, std::size_t strategies);
 
     /// This rank's share of a global batch: gradients, their sum over ranks, clipping and one
     /// update. Throws AgreedError naming step, rank and pairs if a loss is 0 where the objective
@@ -82,7 +82,7 @@ class PairTrainer {
 
     TrainedParameters& parameters() noexcept { return parameters_; }
     AdamW& optimizer() noexcept { return optimizer_; }
-    const CausalLm& model() const noexcept { return model_; }
+    const lm::CausalLm& model() const noexcept { return model_; }
 
   private:
     double weight_of(std::uint32_t strategy) const;
@@ -98,12 +98,12 @@ class PairTrainer {
     /// Throws Error naming the first pairs of this rank whose gradients are not finite, if any.
     void find_culprits(const BatchShare& share, const BatchContext& context);
 
-    Communicator comm_;
-    CausalLm& model_;
+    comm::Communicator comm_;
+    lm::CausalLm& model_;
     PairTrainerOptions options_;
     std::size_t strategies_;
     TrainedParameters parameters_;
     AdamW optimizer_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

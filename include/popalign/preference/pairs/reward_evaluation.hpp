@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Scores of a pair's two answers.
 struct ScoredPair {
@@ -37,11 +37,11 @@ struct RewardEvaluation {
 };
 
 /// `inputs.policy` is a reward model; the reference is not used. Collective.
-RewardEvaluation evaluate_reward_model(const Communicator& comm, const PreferenceInputs& inputs,
-                                       const Logger& logger);
+RewardEvaluation evaluate_reward_model(const comm::Communicator& comm,
+                                       const PreferenceInputs& inputs, const Logger& logger);
 
 /// `{"overall": {"n", "accuracy": {"value", "lower", "upper"}, "margin", "log_loss", "brier",
 /// "calibration_error"}, "strategies": {...}, "n", "dropped"}`; intervals are Wilson's, 95 %.
 std::string to_json(const RewardEvaluation& evaluation);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Floating-point operations that forward and backward passes need at least: what is computed again
 /// to save memory is not counted.
@@ -22,6 +22,6 @@ struct TrainingCost {
 };
 
 /// Of a forward pass.
-TrainingCost cost_of(const ModelConfig& config, const PackedPairs& packed);
+TrainingCost cost_of(const lm::ModelConfig& config, const PackedPairs& packed);
 
-}  // namespace popalign
+}  // namespace popalign::preference

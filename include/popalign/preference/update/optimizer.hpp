@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 struct AdamWOptions {
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0.0;
@@ -38,4 +38,4 @@ class AdamW {
 /// first step's rate is 0.
 double cosine_with_warmup(std::int64_t step, std::int64_t warmup, std::int64_t total) noexcept;
 
-}  // namespace popalign
+}  // namespace popalign::preference

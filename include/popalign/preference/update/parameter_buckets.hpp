@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Consecutive parameters whose gradients are summed over ranks together. Elements are counted
 /// through all parameters, one after the other.
@@ -24,10 +24,10 @@ struct ParameterBucket {
 
 /// Cuts parameters into buckets of about `elements` (a larger parameter stands alone), each
 /// divided into `parts`.
-std::vector<ParameterBucket> make_buckets(std::span<const NamedParameter> parameters,
+std::vector<ParameterBucket> make_buckets(std::span<const lm::NamedParameter> parameters,
                                           std::int64_t elements, int parts);
 
 /// The layer of "model.layers.7.…"; nothing for other names.
 std::optional<std::int64_t> layer_of(const std::string& parameter);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// Sums tensors over ranks while other work goes on; parts and their owners as in PartwiseSum.
 /// Tensors are contiguous, as many elements as parts or a multiple, and live until `finish`.
@@ -20,7 +20,7 @@ class PartReducer {
     /// The one that this rank owns.
     virtual int part() const = 0;
     /// Begins to sum what the tensor is when all work queued so far is done.
-    virtual void add(const at::Tensor& tensor, PartwiseSum::Result result) = 0;
+    virtual void add(const at::Tensor& tensor, comm::PartwiseSum::Result result) = 0;
     virtual void spread(const at::Tensor& tensor) = 0;
     /// Moves on what was begun and says how many operations are not done.
     virtual std::size_t pending() = 0;
@@ -30,6 +30,6 @@ class PartReducer {
 
 /// MPI for tensors on the CPU; NCCL, on a stream of its own, for those on a GPU. Throws Error for a
 /// GPU in a build without NCCL. Collective.
-std::unique_ptr<PartReducer> make_part_reducer(const Communicator& comm, at::Device device);
+std::unique_ptr<PartReducer> make_part_reducer(const comm::Communicator& comm, at::Device device);
 
-}  // namespace popalign
+}  // namespace popalign::preference

@@ -13,7 +13,7 @@
 #include <optional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::preference {
 
 /// What the ranks divide among themselves (Rajbhandari et al. 2020, "ZeRO"): nothing, the
 /// optimizer's state (stage 1), and the gradients too (stage 2).
@@ -42,7 +42,7 @@ struct ParameterSlice {
 class TrainedParameters {
   public:
     /// Moves the parameters into the buckets. Collective.
-    TrainedParameters(const Communicator& comm, std::vector<NamedParameter>& parameters,
+    TrainedParameters(const comm::Communicator& comm, std::vector<lm::NamedParameter>& parameters,
                       const ShardingOptions& options);
     TrainedParameters(const TrainedParameters&) = delete;
     TrainedParameters& operator=(const TrainedParameters&) = delete;
@@ -103,8 +103,8 @@ class TrainedParameters {
     ParameterSlice slice(std::size_t bucket, std::int64_t from, std::int64_t to,
                          std::int64_t offset) const;
 
-    Communicator comm_;
-    std::vector<NamedParameter>& parameters_;
+    comm::Communicator comm_;
+    std::vector<lm::NamedParameter>& parameters_;
     ShardingOptions options_;
     std::unique_ptr<PartReducer> reducer_;
     std::vector<ParameterBucket> buckets_;
@@ -117,4 +117,4 @@ class TrainedParameters {
     double waited_ = 0;
 };
 
-}  // namespace popalign
+}  // namespace popalign::preference

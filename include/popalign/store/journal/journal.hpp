@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// An append-only log of one writer: a 16-byte header (magic, format version), then records of
 /// length (u64), CRC-32C of the payload (u32), CRC-32C of these 12 bytes (u32), payload; all
@@ -76,4 +76,4 @@ class JournalReader {
     std::filesystem::path path_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

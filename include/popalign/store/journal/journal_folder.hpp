@@ -8,17 +8,17 @@
 #include <functional>
 #include <span>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Reads all journals in a folder, which is made if it is not there, each by one rank, however many
 /// ranks wrote them: `visit` gets the payloads of this rank's share. Says what is damaged or torn.
 /// Collective.
-void read_journal_folder(const Communicator& comm, const std::filesystem::path& folder,
+void read_journal_folder(const comm::Communicator& comm, const std::filesystem::path& folder,
                          const Logger& logger,
                          const std::function<void(std::span<const std::byte>)>& visit);
 
 /// Where this rank writes.
-std::filesystem::path journal_of_rank(const Communicator& comm,
+std::filesystem::path journal_of_rank(const comm::Communicator& comm,
                                       const std::filesystem::path& folder);
 
-}  // namespace popalign
+}  // namespace popalign::store

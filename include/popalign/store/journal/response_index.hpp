@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Where a response stands in the journals.
 struct JournalPlace {
@@ -36,7 +36,7 @@ class ResponseIndex {
     enum class Writers { gone, at_work };
 
     /// Throws AgreedError, e.g. for a response that no run of this size made. Collective.
-    ResponseIndex(const Communicator& comm, const std::filesystem::path& directory,
+    ResponseIndex(const comm::Communicator& comm, const std::filesystem::path& directory,
                   std::uint64_t instructions, std::uint32_t generations, Writers writers,
                   const Logger& logger);
 
@@ -70,4 +70,4 @@ class RecordReader {
     std::map<std::uint32_t, JournalReader> open_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

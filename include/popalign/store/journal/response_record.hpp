@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// What the beginning of a journalled response says of it: its place, and what it took to make.
 struct ResponseKey {
@@ -23,4 +23,4 @@ std::vector<std::byte> encode_response(const Response& response);
 ResponseKey read_response_key(std::span<const std::byte> record);
 Response decode_response(std::span<const std::byte> record);
 
-}  // namespace popalign
+}  // namespace popalign::store

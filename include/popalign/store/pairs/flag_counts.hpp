@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace popalign {
+namespace popalign::store {
 
 /// How many pairs of a strategy there are, and how many have each flag.
 struct FlagCounts {
@@ -20,7 +20,7 @@ struct FlagCounts {
 };
 
 /// A line for each strategy, over the blocks of all ranks. Collective.
-void report_flags(const Communicator& comm, const PairBlock& block, const PairFileHeader& header,
-                  const Logger& logger);
+void report_flags(const comm::Communicator& comm, const PairBlock& block,
+                  const PairFileHeader& header, const Logger& logger);
 
-}  // namespace popalign
+}  // namespace popalign::store

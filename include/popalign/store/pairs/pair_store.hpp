@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 struct ModelRow {
     std::string name, path, sha256;
@@ -55,7 +55,7 @@ struct PairBlock {
 /// in rank order. Written beside, synced and renamed; on failure nothing is left. The file's bytes
 /// depend neither on the number of ranks nor on the time (a serial communicator's, which HDF5
 /// places otherwise, hold the same). Throws AgreedError. Collective.
-void write_pair_file(const Communicator& comm, const std::filesystem::path& path,
+void write_pair_file(const comm::Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block);
 
 struct JudgeRow {
@@ -80,9 +80,9 @@ class PairFile {
     std::uint64_t response_count() const noexcept;
     std::uint64_t pair_count() const noexcept;
 
-    std::vector<Instruction> instructions(Range rows) const;
-    std::vector<Response> responses(Range rows) const;
-    std::vector<PreferencePair> pairs(Range rows) const;
+    std::vector<Instruction> instructions(comm::Range rows) const;
+    std::vector<Response> responses(comm::Range rows) const;
+    std::vector<PreferencePair> pairs(comm::Range rows) const;
     /// Any rows, in the order asked for.
     std::vector<Response> responses(std::span<const std::uint64_t> rows) const;
 
@@ -108,12 +108,12 @@ class PairFile {
 
 /// Replaces /verdicts (all judges) in a copy of the file that then takes its place. Each rank gives
 /// its share; rows are ordered by judge, pair, order. Collective.
-void write_verdicts(const Communicator& comm, const std::filesystem::path& path,
+void write_verdicts(const comm::Communicator& comm, const std::filesystem::path& path,
                     const std::vector<JudgeRow>& judges, const std::vector<Verdict>& mine);
 
 /// Adds or replaces /reference/<key> likewise; `reference` is complete and equal on all ranks.
 /// Collective.
-void write_reference(const Communicator& comm, const std::filesystem::path& path,
+void write_reference(const comm::Communicator& comm, const std::filesystem::path& path,
                      const std::string& key, const PairFile::Reference& reference);
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -9,7 +9,7 @@
 #include <functional>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// What becomes of journalled responses.
 struct MergeInputs {
@@ -46,7 +46,7 @@ struct MergeReport {
 /// Journals to pair file: rows are shared out over the ranks, counted, placed by exclusive scan,
 /// and then fetched from the ranks that hold the journals, in windows of bounded size. Of a
 /// response that is there twice the first counts. Throws AgreedError. Collective.
-MergeReport merge_responses(const Communicator& comm, const ResponseIndex& index,
+MergeReport merge_responses(const comm::Communicator& comm, const ResponseIndex& index,
                             const MergeInputs& inputs);
 
-}  // namespace popalign
+}  // namespace popalign::store

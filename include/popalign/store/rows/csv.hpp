@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Comma-separated values with a header line (RFC 4180: quotes, doubled inside; line breaks within
 /// quotes are not taken). Empty lines are passed over.
@@ -38,4 +38,4 @@ class CsvTable {
     std::vector<Row> rows_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

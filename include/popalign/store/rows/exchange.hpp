@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace popalign {
+namespace popalign::store {
 
 /// A pair as other programs hold it.
 struct ExchangedPair {
@@ -35,4 +35,4 @@ std::span<const ExchangeFormat> exchange_formats();
 /// Throws UsageError with the known names.
 const ExchangeFormat& find_exchange_format(std::string_view name);
 
-}  // namespace popalign
+}  // namespace popalign::store

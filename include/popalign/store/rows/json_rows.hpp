@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// The rows of a JSON Lines file, or of a JSON list, each parsed when it is visited. Lines end at
 /// "\n" alone: strings may hold U+2028. Blank lines are no rows.
@@ -28,15 +28,15 @@ class JsonRows {
     /// entries of a list.
     std::size_t units() const noexcept;
     bool is_list() const noexcept { return list_; }
-    Range all() const noexcept { return {0, units()}; }
+    comm::Range all() const noexcept { return {0, units()}; }
     /// Lines that begin in the share.
-    std::size_t lines(Range share) const;
+    std::size_t lines(comm::Range share) const;
 
     /// Calls `visit(line, row)` for the share's rows, `line` being where in the file the row
     /// begins, from 1; `lines_before` are those of the shares before (of a list it does not
     /// matter). A row that is no JSON, or for which `visit` throws UsageError or the JSON library's
     /// exceptions, goes to `bad(line, why)`.
-    void visit(Range share, std::size_t lines_before,
+    void visit(comm::Range share, std::size_t lines_before,
                const std::function<void(std::size_t, const nlohmann::json&)>& visit,
                const std::function<void(std::size_t, const std::string&)>& bad) const;
 
@@ -61,4 +61,4 @@ class JsonRows {
 void visit_json_rows(std::string_view text, const std::string& file,
                      const std::function<void(const nlohmann::json&)>& visit);
 
-}  // namespace popalign
+}  // namespace popalign::store

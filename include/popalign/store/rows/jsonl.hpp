@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Calls `visit(line number, value)` for each line of a JSON Lines file; blank lines are passed
 /// over; lines end at '\n' only. Throws InputError with file and line for a line that is not JSON,
@@ -24,4 +24,4 @@ void read_jsonl(const std::filesystem::path& path,
 /// InputError for repeated ids, empty texts and an empty file.
 std::vector<Instruction> read_instructions(const std::filesystem::path& path);
 
-}  // namespace popalign
+}  // namespace popalign::store

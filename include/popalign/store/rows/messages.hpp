@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// The roles' names, and what other programs call them ("human", "gpt"). Throws UsageError for
 /// another name.
@@ -27,4 +27,4 @@ std::vector<Message> messages_from_transcript(std::string_view text);
 /// Nothing if one is the system's, or if the text would not read back as the same.
 std::optional<std::string> messages_to_transcript(std::span<const Message> messages);
 
-}  // namespace popalign
+}  // namespace popalign::store

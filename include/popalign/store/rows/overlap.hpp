@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_set>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Finds instructions that share text with evaluation sets: any run of 8 words, or all of a text
 /// that is shorter. Case, punctuation and white space do not count.
@@ -25,4 +25,4 @@ class OverlapIndex {
     std::unordered_set<std::uint64_t> runs_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

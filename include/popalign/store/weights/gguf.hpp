@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// A GGUF file (versions 2 and 3, little-endian), memory-mapped: metadata and tensors. The file is
 /// untrusted: every count, length and offset is checked against its size. Throws InputError.
@@ -41,4 +41,4 @@ class GgufFile {
     std::unique_ptr<Contents> contents_;
 };
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// The tensors of an HF directory: `model.safetensors`, or the shards that
 /// `model.safetensors.index.json` names; memory-mapped. Untrusted: header length, offsets, shapes
@@ -37,4 +37,4 @@ class SafetensorsModel {
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
-}  // namespace popalign
+}  // namespace popalign::store

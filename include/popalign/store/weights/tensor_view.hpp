@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace popalign {
+namespace popalign::store {
 
 /// Element formats of weight files; the q-types are GGUF's block quantisations.
 enum class TensorType { f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k };
@@ -31,4 +31,4 @@ std::size_t storage_bytes(TensorType type, std::size_t count);
 /// (as its file's reader has done).
 void dequantise(const TensorView& tensor, std::span<float> output);
 
-}  // namespace popalign
+}  // namespace popalign::store

@@ -15,7 +15,7 @@
 
 /// As much of Jinja as chat templates use when they render dialogues without tools: a lexer, a
 /// parser, a renderer and the operations on values that they share.
-namespace popalign::jinja {
+namespace popalign::lm::jinja {
 
 /// Text of which each byte remembers whether the template or a message brought it. Whatever a
 /// template does to a content (cuts, strips, joins), its bytes stay contents.
@@ -181,4 +181,4 @@ Value method(const std::string& name, const Value& object, const List& arguments
 Value filter(const std::string& name, const Value& value, const List& arguments);
 Value test(const std::string& name, const Value& value, const List& arguments);
 
-}  // namespace popalign::jinja
+}  // namespace popalign::lm::jinja

@@ -9,7 +9,7 @@
 #include <array>
 #include <charconv>
 
-namespace popalign::jinja {
+namespace popalign::lm::jinja {
 namespace {
 
 constexpr std::string_view space = " \t\n\r\v\f";
@@ -198,4 +198,4 @@ std::vector<Token> tokenize(std::string_view source) {
     return Lexer(source).run();
 }
 
-}  // namespace popalign::jinja
+}  // namespace popalign::lm::jinja

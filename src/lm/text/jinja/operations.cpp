@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-namespace popalign::jinja {
+namespace popalign::lm::jinja {
 namespace {
 
 bool equal(const Value& a, const Value& b) {
@@ -301,4 +301,4 @@ Value test(const std::string& name, const Value& value, const List& arguments) {
     unsupported("the test", name);
 }
 
-}  // namespace popalign::jinja
+}  // namespace popalign::lm::jinja

@@ -7,7 +7,7 @@
 #include <initializer_list>
 #include <utility>
 
-namespace popalign::jinja {
+namespace popalign::lm::jinja {
 namespace {
 
 using Kind = Expression::Kind;
@@ -390,4 +390,4 @@ std::vector<Statement> parse(std::string_view source) {
     return Parser(tokenize(source)).run();
 }
 
-}  // namespace popalign::jinja
+}  // namespace popalign::lm::jinja

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace popalign::jinja {
+namespace popalign::lm::jinja {
 namespace {
 
 using Kind = Expression::Kind;
@@ -238,4 +238,4 @@ Text render(const std::vector<Statement>& statements, const Dictionary& variable
     return Renderer(variables, content_bytes).run(statements);
 }
 
-}  // namespace popalign::jinja
+}  // namespace popalign::lm::jinja
