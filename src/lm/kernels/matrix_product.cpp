@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace popalign::lm::kernel {
@@ -64,15 +65,23 @@ void multiply_rows(const PanelProduct& first, std::int64_t columns, std::int64_t
             multiply_panel(product);
             continue;
         }
-        float beside[row_block * panel_width];
+        // The whole panel lies beside; its sums go on from what is there, as they do in the output.
+        float beside[row_block * panel_width] = {};
+        const auto rows_of = [&](std::int64_t i) {
+            return std::pair(first.output + i * first.output_stride + column,
+                             beside + i * panel_width);
+        };
+        if (first.mode == PanelOutput::add)
+            for (std::int64_t i = 0; i < first.rows; ++i) {
+                const auto [there, copy] = rows_of(i);
+                std::copy_n(there, width, copy);
+            }
         product.output = beside;
         product.output_stride = panel_width;
-        product.mode = PanelOutput::replace;
         multiply_panel(product);
         for (std::int64_t i = 0; i < first.rows; ++i) {
-            float* const to = first.output + i * first.output_stride + column;
-            for (std::int64_t j = 0; j < width; ++j)
-                to[j] = beside[i * panel_width + j] + (first.mode == PanelOutput::add ? to[j] : 0);
+            const auto [there, copy] = rows_of(i);
+            std::copy_n(copy, width, there);
         }
     }
 }
