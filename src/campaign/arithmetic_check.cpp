@@ -1,6 +1,10 @@
 #include "campaign/arithmetic_check.hpp"
 
+#include <popalign/lm/transformer/attention.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>

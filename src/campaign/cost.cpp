@@ -1,4 +1,5 @@
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/campaign/cost.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
@@ -153,8 +154,8 @@ std::map<std::string, std::uint64_t> tokens_by_strategy(const std::filesystem::p
     for_pairs([&](std::uint32_t, std::uint64_t row) { ++uses.at(row); });
     std::vector<double> lengths;
     for (std::size_t begin = 0; begin < file.response_count(); begin += block_rows)
-        for (const Response& response : file.responses(comm::Range{
-                 begin, std::min<std::size_t>(begin + block_rows, file.response_count())}))
+        for (const Response& response : file.responses(
+                 Range{begin, std::min<std::size_t>(begin + block_rows, file.response_count())}))
             lengths.push_back(static_cast<double>(response.tokens.size()));
     std::vector<double> sums(file.header().strategies.size(), 0.0);
     for_pairs([&](std::uint32_t strategy, std::uint64_t row) {

@@ -3,12 +3,15 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/memory.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/campaign/machine_checks.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/device_group.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -134,7 +137,7 @@ std::string write_and_read_pairs(const comm::Communicator& comm,
         const auto rows = static_cast<std::size_t>(comm.size());
         const std::size_t other = static_cast<std::size_t>(comm.rank() + 1) % rows;
         if (file.pair_count() != rows ||
-            file.instructions(comm::Range{other, other + 1}).front().text.size() != text.size() ||
+            file.instructions(Range{other, other + 1}).front().text.size() != text.size() ||
             (comm.is_root() && !file.verify().empty()))
             throw Error(path.native() + ": does not read back as it was written");
     });

@@ -2,7 +2,7 @@
 #
 # One GoogleTest program, one CTest case for each rank count, `<name>/<ranks>`. The verdict is reduced
 # over the ranks and a run of no tests fails (tests/support/mpi_main.cpp). Every case has a timeout and
-# claims as many processors as it has ranks.
+# claims as many processors as it has ranks. Those that link LibTorch::CPU find its headers.
 function(popalign_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
   if(NOT ARG_RANKS)
@@ -13,9 +13,12 @@ function(popalign_test name)
   endif()
   string(REPLACE "." "_" target "test_${name}")
   add_executable(${target} ${ARG_SOURCES})
-  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests"
-                                               "${PROJECT_SOURCE_DIR}/src")
-  target_link_libraries(${target} PRIVATE ${ARG_LINK} popalign::test_support popalign_warnings)
+  target_link_libraries(${target} PRIVATE ${ARG_LINK} popalign::test_support popalign_common)
+  if("${ARG_LINK}" MATCHES "LibTorch::")
+    popalign_precompile(${target} tensor_test)
+  else()
+    popalign_precompile(${target} test)
+  endif()
   foreach(ranks IN LISTS ARG_RANKS)
     if(ranks EQUAL 1)
       set(command $<TARGET_FILE:${target}>)

@@ -1,3 +1,4 @@
+#include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/comm/schedule_simulation.hpp>
 

@@ -1,5 +1,6 @@
 #include "comm/native.hpp"
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/shared_memory.hpp>
 #include <popalign/comm/work_ledger.hpp>

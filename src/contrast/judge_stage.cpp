@@ -1,9 +1,12 @@
 #include "contrast/accuracy_json.hpp"
 
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/contrast/judge_stage.hpp>
+#include <popalign/lm/judge/answer_judge.hpp>
+#include <popalign/lm/judge/judge_template.hpp>
 #include <popalign/lm/judge/judging.hpp>
 
 #include <fmt/format.h>
@@ -57,7 +60,7 @@ std::vector<std::uint64_t> my_pairs(const comm::Communicator& comm, const store:
         for (const Verdict& verdict : file.verdicts())
             if (verdict.judge == *judge)
                 open[verdict.pair] = false;
-    const comm::Range mine = comm::partition(pairs.size(), comm.rank(), comm.size());
+    const Range mine = partition(pairs.size(), comm.rank(), comm.size());
     std::vector<std::uint64_t> rows;
     for (std::size_t row = mine.begin; row < mine.end; ++row)
         if (open[row])

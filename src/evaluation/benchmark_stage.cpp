@@ -1,8 +1,11 @@
 #include "evaluation/benchmark_answers.hpp"
 
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/judge/answer_judge.hpp>
+#include <popalign/lm/judge/judge_template.hpp>
 #include <popalign/lm/judge/judging.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
@@ -78,7 +81,7 @@ std::string judge_address(const BenchmarkInputs& inputs) {
 }
 
 std::vector<JudgedItem> my_items(const comm::Communicator& comm, const Benchmark& benchmark) {
-    const comm::Range mine = comm::partition(benchmark.items.size(), comm.rank(), comm.size());
+    const Range mine = partition(benchmark.items.size(), comm.rank(), comm.size());
     std::vector<JudgedItem> items;
     for (std::size_t i = mine.begin; i < mine.end; ++i)
         items.push_back({benchmark.items[i], i, {}, {}, {}});

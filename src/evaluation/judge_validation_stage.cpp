@@ -1,7 +1,9 @@
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/evaluation/judge_validation_stage.hpp>
+#include <popalign/lm/judge/answer_judge.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -39,7 +41,7 @@ std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
     const lm::JudgingOptions& options, const std::filesystem::path& rows) {
     const comm::Communicator& comm = options.run.ranks.leaders();
     const lm::JudgeKey key = lm::judge_key(comm, judge);
-    const comm::Range mine = comm::partition(pairs.size(), comm.rank(), comm.size());
+    const Range mine = partition(pairs.size(), comm.rank(), comm.size());
     std::vector<Showing> showings;
     for (std::size_t i = mine.begin; i < mine.end; ++i) {
         showings.push_back({pairs[i].instruction, pairs[i].first, pairs[i].second});

@@ -1,3 +1,4 @@
+#include "preference/data/pair_data.hpp"
 #include "preference/data/pair_views.hpp"
 #include "preference/model/finished_model.hpp"
 #include "preference/model/model_setup.hpp"
@@ -8,7 +9,6 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 #include <popalign/preference/train_stage.hpp>
 
 #include <utility>

@@ -1,6 +1,7 @@
 #include "preference/training_memory.hpp"
 
 #include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 
 #include <c10/core/ScalarType.h>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/preference/options/train_options.hpp>
 
 #include <cstdint>

@@ -1,15 +1,16 @@
+#include "preference/data/batch_plan.hpp"
 #include "preference/data/pair_views.hpp"
 #include "preference/model/model_setup.hpp"
+#include "preference/pairs/pair_trainer.hpp"
 #include "preference/pairs/reference_model.hpp"
 #include "preference/ppo/ppo_stage.hpp"
 #include "preference/training_memory.hpp"
 
 #include <popalign/base/memory.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/partwise_sum.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
-#include <popalign/preference/pairs/pair_trainer.hpp>
 #include <popalign/preference/training_plan.hpp>
 
 #include <ATen/ATen.h>
@@ -66,7 +67,7 @@ RankFlops flops_of(const PairData& data, std::span<const std::size_t> items,
         hashes.push_back(data.hashes[item]);
     }
     RankFlops flops;
-    for (const comm::Range& range : micro_batches(lengths, hashes, micro_batch_tokens)) {
+    for (const Range& range : micro_batches(lengths, hashes, micro_batch_tokens)) {
         const auto pairs = std::span(examples).subspan(range.begin, range.size());
         flops.last_forward = cost_of(config, pack_pairs(pairs)).forward();
         flops.forward += flops.last_forward;

@@ -3,6 +3,7 @@
 #include "synthesis/setup.hpp"
 
 #include <popalign/base/memory.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
@@ -31,7 +32,7 @@ std::vector<std::uint64_t> measure_prompts(const comm::Communicator& comm,
                                            const SynthesisInputs& inputs,
                                            const SynthesisSetup& setup) {
     std::vector<std::uint64_t> tokens(setup.plan.generations.size(), 0);
-    const comm::Range mine = comm::partition(setup.instructions.size(), comm.rank(), comm.size());
+    const Range mine = partition(setup.instructions.size(), comm.rank(), comm.size());
     comm::run_on_all(comm, [&] {
         for (std::size_t g = 0; g < tokens.size(); ++g) {
             const PlannedGeneration& generation = setup.plan.generations[g];

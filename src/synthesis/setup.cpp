@@ -4,6 +4,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/rows/jsonl.hpp>
@@ -121,7 +122,7 @@ std::vector<Instruction> fitting(const comm::Communicator& comm, const Synthesis
                                  SynthesisSetup& setup) {
     auto& instructions = setup.instructions;
     std::vector<std::uint8_t> too_long(instructions.size(), 0);
-    const comm::Range mine = comm::partition(instructions.size(), comm.rank(), comm.size());
+    const Range mine = partition(instructions.size(), comm.rank(), comm.size());
     comm::run_on_all(comm, [&] {
         for (std::size_t i = mine.begin; i < mine.end; ++i)
             too_long[i] = fits(inputs, setup, instructions[i]) ? 0 : 1;

@@ -4,6 +4,8 @@
 
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/comm/work_schedule.hpp>
+#include <popalign/lm/engine/occupancy.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -1,6 +1,8 @@
 #include "synthesis/work_units.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
+#include <popalign/comm/work_schedule.hpp>
 
 namespace popalign::synthesis {
 
@@ -35,7 +37,7 @@ double WorkUnits::expected(const Instruction& instruction, std::size_t generatio
 std::vector<comm::WorkUnit> WorkUnits::missing(const comm::WorkLedger& work, int shard,
                                                const std::string& model,
                                                const ResponseLedger& ledger) const {
-    const comm::Range share = work.share(shard, setup_.instructions.size());
+    const Range share = work.share(shard, setup_.instructions.size());
     std::vector<comm::WorkUnit> units;
     for (std::size_t i = share.begin; i < share.end; ++i)
         for (std::size_t root = 0; root < members_.size(); ++root) {

@@ -4,6 +4,7 @@
 #include "synthesis/setup.hpp"
 
 #include <popalign/comm/work_ledger.hpp>
+#include <popalign/comm/work_schedule.hpp>
 
 #include <cstdint>
 #include <string>

@@ -3,6 +3,9 @@
 
 #include <popalign/lm/engine/generator.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/transformer/attention.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -1,7 +1,6 @@
 #include "gpu/gpu.hpp"
+#include "preference/pairs/pair_trainer.hpp"
 #include "unit/preference/tiny_model.hpp"
-
-#include <popalign/preference/pairs/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

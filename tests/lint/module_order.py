@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Holds the one-way order of the modules and of their folders, as src/README.md states it: a file includes only what stands
-to the left of it; those in braces never each other; private headers stay in their module; a public
-header includes nothing of MPI, NCCL, CUDA or HDF5; a folder of src/ holds at most 45 files."""
+to the left of it; those in braces never each other; private headers stay in their module; a public header has a user in
+another module and includes nothing of MPI, NCCL, CUDA or HDF5; a folder of src/ holds at most 45 files."""
 
+import collections
 import pathlib
 import re
 import sys
@@ -35,7 +36,7 @@ class Place:
         self.level = inner.get(self.folder, len(inner))
 
 
-def problems_of(file, public, here, orders):
+def problems_of(file, public, here, orders, users):
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         place = f"{file}:{number}"
         foreign = FOREIGN.match(line)
@@ -50,8 +51,16 @@ def problems_of(file, public, here, orders):
                 yield f"{place}: {here.module} includes {there.module}, which is not to its left"
             if not found[2] and found[3] != SHOWS_MPI:
                 yield f"{place}: a private header of {there.module}; include its public one or move it to include/"
+            users[found[3]].add(here.module)
         elif there.folder != here.folder and there.level >= here.level:
             yield f"{place}: {here.module}/{here.folder or ''} includes {there.folder or 'a file above it'}, not to its left"
+
+
+def unused(root, users):
+    for header in sorted((root / "include/popalign").rglob("*.hpp")):
+        name = header.relative_to(root / "include/popalign").with_suffix("").as_posix()
+        if not users[name]:
+            yield f"{header}:1: no other module includes it; it belongs beside its source in src/"
 
 
 def crowded(root):
@@ -63,7 +72,7 @@ def crowded(root):
 
 def main(root):
     orders = read_orders(root / "src/README.md")
-    found, files = [], 0
+    found, files, users = [], 0, collections.defaultdict(set)
     for folder, public in ((root / "include/popalign", True), (root / "src", False)):
         for file in sorted(folder.rglob("*.?pp")):
             parts = file.relative_to(folder).parts
@@ -71,8 +80,8 @@ def main(root):
             if parts[0] not in orders["modules"]:
                 found.append(f"{file}:1: {parts[0]} is not a module of src/README.md")
             else:
-                found += problems_of(file, public, Place(parts, orders), orders)
-    found += crowded(root)
+                found += problems_of(file, public, Place(parts, orders), orders, users)
+    found += [*unused(root, users), *crowded(root)]
     print("\n".join(found) or f"{files} files keep the order")
     return 1 if found or files == 0 else 0
 

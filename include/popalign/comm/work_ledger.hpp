@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/comm/work_schedule.hpp>
 

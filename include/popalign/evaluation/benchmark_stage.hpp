@@ -4,6 +4,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/evaluation/benchmark.hpp>
 #include <popalign/evaluation/win_rate_stage.hpp>
+#include <popalign/lm/backends/model_options.hpp>
 
 #include <filesystem>
 #include <map>

@@ -2,6 +2,7 @@
 
 #include <popalign/base/deadline.hpp>
 #include <popalign/evaluation/judge_validation.hpp>
+#include <popalign/lm/judge/answer_judge.hpp>
 #include <popalign/lm/judge/judging.hpp>
 
 #include <filesystem>

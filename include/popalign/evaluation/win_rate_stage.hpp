@@ -6,7 +6,7 @@
 #include <popalign/base/run_options.hpp>
 #include <popalign/lm/backends/model_options.hpp>
 #include <popalign/lm/engine/model_ranks.hpp>
-#include <popalign/lm/engine/sampler.hpp>
+#include <popalign/lm/engine/sampling_options.hpp>
 
 #include <cstdint>
 #include <filesystem>

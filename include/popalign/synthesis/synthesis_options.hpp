@@ -3,7 +3,7 @@
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
 #include <popalign/lm/backends/model_options.hpp>
-#include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/engine/sampling_options.hpp>
 #include <popalign/synthesis/strategy.hpp>
 
 #include <cstdint>

@@ -1,12 +1,16 @@
 #include "app/command/command.hpp"
 #include "app/command/model_arguments.hpp"
+#include "app/command/rows.hpp"
 
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/lm/transformer/machine_limits.hpp>
 #include <popalign/store/rows/jsonl.hpp>
 
 #include <ATen/Parallel.h>
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 

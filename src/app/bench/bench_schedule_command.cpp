@@ -1,10 +1,12 @@
 #include "app/command/command.hpp"
 
 #include <popalign/base/random.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/comm/schedule_simulation.hpp>
 #include <popalign/comm/work_ledger.hpp>
+#include <popalign/comm/work_schedule.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <CLI/CLI.hpp>
@@ -39,8 +41,8 @@ std::vector<std::vector<double>> measured_lengths(const std::string& path) {
     std::vector<std::vector<double>> lengths(file.header().generations.size());
     constexpr std::size_t part = 4096;
     for (std::size_t at = 0; at < file.response_count(); at += part)
-        for (const Response& response : file.responses(
-                 comm::Range{at, std::min<std::size_t>(at + part, file.response_count())}))
+        for (const Response& response :
+             file.responses(Range{at, std::min<std::size_t>(at + part, file.response_count())}))
             lengths[response.generation].push_back(
                 std::max<double>(1, static_cast<double>(response.tokens.size())));
     std::erase_if(lengths, [](const auto& of) { return of.empty(); });

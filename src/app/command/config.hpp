@@ -5,6 +5,7 @@
 #include <popalign/contrast/judge_stage.hpp>
 #include <popalign/evaluation/win_rate_stage.hpp>
 #include <popalign/preference/options/train_options.hpp>
+#include <popalign/synthesis/strategy.hpp>
 #include <popalign/synthesis/synthesis_options.hpp>
 
 #include <map>

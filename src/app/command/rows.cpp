@@ -92,12 +92,4 @@ PromptRow read_prompt_row(const nlohmann::json& row, const lm::ModelFrontEnd& fr
     }
 }
 
-at::ScalarType parse_dtype(const std::string& name) {
-    if (name == "float32")
-        return at::kFloat;
-    if (name == "bfloat16")
-        return at::kBFloat16;
-    throw UsageError(fmt::format("dtype '{}' is not float32 or bfloat16", name));
-}
-
 }  // namespace popalign::app

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/record/token.hpp>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -27,10 +28,5 @@ struct PromptRow {
 /// `line` numbers rows without an id. Throws InputError naming `file` and `line`.
 PromptRow read_prompt_row(const nlohmann::json& row, const lm::ModelFrontEnd& front_end,
                           const std::string& model, const std::string& file, std::size_t line);
-
-/// `[{"role": "system|user|assistant", "content": "..."}, ...]`; throws nlohmann::json::exception
-/// or UsageError.
-
-at::ScalarType parse_dtype(const std::string& name);
 
 }  // namespace popalign::app

@@ -1,6 +1,7 @@
 #include "app/command/command.hpp"
 #include "app/command/rows.hpp"
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/preference/options/train_options.hpp>
@@ -63,7 +64,7 @@ std::map<std::uint64_t, Instruction> instructions_of(const store::PairFile& file
     return instructions;
 }
 
-void export_block(const Arguments& arguments, const store::PairFile& file, comm::Range rows,
+void export_block(const Arguments& arguments, const store::PairFile& file, Range rows,
                   Exported& result) {
     const store::ExchangeFormat& format = store::find_exchange_format(arguments.format);
     const std::uint32_t excluded = flag_mask(arguments.exclude_flags);
@@ -96,7 +97,7 @@ Exported export_share(const comm::Communicator& comm, const Arguments& arguments
     if (arguments.split != "all" && arguments.split != "train" && arguments.split != "held_out")
         throw UsageError("--split is all, train or held_out");
     const store::PairFile file(arguments.input);
-    const comm::Range share = comm::partition(file.pair_count(), comm.rank(), comm.size());
+    const Range share = partition(file.pair_count(), comm.rank(), comm.size());
     Exported result;
     for (std::size_t begin = share.begin; begin < share.end; begin += block_rows)
         export_block(arguments, file, {begin, std::min(begin + block_rows, share.end)}, result);

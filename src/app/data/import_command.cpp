@@ -3,9 +3,11 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
 #include <popalign/base/provenance.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/store/pairs/flag_counts.hpp>
 #include <popalign/store/pairs/pair_merge.hpp>
@@ -40,7 +42,7 @@ constexpr std::size_t most_complaints = 5;
 constexpr std::size_t bytes_per_pair = 2048;
 
 Imported read_share(const Arguments& arguments, const store::ExchangeFormat& format,
-                    const store::JsonRows& rows, comm::Range share, std::size_t lines_before) {
+                    const store::JsonRows& rows, Range share, std::size_t lines_before) {
     const std::string stem = std::filesystem::path(arguments.input).stem().native();
     Imported result;
     rows.visit(
@@ -85,7 +87,7 @@ void hold_out(const comm::Communicator& comm, std::uint64_t count,
 
 /// Reads this rank's share and agrees on whether the input is good enough. Collective.
 Imported read_pairs(const comm::Communicator& comm, const Arguments& arguments,
-                    const store::PairFile* base, comm::Range& old_pairs) {
+                    const store::PairFile* base, Range& old_pairs) {
     const store::ExchangeFormat& format = comm::run_on_all(
         comm, [&] { return std::cref(store::find_exchange_format(arguments.format)); });
     const store::JsonRows rows =
@@ -145,7 +147,7 @@ ExitStatus import_pairs(const Arguments& arguments, const CommandContext& contex
         for (const std::string& path : arguments.evaluation_sets)
             evaluation_sets.add_file(path);
     });
-    comm::Range old_pairs;
+    Range old_pairs;
     Imported mine = read_pairs(comm, arguments, base ? &*base : nullptr, old_pairs);
     complain(comm, mine, context.logger);
     hold_out(comm, arguments.held_out, mine.pairs);

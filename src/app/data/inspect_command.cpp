@@ -7,6 +7,7 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 

@@ -3,6 +3,7 @@
 #include "app/evaluate/scores_command.hpp"
 
 #include <popalign/base/provenance.hpp>
+#include <popalign/evaluation/benchmark.hpp>
 
 #include <memory>
 

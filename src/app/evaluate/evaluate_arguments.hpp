@@ -2,6 +2,7 @@
 
 #include "app/command/config_command.hpp"
 
+#include <popalign/evaluation/benchmark.hpp>
 #include <popalign/evaluation/benchmark_stage.hpp>
 
 #include <CLI/CLI.hpp>

@@ -6,8 +6,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/provenance.hpp>
 #include <popalign/evaluation/win_rate_stage.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
-#include <popalign/preference/pairs/reward_evaluation.hpp>
+#include <popalign/preference/held_out_stage.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <CLI/CLI.hpp>
@@ -28,28 +27,16 @@ EvaluationTarget target_of(const EvaluateArguments& arguments, const Config& con
 
 ExitStatus run_preference_stage(const CommandContext& context, const Config& config,
                                 const EvaluationTarget& target) {
-    const preference::PreferenceInputs inputs = comm::run_on_all(context.comm, [&] {
-        preference::PreferenceInputs made;
-        made.pair_file = synthesis::pair_file_path(config.run);
-        made.policy = target.model;
-        made.reference = find_model(
-            config, config.train.reference.empty() ? config.train.model : config.train.reference);
-        made.device = config.run.device;
-        made.selection = {Split::held_out, config.train.exclude_flags, config.train.strategies};
-        made.limits = {config.train.max_length, config.train.max_prompt_length};
-        made.beta = config.train.beta;
-        made.micro_batch_tokens = config.train.micro_batch_tokens;
-        return made;
-    });
-    const bool scores = comm::run_on_all(context.comm, [&] {
-        return lm::is_reward_model(std::filesystem::path(inputs.policy.require_path("evaluation")));
+    const preference::HeldOutInputs inputs = comm::run_on_all(context.comm, [&] {
+        return preference::HeldOutInputs{
+            synthesis::pair_file_path(config.run), target.model,
+            find_model(config, config.train.reference.empty() ? config.train.model
+                                                              : config.train.reference),
+            config.run.device, config.train};
     });
     std::string figures;
     with_cost(context, config, "evaluate preference", [&] {
-        figures = scores ? preference::to_json(preference::evaluate_reward_model(
-                               context.comm, inputs, context.logger))
-                         : preference::to_json(preference::evaluate_preference(context.comm, inputs,
-                                                                               context.logger));
+        figures = preference::evaluate_held_out_pairs(context.comm, inputs, context.logger);
         return ExitStatus::done;
     });
     comm::run_on_all(context.comm, [&] {

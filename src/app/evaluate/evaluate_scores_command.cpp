@@ -4,7 +4,10 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/provenance.hpp>
+#include <popalign/evaluation/benchmark.hpp>
 #include <popalign/evaluation/judge_validation_stage.hpp>
+#include <popalign/lm/judge/answer_judge.hpp>
+#include <popalign/lm/judge/judge_template.hpp>
 
 #include <CLI/CLI.hpp>
 

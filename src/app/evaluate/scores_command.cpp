@@ -3,6 +3,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/evaluation/alpaca_annotations.hpp>
+#include <popalign/evaluation/alpaca_eval.hpp>
 #include <popalign/evaluation/bradley_terry.hpp>
 #include <popalign/evaluation/judge_validation.hpp>
 

@@ -1,13 +1,19 @@
 #include "app/command/command.hpp"
 #include "app/command/model_arguments.hpp"
+#include "app/command/rows.hpp"
 
 #include <popalign/base/progress.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/engine/generator.hpp>
 #include <popalign/lm/text/stop_strings.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/record/token.hpp>
 #include <popalign/store/rows/jsonl.hpp>
 
 #include <ATen/Parallel.h>
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -34,7 +40,7 @@ std::vector<PromptRow> read_rows(const Arguments& arguments, const lm::ModelFron
         rows.push_back(
             read_prompt_row(row, front_end, arguments.model.path, arguments.input, line));
     });
-    const comm::Range mine = groups.share(rows.size());
+    const Range mine = groups.share(rows.size());
     return {rows.begin() + static_cast<std::ptrdiff_t>(mine.begin),
             rows.begin() + static_cast<std::ptrdiff_t>(mine.end)};
 }

@@ -1,11 +1,14 @@
 #include "app/command/command.hpp"
 #include "app/command/model_arguments.hpp"
+#include "app/command/rows.hpp"
 
 #include <popalign/base/progress.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/engine/scorer.hpp>
 #include <popalign/store/rows/jsonl.hpp>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -42,7 +45,7 @@ Rows read_rows(const Arguments& arguments, const lm::ModelFrontEnd& front_end,
         all.ids.push_back(std::move(prompt.id));
         all.requests.push_back({std::move(prompt.tokens), std::move(completion)});
     });
-    const comm::Range mine = groups.share(all.ids.size());
+    const Range mine = groups.share(all.ids.size());
     const auto begin = static_cast<std::ptrdiff_t>(mine.begin);
     const auto end = static_cast<std::ptrdiff_t>(mine.end);
     return {{all.ids.begin() + begin, all.ids.begin() + end},

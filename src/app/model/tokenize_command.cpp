@@ -4,6 +4,7 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/store/rows/messages.hpp>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 

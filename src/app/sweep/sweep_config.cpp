@@ -3,6 +3,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
+#include <popalign/synthesis/strategy.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
 
 #include <fmt/format.h>

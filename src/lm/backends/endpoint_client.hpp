@@ -1,9 +1,9 @@
 #pragma once
 
 #include <popalign/base/log.hpp>
-#include <popalign/lm/backends/endpoint_options.hpp>
+#include <popalign/lm/backends/model_options.hpp>
 #include <popalign/lm/engine/occupancy.hpp>
-#include <popalign/lm/engine/sampler.hpp>
+#include <popalign/lm/engine/sampling_options.hpp>
 #include <popalign/lm/text/chat_template.hpp>
 #include <popalign/record/response.hpp>
 

@@ -1,10 +1,15 @@
 #include "lm/backends/model_kinds.hpp"
 #include "lm/engine/group_model.hpp"
 
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/engine/occupancy.hpp>
+#include <popalign/lm/text/chat_template.hpp>
 #include <popalign/lm/text/stop_strings.hpp>
 #include <popalign/lm/transformer/machine_limits.hpp>
+#include <popalign/record/token.hpp>
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/store/weights/gguf.hpp>
 #include <popalign/store/weights/safetensors.hpp>
 

@@ -1,8 +1,14 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/text/chat_template.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
+#include <popalign/record/token.hpp>
 #include <popalign/store/weights/safetensors.hpp>
+#include <popalign/store/weights/tensor_view.hpp>
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>

@@ -3,7 +3,8 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -2,6 +2,7 @@
 #include "lm/transformer/rotary.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/store/weights/tensor_view.hpp>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>

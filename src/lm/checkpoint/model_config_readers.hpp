@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/store/weights/gguf.hpp>
 
 #include <nlohmann/json_fwd.hpp>

@@ -3,10 +3,15 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
+#include <popalign/lm/transformer/tensor_parallel.hpp>
 #include <popalign/store/weights/gguf.hpp>
 #include <popalign/store/weights/safetensors.hpp>
+#include <popalign/store/weights/tensor_view.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

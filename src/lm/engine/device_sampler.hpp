@@ -1,6 +1,9 @@
 #pragma once
 
-#include <popalign/lm/engine/sampler.hpp>
+#include "lm/engine/sampler.hpp"
+
+#include <popalign/lm/engine/sampling_options.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/core/Tensor.h>
 

@@ -1,6 +1,7 @@
 #include "lm/engine/device_sampler.hpp"
 #include "lm/engine/key_value_cache.hpp"
 #include "lm/engine/request_queue.hpp"
+#include "lm/engine/sampler.hpp"
 #include "lm/engine/step_cost.hpp"
 #include "lm/transformer/prefix_forest.hpp"
 
@@ -8,6 +9,7 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/transformer/attention.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

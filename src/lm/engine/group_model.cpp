@@ -3,7 +3,11 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/engine/occupancy.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/tensor_parallel.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/Parallel.h>
 

@@ -2,6 +2,9 @@
 
 #include <popalign/lm/engine/generator.hpp>
 #include <popalign/lm/engine/model_ranks.hpp>
+#include <popalign/lm/engine/occupancy.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/record/token.hpp>
 
 #include <functional>
 #include <memory>

@@ -2,6 +2,7 @@
 
 #include "lm/transformer/prefix_forest.hpp"
 
+#include <popalign/lm/transformer/attention.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <ATen/core/Tensor.h>

@@ -1,7 +1,8 @@
+#include "lm/engine/sampler.hpp"
+
 #include "lm/kernels/row_kernels.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/engine/sampler.hpp>
 
 #include <fmt/format.h>
 

@@ -3,6 +3,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/transformer/attention.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -2,7 +2,8 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 
 #include <fmt/format.h>
 

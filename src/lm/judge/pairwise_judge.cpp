@@ -3,8 +3,10 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/record/token.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

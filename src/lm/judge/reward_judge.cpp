@@ -2,9 +2,14 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/text/chat_template.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/record/token.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

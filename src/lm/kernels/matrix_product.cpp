@@ -152,7 +152,7 @@ Grid grid_of(const MatrixProduct& product, std::int64_t threads) {
     return best;
 }
 
-struct Range {
+struct IndexRange {
     std::int64_t begin, end;
 };
 
@@ -172,12 +172,12 @@ class JoinedProducts {
     const MatrixProduct& whole() const noexcept { return whole_; }
 
     /// What lies in these rows and columns of the whole.
-    std::vector<MatrixProduct> part(Range rows, Range columns) const {
+    std::vector<MatrixProduct> part(IndexRange rows, IndexRange columns) const {
         std::vector<MatrixProduct> parts;
         std::int64_t row = 0, column = 0;
         for (const MatrixProduct& product : products_) {
-            const Range in_rows = within(rows, row, product.rows);
-            const Range in_columns = within(columns, column, product.columns);
+            const IndexRange in_rows = within(rows, row, product.rows);
+            const IndexRange in_columns = within(columns, column, product.columns);
             (side_by_side_ ? column : row) += side_by_side_ ? product.columns : product.rows;
             if (in_rows.begin >= in_rows.end || in_columns.begin >= in_columns.end)
                 continue;
@@ -192,7 +192,7 @@ class JoinedProducts {
     }
 
   private:
-    static Range within(Range range, std::int64_t first, std::int64_t count) {
+    static IndexRange within(IndexRange range, std::int64_t first, std::int64_t count) {
         return {std::max<std::int64_t>(range.begin - first, 0), std::min(range.end - first, count)};
     }
 

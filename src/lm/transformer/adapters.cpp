@@ -1,6 +1,7 @@
 #include "lm/transformer/training_kernels.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/lm/transformer/adapter_options.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <ATen/ATen.h>

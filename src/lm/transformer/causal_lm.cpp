@@ -5,7 +5,10 @@
 #include "lm/transformer/training_kernels.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/lm/transformer/attention.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

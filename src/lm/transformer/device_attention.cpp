@@ -1,6 +1,6 @@
 #include "lm/transformer/device_attention.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -1,7 +1,7 @@
 #include "lm/transformer/device_attention.hpp"
 #include "lm/transformer/training_kernels.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/attention.hpp>
 
 #include <ATen/ATen.h>
 

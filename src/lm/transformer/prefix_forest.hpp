@@ -1,6 +1,7 @@
 #pragma once
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/record/token.hpp>
 
 #include <span>
 #include <vector>

@@ -2,7 +2,7 @@
 
 #include "lm/transformer/fused.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 
 namespace popalign::lm {
 

@@ -1,5 +1,8 @@
+#include "lm/transformer/tensor_reducer.hpp"
+
 #include <popalign/base/error.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/base/range.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/lm/transformer/tensor_parallel.hpp>
 
 #include <ATen/ATen.h>
@@ -27,8 +30,8 @@ ModelConfig TensorParallel::slice(const ModelConfig& whole) const {
     return part;
 }
 
-comm::Range TensorParallel::vocabulary(const ModelConfig& whole) const {
-    return comm::partition(static_cast<std::size_t>(whole.vocab_size), rank(), size());
+Range TensorParallel::vocabulary(const ModelConfig& whole) const {
+    return partition(static_cast<std::size_t>(whole.vocab_size), rank(), size());
 }
 
 at::Tensor TensorParallel::sum(const at::Tensor& mine) const {

@@ -1,8 +1,9 @@
+#include "lm/transformer/tensor_reducer.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/device_group.hpp>
 #include <popalign/lm/transformer/device_element.hpp>
-#include <popalign/lm/transformer/tensor_reducer.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/DeviceGuard.h>

@@ -4,7 +4,8 @@
 #include "lm/transformer/differentiable.hpp"
 #include "lm/transformer/training_kernels.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/base/range.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -131,7 +132,7 @@ struct Block {
     std::int64_t all() const noexcept { return group * rows(); }
     std::int64_t visible() const noexcept { return position + last; }
     /// Keys that row `i` sees.
-    comm::Range seen(std::int64_t i, std::int64_t window) const noexcept {
+    Range seen(std::int64_t i, std::int64_t window) const noexcept {
         const std::int64_t end = position + first + i + 1;
         const std::int64_t from = window > 0 ? std::max<std::int64_t>(0, end - window) : 0;
         return {static_cast<std::size_t>(from), static_cast<std::size_t>(end)};
@@ -161,7 +162,7 @@ void gather_block(const Block& block, const HeadView& from, std::int64_t kv_head
 
 /// Scores of one row become probabilities but for their sum, which is returned; what it does not
 /// see becomes 0. `logsumexp` is that of the scores.
-float soften(float* scores, comm::Range seen, std::int64_t width, float& logsumexp) {
+float soften(float* scores, Range seen, std::int64_t width, float& logsumexp) {
     float* const from = scores + seen.begin;
     const float largest = kernel::maximum(from, seen.size());
     const float sum = kernel::exponentials_in_place(from, seen.size(), largest);
@@ -339,7 +340,7 @@ class BackwardPass {
             return;
         const auto position = static_cast<std::size_t>(key);
         for (std::int64_t i = 0; i < block.rows(); ++i) {
-            const comm::Range seen = block.seen(i, plan_.window);
+            const Range seen = block.seen(i, plan_.window);
             if (position >= seen.begin && position < seen.end)
                 continue;
             for (std::int64_t row = i; row < block.all(); row += block.rows())

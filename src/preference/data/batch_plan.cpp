@@ -1,5 +1,7 @@
+#include "preference/data/batch_plan.hpp"
+
 #include <popalign/base/random.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
+#include <popalign/base/range.hpp>
 
 #include <algorithm>
 #include <map>
@@ -115,10 +117,10 @@ std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
     return mine;
 }
 
-std::vector<comm::Range> micro_batches(std::span<const PairLengths> lengths,
-                                       std::span<const PairHashes> hashes, std::int64_t budget) {
+std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
+                                 std::span<const PairHashes> hashes, std::int64_t budget) {
     const auto most = static_cast<std::uint64_t>(budget);
-    std::vector<comm::Range> ranges;
+    std::vector<Range> ranges;
     PackedSize size;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
         bool fits = !ranges.empty() && size.tokens() + size.cost(lengths[i], hashes[i]) <= most;

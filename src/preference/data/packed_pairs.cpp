@@ -1,6 +1,9 @@
+#include "preference/data/packed_pairs.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
-#include <popalign/preference/data/packed_pairs.hpp>
+#include <popalign/lm/transformer/attention.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/ATen.h>
 

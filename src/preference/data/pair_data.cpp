@@ -1,11 +1,13 @@
+#include "preference/data/pair_data.hpp"
+
 #include "preference/data/gather.hpp"
 #include "preference/data/prompts.hpp"
 #include "preference/data/token_hash.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/record/verdict_summary.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
@@ -113,15 +115,14 @@ std::vector<std::uint64_t> select_rows(const comm::Communicator& comm, const sto
     const auto weights = comm::run_on_all(comm, [&] { return strategy_weights(file, selection); });
     const auto mine = comm::run_on_all(comm, [&] {
         std::vector<PairCandidate> found;
-        in_blocks(
-            comm::partition(file.pair_count(), comm.rank(), comm.size()), [&](comm::Range range) {
-                const auto pairs = file.pairs(range);
-                for (std::size_t i = 0; i < pairs.size(); ++i)
-                    if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
-                        instructions.at(pairs[i].instruction) &&
-                        (labels.empty() || labels[range.begin + i] != Label::none))
-                        found.push_back({range.begin + i, pairs[i].instruction, pairs[i].strategy});
-            });
+        in_blocks(partition(file.pair_count(), comm.rank(), comm.size()), [&](Range range) {
+            const auto pairs = file.pairs(range);
+            for (std::size_t i = 0; i < pairs.size(); ++i)
+                if ((pairs[i].flags & excluded) == 0 && used.at(pairs[i].strategy) &&
+                    instructions.at(pairs[i].instruction) &&
+                    (labels.empty() || labels[range.begin + i] != Label::none))
+                    found.push_back({range.begin + i, pairs[i].instruction, pairs[i].strategy});
+        });
         return found;
     });
     const auto candidates = gather_all(comm, mine);
@@ -197,7 +198,7 @@ struct Measured {
 
 std::vector<Measured> measure(const comm::Communicator& comm, const PairEncoder& encoder,
                               const std::vector<std::uint64_t>& rows) {
-    const comm::Range share = comm::partition(rows.size(), comm.rank(), comm.size());
+    const Range share = partition(rows.size(), comm.rank(), comm.size());
     const auto mine = comm::run_on_all(comm, [&] {
         std::vector<Measured> measured;
         for (std::size_t i = share.begin; i < share.end; ++i) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/preference/data/pair_data.hpp>
+#include "preference/data/pair_data.hpp"
 
 namespace popalign::preference {
 

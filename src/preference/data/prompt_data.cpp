@@ -5,6 +5,7 @@
 #include "preference/data/token_hash.hpp"
 
 #include <popalign/base/hash.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/run.hpp>
 
 #include <memory>
@@ -30,7 +31,7 @@ PromptData open_prompt_data(const comm::Communicator& comm, const std::filesyste
     };
     const auto mine = comm::run_on_all(comm, [&] {
         std::vector<std::uint64_t> hashes;
-        const comm::Range share = comm::partition(data.size(), comm.rank(), comm.size());
+        const Range share = partition(data.size(), comm.rank(), comm.size());
         for (std::size_t item = share.begin; item < share.end; ++item)
             hashes.push_back(token_hash(data.prompt(item)));
         return hashes;

@@ -1,7 +1,8 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+
 #include <popalign/comm/communicator.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 
 #include <cstdint>
 #include <filesystem>

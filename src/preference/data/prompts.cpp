@@ -2,6 +2,7 @@
 
 #include "preference/data/gather.hpp"
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/run.hpp>
 
 namespace popalign::preference {
@@ -10,11 +11,10 @@ namespace {
 std::vector<Split> read_splits(const comm::Communicator& comm, const store::PairFile& file) {
     const std::vector<Split> mine = comm::run_on_all(comm, [&] {
         std::vector<Split> splits;
-        in_blocks(comm::partition(file.instruction_count(), comm.rank(), comm.size()),
-                  [&](comm::Range rows) {
-                      for (const Instruction& instruction : file.instructions(rows))
-                          splits.push_back(instruction.split);
-                  });
+        in_blocks(partition(file.instruction_count(), comm.rank(), comm.size()), [&](Range rows) {
+            for (const Instruction& instruction : file.instructions(rows))
+                splits.push_back(instruction.split);
+        });
         return splits;
     });
     return gather_all(comm, mine);

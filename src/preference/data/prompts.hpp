@@ -1,7 +1,9 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+
+#include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <algorithm>
@@ -11,10 +13,10 @@ namespace popalign::preference {
 
 /// Calls `visit` with consecutive ranges that bound what is in memory at once.
 template <class Visit>
-void in_blocks(comm::Range range, Visit&& visit) {
+void in_blocks(Range range, Visit&& visit) {
     constexpr std::size_t block_rows = 4096;
     for (std::size_t begin = range.begin; begin < range.end; begin += block_rows)
-        visit(comm::Range{begin, std::min(begin + block_rows, range.end)});
+        visit(Range{begin, std::min(begin + block_rows, range.end)});
 }
 
 /// Whether each instruction is among the selected ones. Collective.

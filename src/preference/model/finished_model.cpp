@@ -4,6 +4,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/provenance.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

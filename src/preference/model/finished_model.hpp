@@ -3,7 +3,9 @@
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/checkpoint/model_identity.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/preference/options/train_inputs.hpp>
 
 #include <set>

@@ -3,7 +3,11 @@
 #include <popalign/base/error.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <fmt/format.h>
 

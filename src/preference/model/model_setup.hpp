@@ -2,7 +2,9 @@
 
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/backends/model_options.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/checkpoint/model_identity.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 
 #include <string>
 

@@ -1,7 +1,8 @@
+#include "preference/objective/objective.hpp"
+
 #include "preference/objective/objective_table.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/preference/objective/objective.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -77,35 +78,36 @@ std::vector<std::size_t> ascending(const std::vector<double>& values) {
     return order;
 }
 
-}  // namespace
-
-void ObjectiveOptions::validate() const {
-    const auto terms = terms_of(*this);
-    divergence_of(f_divergence);
-    require(is_positive(beta), "beta", "must be a positive number");
-    require(label_smoothing >= 0 && label_smoothing < 0.5, "label_smoothing",
+void validate(const ObjectiveOptions& options) {
+    const auto terms = terms_of(options);
+    divergence_of(options.f_divergence);
+    require(is_positive(options.beta), "beta", "must be a positive number");
+    require(options.label_smoothing >= 0 && options.label_smoothing < 0.5, "label_smoothing",
             "must be at least 0 and below 0.5");
-    require(is_not_negative(target_margin), "target_margin", "must not be negative");
-    require(is_positive(discopop_tau), "discopop_tau", "must be a positive number");
-    require(is_positive(desirable_weight), "desirable_weight", "must be a positive number");
-    require(is_positive(undesirable_weight), "undesirable_weight", "must be a positive number");
-    require(std::isfinite(alpha), "alpha", "must be a number");
-    require(std::isfinite(reward_margin), "reward_margin", "must be a number");
-    require(is_not_negative(reward_centering), "reward_centering", "must not be negative");
+    require(is_not_negative(options.target_margin), "target_margin", "must not be negative");
+    require(is_positive(options.discopop_tau), "discopop_tau", "must be a positive number");
+    require(is_positive(options.desirable_weight), "desirable_weight", "must be a positive number");
+    require(is_positive(options.undesirable_weight), "undesirable_weight",
+            "must be a positive number");
+    require(std::isfinite(options.alpha), "alpha", "must be a number");
+    require(std::isfinite(options.reward_margin), "reward_margin", "must be a number");
+    require(is_not_negative(options.reward_centering), "reward_centering", "must not be negative");
     for (const auto& [index, weight] : terms) {
         const ObjectiveRow& row = objective_table()[index];
         require((row.traits & on_f_divergence) != 0 || (row.traits & on_reference) == 0 ||
-                    f_divergence == "reverse_kl",
+                    options.f_divergence == "reverse_kl",
                 "f_divergence", fmt::format("{} is defined with reverse_kl alone", row.name));
-        require(row.name != "exo_pair" || label_smoothing > 0, "label_smoothing",
+        require(row.name != "exo_pair" || options.label_smoothing > 0, "label_smoothing",
                 "exo_pair takes its logarithm: set it above 0, as 0.001");
         require((row.traits & on_reward_scores) == 0 || terms.size() == 1, "objective_weights",
                 "a reward model is trained with the objective reward alone");
     }
 }
 
+}  // namespace
+
 Objective::Objective(const ObjectiveOptions& options) : options_(options) {
-    options.validate();
+    validate(options);
     terms_ = terms_of(options);
     // The first one's rewards are reported: of a mix, those that are tied to the reference.
     std::ranges::stable_sort(terms_, std::greater(), [](const auto& term) {

@@ -1,8 +1,7 @@
 #pragma once
 
 #include "preference/objective/dual.hpp"
-
-#include <popalign/preference/objective/objective.hpp>
+#include "preference/objective/objective.hpp"
 
 #include <span>
 #include <string_view>

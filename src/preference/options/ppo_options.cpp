@@ -1,5 +1,5 @@
 #include <popalign/base/error.hpp>
-#include <popalign/preference/options/ppo_options.hpp>
+#include <popalign/preference/options/train_options.hpp>
 
 #include <fmt/format.h>
 

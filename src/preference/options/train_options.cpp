@@ -31,8 +31,6 @@ void TrainOptions::validate() const {
         ppo.validate(global_batch_size);
         require(max_prompt_length + ppo.max_new_tokens <= max_length, "ppo.max_new_tokens",
                 "prompts and answers must fit in train.max_length");
-    } else {
-        ObjectiveOptions::validate();
     }
     flag_mask(exclude_flags);
     for (const auto& [name, weight] : strategy_weights)

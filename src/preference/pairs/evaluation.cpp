@@ -1,8 +1,9 @@
+#include "preference/pairs/evaluation.hpp"
+
 #include "preference/model/model_setup.hpp"
+#include "preference/pairs/reference.hpp"
 
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/pairs/evaluation.hpp>
-#include <popalign/preference/pairs/reference.hpp>
 
 #include <nlohmann/json.hpp>
 

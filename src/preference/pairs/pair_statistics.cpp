@@ -1,5 +1,6 @@
+#include "preference/pairs/pair_statistics.hpp"
+
 #include <popalign/base/error.hpp>
-#include <popalign/preference/pairs/pair_statistics.hpp>
 
 #include <algorithm>
 

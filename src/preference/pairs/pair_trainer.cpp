@@ -1,10 +1,12 @@
+#include "preference/pairs/pair_trainer.hpp"
+
+#include "preference/data/batch_plan.hpp"
 #include "preference/data/gather.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
-#include <popalign/preference/pairs/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -49,7 +51,7 @@ ReferencedPair referenced(const PairData& data, const CompletionLogProbabilities
 }
 
 /// Runs of pairs that are one pass each.
-std::vector<comm::Range> passes_of(std::span<const ReferencedPair> pairs, std::int64_t budget) {
+std::vector<Range> passes_of(std::span<const ReferencedPair> pairs, std::int64_t budget) {
     std::vector<PairLengths> lengths;
     std::vector<PairHashes> hashes;
     for (const ReferencedPair& pair : pairs) {
@@ -125,7 +127,7 @@ std::vector<PairScore> PairTrainer::scores_without_gradients(
     std::span<const ReferencedPair> pairs) const {
     const c10::NoGradGuard no_gradients;
     std::vector<PairScore> scores;
-    for (const comm::Range& range : passes_of(pairs, options_.micro_batch_tokens)) {
+    for (const Range& range : passes_of(pairs, options_.micro_batch_tokens)) {
         const auto part = pairs.subspan(range.begin, range.size());
         const auto found = scores_of(part, pair_values(model_, pack_pairs(examples_of(part))));
         scores.insert(scores.end(), found.begin(), found.end());

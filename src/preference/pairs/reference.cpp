@@ -1,10 +1,13 @@
+#include "preference/pairs/reference.hpp"
+
+#include "preference/data/batch_plan.hpp"
+#include "preference/data/packed_pairs.hpp"
+
 #include <popalign/base/hash.hpp>
 #include <popalign/base/progress.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
-#include <popalign/preference/data/packed_pairs.hpp>
-#include <popalign/preference/pairs/reference.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <ATen/ATen.h>
@@ -24,7 +27,7 @@ constexpr std::size_t pairs_per_round = 32;
 
 /// Fills `values` [2 * items] at 2 i and 2 i + 1 for the items of `share`.
 void fill(const lm::CausalLm& model, const PairData& data, std::span<const std::size_t> items,
-          comm::Range share, std::int64_t token_budget, std::span<double> values) {
+          Range share, std::int64_t token_budget, std::span<double> values) {
     const c10::NoGradGuard no_gradients;
     std::vector<PairExample> examples;
     std::vector<PairLengths> lengths;
@@ -34,7 +37,7 @@ void fill(const lm::CausalLm& model, const PairData& data, std::span<const std::
         lengths.push_back(lengths_of(examples.back()));
         hashes.push_back(hashes_of(examples.back()));
     }
-    for (const comm::Range& range : micro_batches(lengths, hashes, token_budget)) {
+    for (const Range& range : micro_batches(lengths, hashes, token_budget)) {
         const auto batch = std::span(examples).subspan(range.begin, range.size());
         const at::Tensor logps = pair_values(model, pack_pairs(batch)).to(at::kCPU).contiguous();
         std::copy_n(logps.data_ptr<double>(), logps.numel(),
@@ -66,11 +69,11 @@ CompletionLogProbabilities compute_log_probabilities(
     const std::size_t round_size = pairs_per_round * static_cast<std::size_t>(comm.size());
     std::vector<double> values(2 * items.size(), 0.0);
     Progress progress(logger, "log-probabilities", "pairs",
-                      comm::partition(items.size(), comm.rank(), comm.size()).size());
+                      partition(items.size(), comm.rank(), comm.size()).size());
     std::size_t done = 0;
     while (done < items.size()) {
         const std::size_t count = std::min(round_size, items.size() - done);
-        const comm::Range part = comm::partition(count, comm.rank(), comm.size());
+        const Range part = partition(count, comm.rank(), comm.size());
         comm::run_on_all(comm, [&] {
             fill(model, data, items, {done + part.begin, done + part.end}, token_budget, values);
         });

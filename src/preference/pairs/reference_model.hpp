@@ -1,12 +1,12 @@
 #pragma once
 
 #include "preference/model/model_setup.hpp"
+#include "preference/objective/objective.hpp"
+#include "preference/pairs/reference.hpp"
 #include "preference/pairs/train_loop.hpp"
 
 #include <popalign/base/deadline.hpp>
-#include <popalign/preference/objective/objective.hpp>
 #include <popalign/preference/options/train_inputs.hpp>
-#include <popalign/preference/pairs/reference.hpp>
 
 #include <optional>
 #include <string>

@@ -1,7 +1,7 @@
-#include "preference/model/model_setup.hpp"
+#include "preference/pairs/reward_evaluation.hpp"
 
-#include <popalign/preference/pairs/reference.hpp>
-#include <popalign/preference/pairs/reward_evaluation.hpp>
+#include "preference/model/model_setup.hpp"
+#include "preference/pairs/reference.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,7 @@
 #include "preference/pairs/train_loop.hpp"
 
+#include "preference/data/batch_plan.hpp"
+#include "preference/pairs/pair_trainer.hpp"
 #include "preference/update/checkpoint.hpp"
 #include "preference/update/metrics_log.hpp"
 #include "preference/update/training_steps.hpp"
@@ -7,8 +9,6 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
-#include <popalign/preference/pairs/pair_trainer.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,14 +1,15 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+#include "preference/pairs/reference.hpp"
+
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 #include <popalign/preference/options/train_options.hpp>
-#include <popalign/preference/pairs/reference.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -1,4 +1,4 @@
-#include <popalign/preference/pairs/training_cost.hpp>
+#include "preference/pairs/training_cost.hpp"
 
 #include <algorithm>
 

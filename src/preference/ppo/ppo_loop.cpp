@@ -1,5 +1,6 @@
 #include "preference/ppo/ppo_loop.hpp"
 
+#include "preference/data/batch_plan.hpp"
 #include "preference/ppo/ppo_trainer.hpp"
 #include "preference/update/checkpoint.hpp"
 #include "preference/update/metrics_log.hpp"
@@ -7,11 +8,11 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/engine/generator.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -191,7 +192,7 @@ class PpoLoop {
     }
 
     /// Where a round's prompts stand in the order of its epoch.
-    comm::Range places_of(std::int64_t round) const {
+    Range places_of(std::int64_t round) const {
         const auto begin = static_cast<std::size_t>(round % rounds_per_epoch_) * batch_;
         return {begin, std::min(begin + batch_, run_.prompts)};
     }
@@ -217,7 +218,7 @@ class PpoLoop {
     std::vector<Rollout> draw() const {
         const std::int64_t epoch = state_.step / rounds_per_epoch_;
         const auto order = epoch_order(run_.prompts, run_.seed, epoch);
-        const comm::Range places = places_of(state_.step);
+        const Range places = places_of(state_.step);
         std::vector<Rollout> rollouts;
         std::vector<lm::GenerationRequest> requests;
         for (std::size_t place = places.begin + static_cast<std::size_t>(comm_.rank());

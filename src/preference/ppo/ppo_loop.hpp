@@ -9,6 +9,7 @@
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/preference/options/train_options.hpp>
+#include <popalign/record/token.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -9,8 +9,12 @@
 #include <popalign/base/memory.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/backends/model_options.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/record/token.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,9 @@
 #include "preference/ppo/ppo_trainer.hpp"
 
+#include "preference/data/batch_plan.hpp"
+
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
 
 #include <ATen/ATen.h>
 
@@ -40,7 +42,7 @@ at::Tensor slopes_like(const at::Tensor& tensor, const std::vector<double>& slop
 struct PpoTrainer::Batch {
     std::vector<Rollout> rollouts;
     std::vector<Advantages> advantages;
-    std::vector<comm::Range> passes;
+    std::vector<Range> passes;
     double global_tokens = 0;
 
     std::span<const Rollout> part(std::size_t pass) const {

@@ -6,7 +6,7 @@
 
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/options/ppo_options.hpp>
+#include <popalign/preference/options/train_options.hpp>
 
 #include <cstdint>
 #include <span>

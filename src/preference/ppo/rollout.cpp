@@ -1,10 +1,13 @@
 #include "preference/ppo/rollout.hpp"
 
+#include "preference/data/batch_plan.hpp"
 #include "preference/data/token_hash.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
+#include <popalign/lm/transformer/attention.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -95,7 +98,7 @@ void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,
              std::int64_t token_budget,
              const std::function<at::Tensor(const PackedRollouts&)>& values) {
     const c10::NoGradGuard no_gradients;
-    for (const comm::Range& range : passes_of(rollouts, token_budget)) {
+    for (const Range& range : passes_of(rollouts, token_budget)) {
         const auto part = rollouts.subspan(range.begin, range.size());
         const at::Tensor found = values(pack_rollouts(part)).to(at::kCPU, at::kDouble).contiguous();
         const double* next = found.data_ptr<double>();
@@ -106,7 +109,7 @@ void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,
     }
 }
 
-std::vector<comm::Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget) {
+std::vector<Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget) {
     std::vector<PairLengths> lengths;
     std::vector<PairHashes> hashes;
     for (const Rollout& rollout : rollouts) {

@@ -1,7 +1,11 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+
+#include <popalign/base/range.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/pair_data.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/record/token.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -64,6 +68,6 @@ void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,
              const std::function<at::Tensor(const PackedRollouts&)>& values);
 
 /// Runs of rollouts that are one pass each.
-std::vector<comm::Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget);
+std::vector<Range> passes_of(std::span<const Rollout> rollouts, std::int64_t token_budget);
 
 }  // namespace popalign::preference

@@ -6,6 +6,7 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/weights/safetensors.hpp>
+#include <popalign/store/weights/tensor_view.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -1,9 +1,10 @@
 #pragma once
 
+#include "preference/update/optimizer.hpp"
+#include "preference/update/trained_parameters.hpp"
+
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/update/optimizer.hpp>
-#include <popalign/preference/update/trained_parameters.hpp>
 
 #include <cstddef>
 #include <functional>

@@ -1,4 +1,4 @@
-#include <popalign/preference/update/parameter_buckets.hpp>
+#include "preference/update/parameter_buckets.hpp"
 
 #include <algorithm>
 #include <charconv>

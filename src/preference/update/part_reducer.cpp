@@ -1,7 +1,8 @@
+#include "preference/update/part_reducer.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/comm/device_group.hpp>
 #include <popalign/lm/transformer/device_element.hpp>
-#include <popalign/preference/update/part_reducer.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/DeviceGuard.h>

@@ -1,6 +1,7 @@
+#include "preference/update/trained_parameters.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/update/trained_parameters.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

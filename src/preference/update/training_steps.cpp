@@ -1,7 +1,8 @@
 #include "preference/update/training_steps.hpp"
 
+#include "preference/update/optimizer.hpp"
+
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/update/optimizer.hpp>
 
 #include <cmath>
 

@@ -1,6 +1,7 @@
 #include "store/pairs/pair_repeats.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
@@ -33,13 +34,13 @@ std::uint32_t extend_header(PairFileHeader& header, const PairOrigin& origin) {
 }
 
 /// The share of a table of `rows` rows that goes with `share` of `pairs` pairs.
-comm::Range share_like(comm::Range share, std::uint64_t pairs, std::uint64_t rows, bool is_root) {
+Range share_like(Range share, std::uint64_t pairs, std::uint64_t rows, bool is_root) {
     if (pairs == 0)
         return {0, is_root ? rows : 0};
     return {share.begin * rows / pairs, share.end * rows / pairs};
 }
 
-PairBlock old_rows(const PairFile& base, comm::Range pairs, bool is_root) {
+PairBlock old_rows(const PairFile& base, Range pairs, bool is_root) {
     const std::uint64_t count = base.pair_count();
     PairBlock block;
     block.instructions =
@@ -63,7 +64,7 @@ Response make_response(std::string text, std::uint64_t instruction, std::uint32_
 MixShare share_of_mix(const comm::Communicator& comm, std::uint64_t old_pairs, std::size_t units,
                       std::size_t units_per_pair) {
     const std::size_t old_units = old_pairs * units_per_pair;
-    const comm::Range all = comm::partition(old_units + units, comm.rank(), comm.size());
+    const Range all = partition(old_units + units, comm.rank(), comm.size());
     const auto old_part = [&](std::size_t unit) {
         return std::min<std::size_t>(unit / units_per_pair, old_pairs);
     };
@@ -71,7 +72,7 @@ MixShare share_of_mix(const comm::Communicator& comm, std::uint64_t old_pairs, s
     return {{old_part(all.begin), old_part(all.end)}, {new_part(all.begin), new_part(all.end)}};
 }
 
-PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, comm::Range old_pairs,
+PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, Range old_pairs,
                        const std::vector<ExchangedPair>& pairs, const OverlapIndex& evaluation_sets,
                        const PairOrigin& origin, PairFileHeader& header) {
     const auto generation = comm::run_on_all(comm, [&] { return extend_header(header, origin); });
@@ -110,7 +111,7 @@ void copy_judgements(const comm::Communicator& comm, const PairFile& base,
                      const std::filesystem::path& path) {
     const auto verdicts = comm::run_on_all(comm, [&] { return base.verdicts(); });
     if (!verdicts.empty()) {
-        const comm::Range mine = comm::partition(verdicts.size(), comm.rank(), comm.size());
+        const Range mine = partition(verdicts.size(), comm.rank(), comm.size());
         write_verdicts(comm, path, base.judges(),
                        {verdicts.begin() + static_cast<std::ptrdiff_t>(mine.begin),
                         verdicts.begin() + static_cast<std::ptrdiff_t>(mine.end)});

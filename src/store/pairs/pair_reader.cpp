@@ -3,6 +3,7 @@
 #include "store/pairs/pair_layout.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 #include <popalign/store/rows/messages.hpp>
 
@@ -85,7 +86,7 @@ struct PairFile::Contents {
         return open.try_emplace(name, file.get(), name).first->second;
     }
     template <class T>
-    std::vector<T> numbers(const std::string& name, comm::Range rows) const {
+    std::vector<T> numbers(const std::string& name, Range rows) const {
         return column<T>(name).read(rows.begin, rows.size());
     }
     bool has(const std::string& name) const {
@@ -96,13 +97,12 @@ struct PairFile::Contents {
     }
     /// `absent` for each row where the file is from before the column was.
     template <class T>
-    std::vector<T> numbers_or(const std::string& name, comm::Range rows, T absent) const {
+    std::vector<T> numbers_or(const std::string& name, Range rows, T absent) const {
         return has(name) ? numbers<T>(name, rows) : std::vector<T>(rows.size(), absent);
     }
     /// `make(elements)` for each row's.
     template <class T, class Make>
-    void each_sequence(const std::string& name, const char* part, comm::Range rows,
-                       Make&& make) const {
+    void each_sequence(const std::string& name, const char* part, Range rows, Make&& make) const {
         auto& open = std::get<Sequences<T>>(open_sequences);
         auto found = open.find(name);
         if (found == open.end())
@@ -119,14 +119,14 @@ struct PairFile::Contents {
     }
     template <class T>
     std::vector<std::vector<T>> sequences(const std::string& name, const char* part,
-                                          comm::Range rows) const {
+                                          Range rows) const {
         std::vector<std::vector<T>> result;
         each_sequence<T>(name, part, rows, [&](std::span<const T> elements) {
             result.emplace_back(elements.begin(), elements.end());
         });
         return result;
     }
-    std::vector<std::string> texts(const std::string& name, comm::Range rows) const {
+    std::vector<std::string> texts(const std::string& name, Range rows) const {
         std::vector<std::string> result;
         each_sequence<std::uint8_t>(name, "bytes", rows, [&](std::span<const std::uint8_t> bytes) {
             result.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -155,7 +155,7 @@ struct PairFile::Contents {
         header.config = hdf5::read_text_attribute(root, "config");
         header.provenance = hdf5::read_text_attribute(root, "provenance");
         read_models();
-        const comm::Range generations{0, rows_of("generations/name")};
+        const Range generations{0, rows_of("generations/name")};
         const auto names = texts("generations/name", generations);
         const auto models = numbers<std::uint32_t>("generations/model", generations);
         const auto templates = texts("generations/template", generations);
@@ -164,7 +164,7 @@ struct PairFile::Contents {
                 throw UsageError("a generation's model does not exist");
             header.generations.push_back({names[i], models[i], templates[i]});
         }
-        const comm::Range strategies{0, rows_of("strategies/name")};
+        const Range strategies{0, rows_of("strategies/name")};
         const auto strategy_names = texts("strategies/name", strategies);
         const auto levels = texts("strategies/level", strategies);
         const auto variants = texts("strategies/variant", strategies);
@@ -178,7 +178,7 @@ struct PairFile::Contents {
     }
 
     void read_models() {
-        const comm::Range rows{0, rows_of("models/name")};
+        const Range rows{0, rows_of("models/name")};
         const auto name = texts("models/name", rows), location = texts("models/path", rows),
                    sha256 = texts("models/sha256", rows),
                    tokenizer = texts("models/tokenizer_sha256", rows),
@@ -209,7 +209,7 @@ std::uint64_t PairFile::pair_count() const noexcept {
     return contents_->pairs;
 }
 
-std::vector<Instruction> PairFile::instructions(comm::Range rows) const {
+std::vector<Instruction> PairFile::instructions(Range rows) const {
     return contents_->guarded([&] {
         const auto id = contents_->texts("instructions/id", rows);
         const auto source = contents_->texts("instructions/source", rows);
@@ -226,7 +226,7 @@ std::vector<Instruction> PairFile::instructions(comm::Range rows) const {
     });
 }
 
-std::vector<Response> PairFile::responses(comm::Range rows) const {
+std::vector<Response> PairFile::responses(Range rows) const {
     return contents_->guarded([&] {
         const Contents& file = *contents_;
         const auto instruction = file.numbers<std::uint64_t>("responses/instruction", rows);
@@ -263,13 +263,13 @@ std::vector<Response> PairFile::responses(std::span<const std::uint64_t> rows) c
     for (std::size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
         for (end = begin + 1; end < rows.size() && rows[end] == rows[end - 1] + 1;)
             ++end;
-        for (auto& response : responses(comm::Range{rows[begin], rows[end - 1] + 1}))
+        for (auto& response : responses(Range{rows[begin], rows[end - 1] + 1}))
             result.push_back(std::move(response));
     }
     return result;
 }
 
-std::vector<PreferencePair> PairFile::pairs(comm::Range rows) const {
+std::vector<PreferencePair> PairFile::pairs(Range rows) const {
     return contents_->guarded([&] {
         const Contents& file = *contents_;
         const auto instruction = file.numbers<std::uint64_t>("pairs/instruction", rows);
@@ -294,7 +294,7 @@ std::vector<JudgeRow> PairFile::judges() const {
         std::vector<JudgeRow> result;
         if (!hdf5::exists(contents_->file.get(), "verdicts/judges"))
             return result;
-        const comm::Range rows{0, contents_->rows_of("verdicts/judges/name")};
+        const Range rows{0, contents_->rows_of("verdicts/judges/name")};
         const auto name = contents_->texts("verdicts/judges/name", rows);
         const auto model = contents_->texts("verdicts/judges/model", rows);
         const auto template_name = contents_->texts("verdicts/judges/template", rows);
@@ -311,7 +311,7 @@ std::vector<Verdict> PairFile::verdicts() const {
         std::vector<Verdict> result;
         if (!hdf5::exists(file.file.get(), "verdicts"))
             return result;
-        const comm::Range rows{0, file.verdicts};
+        const Range rows{0, file.verdicts};
         const auto pair = file.numbers<std::uint64_t>("verdicts/pair", rows);
         const auto judge = file.numbers<std::uint32_t>("verdicts/judge", rows);
         const auto order = file.numbers<std::uint8_t>("verdicts/order", rows);
@@ -350,7 +350,7 @@ std::vector<std::string> PairFile::reference_keys() const {
 
 PairFile::Reference PairFile::reference(const std::string& key) const {
     return contents_->guarded([&] {
-        const comm::Range rows{0, contents_->pairs};
+        const Range rows{0, contents_->pairs};
         return Reference{
             contents_->numbers<double>("reference/" + key + "/chosen_logprob", rows),
             contents_->numbers<double>("reference/" + key + "/rejected_logprob", rows)};
@@ -368,10 +368,10 @@ std::vector<std::string> PairFile::verify() const {
     };
     const auto in_parts = [&](std::uint64_t count, auto&& read) {
         for (std::uint64_t at = 0; at < count; at += rows_per_check)
-            attempt([&] { read(comm::Range{at, std::min(at + rows_per_check, count)}); });
+            attempt([&] { read(Range{at, std::min(at + rows_per_check, count)}); });
     };
-    in_parts(contents_->instructions, [&](comm::Range rows) { instructions(rows); });
-    in_parts(contents_->responses, [&](comm::Range rows) { responses(rows); });
+    in_parts(contents_->instructions, [&](Range rows) { instructions(rows); });
+    in_parts(contents_->responses, [&](Range rows) { responses(rows); });
     std::vector<std::uint64_t> owners;
     attempt([&] {
         contents_->guarded([&] {
@@ -379,7 +379,7 @@ std::vector<std::string> PairFile::verify() const {
                                                        {0, contents_->responses});
         });
     });
-    in_parts(contents_->pairs, [&](comm::Range part) {
+    in_parts(contents_->pairs, [&](Range part) {
         std::size_t row = part.begin;
         for (const PreferencePair& pair : pairs(part)) {
             for (const std::uint64_t side : {pair.chosen, pair.rejected})

@@ -3,6 +3,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
@@ -172,8 +173,8 @@ std::vector<Verdict> in_file_order(const comm::Communicator& comm, std::uint64_t
                                    std::uint64_t judges, const std::vector<Verdict>& mine) {
     std::vector<std::vector<Verdict>> outgoing(static_cast<std::size_t>(comm.size()));
     for (const Verdict& verdict : mine)
-        outgoing[static_cast<std::size_t>(comm::owner(
-                     pairs * judges, verdict.judge * pairs + verdict.pair, comm.size()))]
+        outgoing[static_cast<std::size_t>(
+                     owner(pairs * judges, verdict.judge * pairs + verdict.pair, comm.size()))]
             .push_back(verdict);
     std::vector<Verdict> sorted;
     for (auto& part : comm::all_to_all_objects(comm, outgoing))
@@ -240,8 +241,7 @@ void write_reference(const comm::Communicator& comm, const std::filesystem::path
                 path.native(), pairs));
     });
     update_atomically(comm, path, 32 * reference.chosen_logprob.size(), [&](hid_t file) {
-        const comm::Range mine =
-            comm::partition(reference.chosen_logprob.size(), comm.rank(), comm.size());
+        const Range mine = partition(reference.chosen_logprob.size(), comm.rank(), comm.size());
         const auto part = [&](const std::vector<double>& values) {
             return std::span(values).subspan(mine.begin, mine.size());
         };

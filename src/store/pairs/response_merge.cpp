@@ -2,6 +2,7 @@
 #include "store/pairs/pair_repeats.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/exchange.hpp>
 #include <popalign/comm/run.hpp>
@@ -26,7 +27,7 @@ struct Placed {
 
 /// Consecutive rows that are in memory together.
 struct Window {
-    comm::Range instructions;  // of this rank's
+    Range instructions;  // of this rank's
     std::uint64_t first_response = 0;
 };
 
@@ -51,7 +52,7 @@ class Merger {
         : comm_(comm),
           inputs_(inputs),
           generations_(inputs.header.generations.size()),
-          mine_(comm::partition(inputs.instructions, comm.rank(), comm.size())),
+          mine_(partition(inputs.instructions, comm.rank(), comm.size())),
           reader_(index.journals()),
           told_(static_cast<std::size_t>(comm.size())),
           placed_(mine_.size() * generations_) {
@@ -94,7 +95,7 @@ class Merger {
         std::vector<std::vector<IndexedResponse>> outgoing(told_.size());
         for (const IndexedResponse& response : index.responses()) {
             const auto to = static_cast<std::size_t>(
-                comm::owner(inputs_.instructions, response.key.instruction, comm_.size()));
+                owner(inputs_.instructions, response.key.instruction, comm_.size()));
             outgoing[to].push_back(response);
             told_[to].push_back(response.place);
         }
@@ -298,7 +299,7 @@ class Merger {
     const comm::Communicator& comm_;
     const MergeInputs& inputs_;
     std::size_t generations_;
-    comm::Range mine_;
+    Range mine_;
     RecordReader reader_;
     std::vector<std::vector<JournalPlace>> told_;  // by rank: what this one has for its rows
     std::vector<Placed> placed_;                   // [this rank's instructions, generations]

@@ -1,4 +1,5 @@
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/store/rows/json_rows.hpp>
 
 #include <algorithm>
@@ -102,7 +103,7 @@ std::size_t JsonRows::line_begin(std::size_t from) const {
     return end == std::string_view::npos ? text_.size() : end + 1;
 }
 
-std::size_t JsonRows::lines(comm::Range share) const {
+std::size_t JsonRows::lines(Range share) const {
     if (list_)
         return share.size();
     const std::size_t begin = line_begin(share.begin), end = line_begin(share.end);
@@ -113,7 +114,7 @@ std::size_t JsonRows::lines(comm::Range share) const {
     return whole + (text_[end - 1] == '\n' ? 0 : 1);
 }
 
-void JsonRows::visit(comm::Range share, std::size_t lines_before,
+void JsonRows::visit(Range share, std::size_t lines_before,
                      const std::function<void(std::size_t, const nlohmann::json&)>& visit,
                      const std::function<void(std::size_t, const std::string&)>& bad) const {
     if (list_) {

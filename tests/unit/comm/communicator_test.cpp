@@ -1,5 +1,6 @@
 #include "support/world.hpp"
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/communicator.hpp>
 

@@ -1,6 +1,8 @@
 #include "lm/transformer/device_attention.hpp"
 #include "unit/lm/tiny_model.hpp"
 
+#include <popalign/lm/transformer/attention.hpp>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 

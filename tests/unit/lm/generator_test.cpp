@@ -2,7 +2,10 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/engine/occupancy.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>

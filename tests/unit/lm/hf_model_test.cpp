@@ -2,7 +2,12 @@
 #include "unit/lm/tiny_model.hpp"
 #include "unit/lm/tiny_tokenizer.hpp"
 
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
+#include <popalign/lm/transformer/attention.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,11 @@
+#include "lm/engine/sampler.hpp"
+
 #include "lm/engine/device_sampler.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/random.hpp>
-#include <popalign/lm/engine/sampler.hpp>
+#include <popalign/lm/engine/sampling_options.hpp>
+#include <popalign/record/token.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -2,6 +2,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/lm/engine/scorer.hpp>
+#include <popalign/lm/transformer/attention.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

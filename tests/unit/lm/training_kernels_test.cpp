@@ -4,7 +4,9 @@
 #include "lm/kernels/tile_product.hpp"
 #include "unit/lm/tiny_model.hpp"
 
+#include <popalign/lm/transformer/attention.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,6 +1,8 @@
+#include "preference/data/batch_plan.hpp"
+
 #include "unit/preference/tiny_model.hpp"
 
-#include <popalign/preference/data/batch_plan.hpp>
+#include <popalign/base/range.hpp>
 
 #include <gtest/gtest.h>
 
@@ -59,7 +61,7 @@ TEST(MicroBatchesTest, CoverAllItemsWithinTheBudget) {
     const PairData data = test::random_pairs(50);
     for (const std::int64_t budget : {1, 40, 100000}) {
         std::size_t next = 0;
-        for (const comm::Range& range : micro_batches(data.lengths, data.hashes, budget)) {
+        for (const Range& range : micro_batches(data.lengths, data.hashes, budget)) {
             EXPECT_EQ(range.begin, next);
             ASSERT_GT(range.size(), 0u);
             next = range.end;

@@ -1,4 +1,4 @@
-#include <popalign/preference/pairs/evaluation.hpp>
+#include "preference/pairs/evaluation.hpp"
 
 #include <gtest/gtest.h>
 

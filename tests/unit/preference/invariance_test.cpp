@@ -1,7 +1,6 @@
+#include "preference/pairs/pair_trainer.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
-
-#include <popalign/preference/pairs/pair_trainer.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,5 +1,6 @@
+#include "preference/objective/objective.hpp"
+
 #include <popalign/base/error.hpp>
-#include <popalign/preference/objective/objective.hpp>
 
 #include <gtest/gtest.h>
 
@@ -139,7 +140,7 @@ TEST(ObjectiveTest, MatchesSortBothSides) {
 
 std::string complaint(const ObjectiveOptions& options) {
     try {
-        options.validate();
+        Objective made(options);
     } catch (const UsageError& error) {
         return error.what();
     }

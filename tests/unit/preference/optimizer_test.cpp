@@ -1,4 +1,4 @@
-#include <popalign/preference/update/optimizer.hpp>
+#include "preference/update/optimizer.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,9 +1,10 @@
+#include "preference/data/pair_data.hpp"
+
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_run.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include <popalign/preference/pairs/pair_statistics.hpp>
+#include "preference/pairs/pair_statistics.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,12 @@
+#include "preference/pairs/pair_trainer.hpp"
+
+#include "preference/data/packed_pairs.hpp"
 #include "preference/data/pair_views.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
 
 #include <popalign/comm/run.hpp>
-#include <popalign/preference/data/packed_pairs.hpp>
-#include <popalign/preference/pairs/pair_trainer.hpp>
+#include <popalign/lm/transformer/attention.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

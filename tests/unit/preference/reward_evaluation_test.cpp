@@ -1,4 +1,4 @@
-#include <popalign/preference/pairs/reward_evaluation.hpp>
+#include "preference/pairs/reward_evaluation.hpp"
 
 #include <gtest/gtest.h>
 

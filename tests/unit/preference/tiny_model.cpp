@@ -1,7 +1,8 @@
 #include "unit/preference/tiny_model.hpp"
 
+#include "preference/data/batch_plan.hpp"
+
 #include <popalign/base/random.hpp>
-#include <popalign/preference/data/batch_plan.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

@@ -1,9 +1,10 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+#include "preference/pairs/pair_trainer.hpp"
+#include "preference/pairs/reference.hpp"
+
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/pair_data.hpp>
-#include <popalign/preference/pairs/pair_trainer.hpp>
-#include <popalign/preference/pairs/reference.hpp>
 
 #include <cstdint>
 #include <string>

@@ -2,6 +2,7 @@
 
 #include "unit/preference/tiny_model.hpp"
 
+#include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <nlohmann/json.hpp>

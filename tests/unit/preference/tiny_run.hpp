@@ -1,7 +1,7 @@
 #pragma once
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 
 #include <filesystem>
 

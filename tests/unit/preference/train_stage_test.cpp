@@ -1,3 +1,4 @@
+#include "preference/pairs/reward_evaluation.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
 #include "unit/preference/tiny_run.hpp"
@@ -5,8 +6,10 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/comm/collectives.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/checkpoint/reward_model.hpp>
-#include <popalign/preference/pairs/reward_evaluation.hpp>
+#include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/preference/train_stage.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 

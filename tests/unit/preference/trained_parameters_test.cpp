@@ -1,7 +1,7 @@
+#include "preference/update/trained_parameters.hpp"
+
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
-
-#include <popalign/preference/update/trained_parameters.hpp>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include "preference/data/packed_pairs.hpp"
+#include "preference/pairs/training_cost.hpp"
 #include "preference/training_memory.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
@@ -5,8 +7,6 @@
 #include "unit/preference/tiny_run.hpp"
 
 #include <popalign/comm/collectives.hpp>
-#include <popalign/preference/data/packed_pairs.hpp>
-#include <popalign/preference/pairs/training_cost.hpp>
 #include <popalign/preference/training_plan.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 

@@ -2,6 +2,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/store/rows/exchange.hpp>
 #include <popalign/store/rows/json_rows.hpp>
 #include <popalign/store/rows/messages.hpp>
@@ -140,7 +141,7 @@ Visited visit(const std::string& text, int parts = 1) {
     const JsonRows rows(folder / "rows");
     std::size_t lines = 0;
     for (int part = 0; part < parts; ++part) {
-        const comm::Range share = comm::partition(rows.units(), part, parts);
+        const Range share = partition(rows.units(), part, parts);
         rows.visit(
             share, lines, [&](std::size_t line, const json&) { visited.good.push_back(line); },
             [&](std::size_t line, const std::string&) { visited.bad.push_back(line); });

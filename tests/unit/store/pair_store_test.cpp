@@ -6,6 +6,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 
@@ -35,11 +36,11 @@ constexpr std::size_t instruction_count = 101;
 constexpr std::size_t pair_count = 2 * instruction_count;
 
 /// Rank 0 of several gets nothing: uneven shares are the rule in a real run.
-comm::Range share(std::size_t count) {
+Range share(std::size_t count) {
     if (world().size() == 1)
         return {0, count};
-    return world().is_root() ? comm::Range{0, 0}
-                             : comm::partition(count, world().rank() - 1, world().size() - 1);
+    return world().is_root() ? Range{0, 0}
+                             : partition(count, world().rank() - 1, world().size() - 1);
 }
 
 void write_sample(const std::filesystem::path& path) {
@@ -58,7 +59,7 @@ void expect_sample(const PairFile& file) {
     ASSERT_EQ(file.response_count(), expected.responses.size());
     ASSERT_EQ(file.pair_count(), pair_count);
     EXPECT_EQ(file.instructions({0, instruction_count}), expected.instructions);
-    EXPECT_EQ(file.responses(comm::Range{0, expected.responses.size()}), expected.responses);
+    EXPECT_EQ(file.responses(Range{0, expected.responses.size()}), expected.responses);
     EXPECT_EQ(file.pairs({0, pair_count}), expected.pairs);
 }
 
@@ -66,7 +67,7 @@ void expect_sample(const PairFile& file) {
 void read_all(const std::filesystem::path& path) {
     const PairFile file(path);
     file.instructions({0, file.instruction_count()});
-    file.responses(comm::Range{0, file.response_count()});
+    file.responses(Range{0, file.response_count()});
     file.pairs({0, file.pair_count()});
     file.judges();
     file.verdicts();
@@ -189,10 +190,10 @@ TEST(PairStore, ReadsAnyRows) {
     ASSERT_EQ(read.size(), rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i)
         EXPECT_EQ(read[i], all[rows[i]]) << i;
-    EXPECT_TRUE(file.responses(comm::Range{7, 7}).empty());
-    EXPECT_THROW(file.responses(comm::Range{300, 304}), InputError);
-    EXPECT_THROW(file.pairs(comm::Range{std::numeric_limits<std::size_t>::max() - 1,
-                                        std::numeric_limits<std::size_t>::max()}),
+    EXPECT_TRUE(file.responses(Range{7, 7}).empty());
+    EXPECT_THROW(file.responses(Range{300, 304}), InputError);
+    EXPECT_THROW(file.pairs(Range{std::numeric_limits<std::size_t>::max() - 1,
+                                  std::numeric_limits<std::size_t>::max()}),
                  InputError);
 }
 
@@ -216,13 +217,13 @@ TEST(PairStore, WritesColumnsOfManyChunks) {
     const PairFile file(directory / "pairs.h5");
     ASSERT_EQ(file.response_count(), 6 * static_cast<std::uint64_t>(world().size()));
     for (std::uint64_t row = 1; row < file.response_count(); row += 6)
-        EXPECT_EQ(file.responses(comm::Range{row, row + 1}).front(), block.responses[1]);
+        EXPECT_EQ(file.responses(Range{row, row + 1}).front(), block.responses[1]);
 }
 
 /// The bytes are the same in however many parts a rank gives its rows.
 TEST(PairStore, CanBeWrittenInParts) {
     const TemporaryDirectory directory;
-    const comm::Range mine = share(instruction_count);
+    const Range mine = share(instruction_count);
     PairBlock block = sample_block(mine);
     if (!block.responses.empty())
         block.responses.back().text.assign(50'000, 'x');
@@ -406,8 +407,8 @@ TEST(PairStore, ReadsOnlyTheChunksItNeeds) {
     bytes[at] = 'T';
     write_text_file(path, bytes);
     const PairFile file(path);
-    EXPECT_EQ(file.responses(comm::Range{1, 2}).front(), block.responses[1]);
-    EXPECT_THROW(file.responses(comm::Range{5, 6}), InputError);
+    EXPECT_EQ(file.responses(Range{1, 2}).front(), block.responses[1]);
+    EXPECT_THROW(file.responses(Range{5, 6}), InputError);
 }
 
 /// A flipped bit in the data is always noticed.

@@ -3,6 +3,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/pairs/response_merge.hpp>
@@ -117,7 +118,7 @@ TEST(ResponseMerge, PutsEveryAnswerInItsRowWhoeverWroteIt) {
     const PairFile file(directory / "pairs.h5");
     ASSERT_EQ(file.response_count(), instructions * generations);
     for (std::uint64_t row = 0; row < file.response_count(); ++row)
-        ASSERT_EQ(file.responses(comm::Range{row, row + 1}).front(),
+        ASSERT_EQ(file.responses(Range{row, row + 1}).front(),
                   response(row / generations, static_cast<std::uint32_t>(row % generations)));
     const auto pairs = file.pairs({0, file.pair_count()});
     for (std::uint64_t i = 0; i < instructions; ++i) {
@@ -166,7 +167,7 @@ TEST(ResponseMerge, GivesAConsistentPartOfARunThatGoesOn) {
     EXPECT_EQ(file.instructions({1, 2}).front(), instruction(3));
     EXPECT_EQ(file.pairs({0, 1}).front(), (PreferencePair{0, 1, 0, 1, 1}));
     EXPECT_EQ(file.pairs({1, 2}).front(), (PreferencePair{1, 0, 2, 3, 1}));
-    EXPECT_EQ(file.responses(comm::Range{1, 2}).front().text, response(1, 2).text);
+    EXPECT_EQ(file.responses(Range{1, 2}).front().text, response(1, 2).text);
 }
 
 /// Where a strategy covers a part of the instructions, the others have rows without its pairs.

@@ -39,7 +39,7 @@ store::PairFileHeader sample_header() {
     return header;
 }
 
-store::PairBlock sample_block(comm::Range instructions) {
+store::PairBlock sample_block(Range instructions) {
     store::PairBlock block;
     for (std::size_t row = instructions.begin; row < instructions.end; ++row) {
         block.instructions.push_back({fmt::format("id-{}", row), row % 2 == 0 ? "écrit" : "",
@@ -61,7 +61,7 @@ std::vector<store::JudgeRow> sample_judges() {
             {"länge", "", "longer", ""}};
 }
 
-std::vector<Verdict> sample_verdicts(comm::Range pairs) {
+std::vector<Verdict> sample_verdicts(Range pairs) {
     std::vector<Verdict> verdicts;
     for (std::uint64_t pair = pairs.begin; pair < pairs.end; ++pair)
         for (std::uint32_t judge = 0; judge < 2; ++judge)

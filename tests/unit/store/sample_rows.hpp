@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/range.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
 #include <cstddef>
@@ -12,10 +13,10 @@ store::PairFileHeader sample_header();
 
 /// Rows [rows.begin, rows.end) of a table of instructions, each with three responses and two pairs,
 /// the same whoever asks.
-store::PairBlock sample_block(comm::Range instructions);
+store::PairBlock sample_block(Range instructions);
 
 /// Two judges' verdicts, in both orders, of pairs [pairs.begin, pairs.end).
 std::vector<store::JudgeRow> sample_judges();
-std::vector<Verdict> sample_verdicts(comm::Range pairs);
+std::vector<Verdict> sample_verdicts(Range pairs);
 
 }  // namespace popalign::test

@@ -4,6 +4,7 @@
 #include "store/pairs/pair_repeats.hpp"
 #include "support/world.hpp"
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/store/pairs/pair_merge.hpp>
 
@@ -43,7 +44,7 @@ std::vector<Row> make_rows(std::size_t count) {
 }
 
 std::vector<std::uint8_t> find(const std::vector<Row>& rows) {
-    const comm::Range mine = comm::partition(rows.size(), world().rank(), world().size());
+    const Range mine = partition(rows.size(), world().rank(), world().size());
     TextRepeats repeats;
     for (std::size_t i = mine.begin; i < mine.end; ++i)
         repeats.add(i, rows[i].group, rows[i].text);
@@ -102,7 +103,7 @@ TEST(FlagRepeats, MarksPairsByTheirTexts) {
                     " " + std::to_string((row == 7 ? 2 : row) * 1000 + static_cast<unsigned>(i));
         return text;
     };
-    const comm::Range mine = comm::partition(questions.size(), world().rank(), world().size());
+    const Range mine = partition(questions.size(), world().rank(), world().size());
     PairBlock block;
     for (std::size_t i = mine.begin; i < mine.end; ++i) {
         block.instructions.push_back({std::to_string(i), "", questions[i]});

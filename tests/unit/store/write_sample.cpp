@@ -1,6 +1,7 @@
 // Writes the sample pair file, with verdicts and a reference, for readers in other languages.
 #include "sample_rows.hpp"
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/run.hpp>
 
 #include <vector>
@@ -10,7 +11,7 @@ int main(int argc, char** argv) {
     return comm::run_program(argc, argv, [&](const comm::Communicator& comm) {
         constexpr std::size_t count = 20;
         const std::filesystem::path path = argv[argc - 1];
-        const comm::Range mine = comm::partition(count, comm.rank(), comm.size());
+        const Range mine = partition(count, comm.rank(), comm.size());
         write_pair_file(comm, path, test::sample_header(), test::sample_block(mine));
         write_verdicts(comm, path, test::sample_judges(),
                        test::sample_verdicts({2 * mine.begin, 2 * mine.end}));

@@ -6,9 +6,10 @@
 #include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/engine/model_ranks.hpp>
 #include <popalign/lm/engine/occupancy.hpp>
-#include <popalign/lm/engine/sampler.hpp>
+#include <popalign/lm/engine/sampling_options.hpp>
 #include <popalign/lm/text/chat_template.hpp>
 #include <popalign/record/response.hpp>
+#include <popalign/record/token.hpp>
 
 #include <cstdint>
 #include <functional>

@@ -10,8 +10,6 @@ namespace popalign::lm {
 /// A reward model is a transformer with one more parameter, "score.weight" [1, hidden], in the
 /// place of the head for tokens: an HF sequence classifier of one label.
 bool is_reward_model(const CausalLm& model) noexcept;
-/// By its config.json. Throws InputError for a classifier of several labels.
-bool is_reward_model(const std::filesystem::path& path);
 
 /// From a reward model, or from any other model with a new head drawn from `seed`. Throws
 /// InputError as `load_causal_lm`.

@@ -2,9 +2,11 @@
 
 #include <popalign/base/random.hpp>
 #include <popalign/lm/engine/occupancy.hpp>
-#include <popalign/lm/engine/sampler.hpp>
+#include <popalign/lm/engine/sampling_options.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/record/response.hpp>
+#include <popalign/record/token.hpp>
 
 #include <cstdint>
 #include <functional>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/record/token.hpp>
 
 #include <functional>
 #include <span>

@@ -2,6 +2,7 @@
 
 #include <popalign/lm/text/tokenizer.hpp>
 #include <popalign/record/message.hpp>
+#include <popalign/record/token.hpp>
 
 #include <map>
 #include <memory>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <popalign/lm/text/tokenizer.hpp>
+#include <popalign/record/token.hpp>
 
 #include <span>
 #include <string>

@@ -1,118 +1,24 @@
 #pragma once
 
-#include <popalign/lm/text/tokenizer.hpp>
+#include <popalign/base/range.hpp>
+#include <popalign/lm/transformer/adapter_options.hpp>
+#include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/lm/transformer/tensor_parallel.hpp>
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace popalign::lm {
 
-/// Rotary embedding (Su et al. 2021) and the scaling that stretches it to longer texts; names as in
-/// HF's `rope_parameters`.
-struct RotaryConfig {
-    enum class Scaling { none, linear, llama3 };
-    double theta = 10000.0;
-    Scaling scaling = Scaling::none;
-    double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
-    std::int64_t original_max_position_embeddings = 8192;
-
-    bool operator==(const RotaryConfig&) const = default;
-};
-
-/// Shape of a decoder-only transformer; names as in HF's config.json. What tells the architectures
-/// apart is data here: the forward pass asks for no name.
-struct ModelConfig {
-    enum class Activation { silu, gelu_tanh };
-
-    std::string architecture;  ///< "llama", "mistral", "qwen2", "qwen3" or "gemma3_text"
-    std::int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
-    std::int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
-    std::int64_t max_position_embeddings = 0;
-    double rms_norm_eps = 1e-5;
-    bool tie_word_embeddings = false, attention_bias = false;
-    Activation activation = Activation::silu;
-    /// Of each layer: tokens that a token sees, itself included; 0: all. Empty: 0 everywhere.
-    std::vector<std::int64_t> windows = {};
-    RotaryConfig rotary = {}, local_rotary = {};  ///< of layers without and with a window
-    bool query_key_norm = false;                  ///< each head's query and key are normalised
-    bool output_norms = false;   ///< attention and feed-forward are normalised behind them as well
-    double norm_offset = 0;      ///< added to every norm's weight
-    double embedding_scale = 1;  ///< of the embeddings that go in
-    double query_pre_attn_scalar = 0;  ///< scores are scaled by its root's inverse; 0: head_dim
-
-    std::int64_t window(std::size_t layer) const { return windows.empty() ? 0 : windows[layer]; }
-    std::int64_t parameter_count() const noexcept;
-    bool operator==(const ModelConfig&) const = default;
-};
-
-/// Token segments that continue each other, packed without padding: a forest in which every token
-/// attends to itself, to those before it in its segment and to all of its segment's ancestors. The
-/// two sides of a pair are two children of their prompt, which is so computed once.
-struct SegmentForest {
-    struct Segment {
-        std::int64_t begin = 0, end = 0;    ///< rows of `tokens`
-        std::optional<std::size_t> parent;  ///< an earlier segment
-        std::int64_t position = 0;          ///< of the first token in its sequence
-    };
-
-    std::vector<std::int64_t> tokens;
-    std::vector<Segment> segments;
-
-    /// Returns the new segment's index.
-    std::size_t add(std::span<const TokenId> tokens, std::optional<std::size_t> parent = {});
-};
-
-/// The layer that attends.
-struct AttentionLayer {
-    std::int64_t index = 0;
-    std::int64_t window = 0;  ///< tokens that a token sees, itself included; 0: all
-};
-
-/// How the rows of a forward pass see each other; the only thing in which training, scoring and
-/// decoding differ.
-class Attention {
-  public:
-    virtual ~Attention() = default;
-    /// Positions of the rows in their sequences, [rows] int64 on the CPU.
-    virtual at::Tensor positions() const = 0;
-    /// `query` [rows, heads, head_dim], `key` and `value` [rows, kv_heads, head_dim], rotated
-    /// already; returns [rows, heads * head_dim].
-    virtual at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
-                              const at::Tensor& value) = 0;
-};
-
-class DeviceAttention;
-
-/// Attention over a forest, without a cache.
-class ForestAttention final : public Attention {
-  public:
-    explicit ForestAttention(const SegmentForest& forest) : forest_(forest) {}
-    at::Tensor positions() const override;
-    at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
-                      const at::Tensor& value) override;
-
-    /// All that segment `index` sees, its own rows last: [tokens, kv_heads, head_dim].
-    at::Tensor visible(std::size_t index, const at::Tensor& rows) const;
-
-  private:
-    at::Tensor mask(std::size_t index, std::int64_t window, const at::Tensor& like);
-
-    const SegmentForest& forest_;
-    std::map<std::pair<std::size_t, std::int64_t>, at::Tensor> masks_;  ///< by segment and window
-    std::shared_ptr<const DeviceAttention> on_device_;                  ///< made when first used
-};
-
+class Attention;
 enum class Arithmetic;
 class InferenceWeight;
 class Rotary;
@@ -136,18 +42,6 @@ struct PassOptions {
     /// Called in the backward pass when the gradients of the parameters of `layer`, and of all that
     /// lies above it, have been added up.
     std::function<void(std::int64_t layer)> layer_done = {};
-};
-
-/// Low-rank adapters (Hu et al. 2022, "LoRA"): a weight `W` acts as `W + alpha / rank * B A`.
-struct AdapterOptions {
-    std::int64_t rank = 0;  ///< 0: none
-    double alpha = 16;
-    std::vector<std::string> targets{"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                     "gate_proj", "up_proj", "down_proj"};
-    std::uint64_t seed = 0;
-
-    /// Throws UsageError for an unknown target.
-    void validate() const;
 };
 
 /// The transformer itself: parameters and the forward pass on packed rows. Differentiable when its
@@ -231,7 +125,7 @@ class CausalLm {
 
     ModelConfig config_;
     TensorParallel parallel_;
-    comm::Range vocabulary_;  ///< rows of embedding and head
+    Range vocabulary_;  ///< rows of embedding and head
     at::ScalarType dtype_;
     at::Device device_;
     Arithmetic arithmetic_;

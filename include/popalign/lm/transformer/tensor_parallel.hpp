@@ -1,7 +1,7 @@
 #pragma once
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/tensor_reducer.hpp>
 
 #include <ATen/core/Tensor.h>
 
@@ -10,6 +10,7 @@
 namespace popalign::lm {
 
 struct ModelConfig;
+class TensorReducer;
 
 /// The ranks that hold one model together, each a slice of every matrix (Shoeybi et al. 2019, sec.
 /// 3): whole heads and a part of the feed-forward's width, added up behind attention and behind the
@@ -26,7 +27,7 @@ class TensorParallel {
     /// What this rank holds of the model. Throws UsageError if heads or width cannot be divided.
     ModelConfig slice(const ModelConfig& whole) const;
     /// This rank's part of the vocabulary.
-    comm::Range vocabulary(const ModelConfig& whole) const;
+    Range vocabulary(const ModelConfig& whole) const;
 
     /// The sum over the ranks, in float32. Collective.
     at::Tensor sum(const at::Tensor& mine) const;

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/objective/objective.hpp>
-#include <popalign/preference/options/machine_description.hpp>
-#include <popalign/preference/options/ppo_options.hpp>
+#include <popalign/lm/transformer/adapter_options.hpp>
 
 #include <cstdint>
 #include <map>
@@ -11,6 +8,132 @@
 #include <vector>
 
 namespace popalign::preference {
+
+/// What is optimised, and the numbers that its formulas take: part of the section `train`.
+struct ObjectiveOptions {
+    std::string objective = "dpo";
+    std::map<std::string, double> objective_weights = {};
+    double beta = 0.01;
+    double label_smoothing = 0.0;
+    double target_margin = 0.5;
+    double discopop_tau = 0.05;
+    double desirable_weight = 1.0, undesirable_weight = 1.0;
+    std::string f_divergence = "reverse_kl";
+    double alpha = 0.5;
+    double reward_margin = 0.0;
+    double reward_centering = 0.0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field(
+            "objective", objective,
+            "what is optimised, by its name in src/preference/README.md: dpo, cdpo, robust, "
+            "hinge, ipo, ipo_sum, dpo_norm, simpo, cpo, orpo, kto, apo_zero, apo_down, "
+            "exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, discopop, sft, reward or "
+            "ppo");
+        v.field("objective_weights", objective_weights,
+                "a weighted sum instead of `objective` alone, as {dpo: 1, sft: 0.2}");
+        v.field("beta", beta,
+                "strength of the tie to the reference; the weight of orpo's odds ratio");
+        v.field("label_smoothing", label_smoothing,
+                "share of labels taken for wrong, below 0.5: of cdpo, robust, exo_pair, cpo, "
+                "simpo, aot and aot_unpaired");
+        v.field("target_margin", target_margin, "gamma of simpo");
+        v.field("discopop_tau", discopop_tau, "temperature of discopop's blend");
+        v.field("desirable_weight", desirable_weight, "of kto's chosen answers");
+        v.field("undesirable_weight", undesirable_weight, "of kto's rejected answers");
+        v.field("f_divergence", f_divergence,
+                "what holds the policy to its reference: reverse_kl, forward_kl, js_divergence or "
+                "alpha_divergence; others than the first with dpo, cdpo, robust, hinge, ipo, "
+                "ipo_sum, dpo_norm, exo_pair and discopop");
+        v.field("alpha", alpha, "order of alpha_divergence");
+        v.field("reward_margin", reward_margin,
+                "by how much a reward model's score of the chosen answer has to exceed the other");
+        v.field("reward_centering", reward_centering,
+                "weight of the squared sum of a pair's scores, which keeps them around 0");
+    }
+};
+
+/// Proximal policy optimisation (Schulman et al. 2017): `train.ppo`. Steps, rates and memory are
+/// `train`'s own keys; `global_batch_size` is the answers of an update.
+struct PpoOptions {
+    std::string reward_model;
+    std::string critic;
+    std::int64_t rollout_batch_size = 128;
+    std::int64_t max_new_tokens = 256;
+    std::int64_t generation_batch_size = 64;
+    std::int64_t epochs = 4;
+    double clip_range = 0.2, value_clip_range = 0.2;
+    double gamma = 1.0, lambda = 0.95;
+    double kl_coefficient = 0.05;
+    double kl_target = 0.0, kl_horizon = 10000;
+    bool whiten_rewards = false;
+    double reward_clip = 0.0;
+    double missing_end_penalty = 0.0;
+    double critic_learning_rate = 0.0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("reward_model", reward_model,
+                "entry of `models`: what `train` made with the objective reward");
+        v.field("critic", critic,
+                "entry of `models` that the critic starts as; empty: the reward model");
+        v.field("rollout_batch_size", rollout_batch_size,
+                "instructions that are answered between two rounds of learning");
+        v.field("max_new_tokens", max_new_tokens, "longest answer");
+        v.field("generation_batch_size", generation_batch_size, "sequences decoded together");
+        v.field("epochs", epochs, "passes over the answers before new ones are drawn");
+        v.field("clip_range", clip_range, "the ratio to the old policy is held within 1 -+ this");
+        v.field("value_clip_range", value_clip_range,
+                "values are held within this of the critic's earlier ones");
+        v.field("gamma", gamma, "discount a token");
+        v.field("lambda", lambda, "of the generalised advantage estimation");
+        v.field("kl_coefficient", kl_coefficient,
+                "reward that a nat of divergence from the reference costs");
+        v.field("kl_target", kl_target,
+                "divergence of an answer [nat] that the coefficient is adapted to; 0: it is fixed");
+        v.field("kl_horizon", kl_horizon, "answers in which the coefficient adapts");
+        v.field("whiten_rewards", whiten_rewards, "scale the tokens' rewards to variance 1");
+        v.field("reward_clip", reward_clip, "scores are held within -+ this; 0: they are not");
+        v.field("missing_end_penalty", missing_end_penalty,
+                "taken from the score of an answer that was cut at max_new_tokens");
+        v.field("critic_learning_rate", critic_learning_rate,
+                "peak rate of the critic; 0: train.learning_rate");
+    }
+    /// Throws UsageError naming the key. `global_batch_size` is train's.
+    void validate(std::int64_t global_batch_size) const;
+};
+
+/// A machine that is not this one, for `train --plan`.
+struct MachineDescription {
+    std::int64_t nodes = 0;
+    std::int64_t ranks_per_node = 1;
+    double teraflops = 0;
+    double efficiency = 0.4;
+    double memory_gigabytes = 0;
+    double memory_gigabytes_per_second = 0;
+    double node_gigabytes_per_second = 0;
+    double network_gigabytes_per_second = 0;
+
+    template <class Visitor>
+    void visit(Visitor& v) {
+        v.field("nodes", nodes, "0: this machine, which is measured");
+        v.field("ranks_per_node", ranks_per_node, "a GPU each");
+        v.field("teraflops", teraflops,
+                "peak of one rank in the type that is computed in; where it is given, training "
+                "logs perf/mfu");
+        v.field("efficiency", efficiency, "part of the peak that training reaches");
+        v.field("memory_gigabytes", memory_gigabytes, "of one rank");
+        v.field("memory_gigabytes_per_second", memory_gigabytes_per_second,
+                "how fast one rank reads and writes its memory");
+        v.field("node_gigabytes_per_second", node_gigabytes_per_second,
+                "between two ranks of a node, one way");
+        v.field("network_gigabytes_per_second", network_gigabytes_per_second,
+                "between two nodes, one way, of all their ranks together");
+    }
+    /// Throws UsageError naming the key.
+    void validate() const;
+};
 
 /// The section `train` of a config. Defaults are the paper's where it states them.
 struct TrainOptions : ObjectiveOptions {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/range.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 #include <popalign/store/rows/exchange.hpp>
 #include <popalign/store/rows/overlap.hpp>
@@ -19,8 +20,8 @@ struct PairOrigin {
 /// A rank's part of a mix: ranks first divide the old pairs, then the input of the new ones, so
 /// that the file has all old rows, as they were, before all new ones, in the input's order.
 struct MixShare {
-    comm::Range old_pairs;
-    comm::Range new_units;  ///< of the input, as JsonRows counts
+    Range old_pairs;
+    Range new_units;  ///< of the input, as JsonRows counts
 };
 
 /// The old pairs are `old_pairs`, each about as much work as `units_per_pair` of the input's
@@ -32,7 +33,7 @@ MixShare share_of_mix(const comm::Communicator& comm, std::uint64_t old_pairs, s
 /// `pairs` as a strategy of their own, whose rows are added to `header`. `old_pairs` is the rank's
 /// MixShare. New instructions that `evaluation_sets` knows, and what repeats a text before it, are
 /// flagged. Throws UsageError if `base` has a strategy of that name. Collective.
-PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, comm::Range old_pairs,
+PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, Range old_pairs,
                        const std::vector<ExchangedPair>& pairs, const OverlapIndex& evaluation_sets,
                        const PairOrigin& origin, PairFileHeader& header);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/record/instruction.hpp>
 #include <popalign/record/preference_pair.hpp>
@@ -80,9 +81,9 @@ class PairFile {
     std::uint64_t response_count() const noexcept;
     std::uint64_t pair_count() const noexcept;
 
-    std::vector<Instruction> instructions(comm::Range rows) const;
-    std::vector<Response> responses(comm::Range rows) const;
-    std::vector<PreferencePair> pairs(comm::Range rows) const;
+    std::vector<Instruction> instructions(Range rows) const;
+    std::vector<Response> responses(Range rows) const;
+    std::vector<PreferencePair> pairs(Range rows) const;
     /// Any rows, in the order asked for.
     std::vector<Response> responses(std::span<const std::uint64_t> rows) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <popalign/base/file.hpp>
+#include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
 
 #include <nlohmann/json.hpp>
@@ -28,15 +29,15 @@ class JsonRows {
     /// entries of a list.
     std::size_t units() const noexcept;
     bool is_list() const noexcept { return list_; }
-    comm::Range all() const noexcept { return {0, units()}; }
+    Range all() const noexcept { return {0, units()}; }
     /// Lines that begin in the share.
-    std::size_t lines(comm::Range share) const;
+    std::size_t lines(Range share) const;
 
     /// Calls `visit(line, row)` for the share's rows, `line` being where in the file the row
     /// begins, from 1; `lines_before` are those of the shares before (of a list it does not
     /// matter). A row that is no JSON, or for which `visit` throws UsageError or the JSON library's
     /// exceptions, goes to `bad(line, why)`.
-    void visit(comm::Range share, std::size_t lines_before,
+    void visit(Range share, std::size_t lines_before,
                const std::function<void(std::size_t, const nlohmann::json&)>& visit,
                const std::function<void(std::size_t, const std::string&)>& bad) const;
 

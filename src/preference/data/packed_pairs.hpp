@@ -1,7 +1,9 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/pair_data.hpp>
+#include <popalign/lm/transformer/segment_forest.hpp>
 
 #include <cstdint>
 #include <span>

@@ -1,8 +1,9 @@
 #pragma once
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/record/instruction.hpp>
+#include <popalign/record/token.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/preference/pairs/evaluation.hpp>
+#include "preference/pairs/evaluation.hpp"
 
 #include <map>
 #include <span>

@@ -1,10 +1,11 @@
 #pragma once
 
+#include "preference/update/parameter_buckets.hpp"
+#include "preference/update/part_reducer.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/update/parameter_buckets.hpp>
-#include <popalign/preference/update/part_reducer.hpp>
 
 #include <cstdint>
 #include <deque>

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <popalign/preference/options/train_options.hpp>
+
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace popalign::preference {
@@ -17,53 +19,6 @@ struct PairScore {
     double policy_chosen = 0, policy_rejected = 0;
     double reference_chosen = 0, reference_rejected = 0;
     std::uint32_t chosen_tokens = 0, rejected_tokens = 0;
-};
-
-/// What is optimised, and the numbers that its formulas take: part of the section `train`.
-struct ObjectiveOptions {
-    std::string objective = "dpo";
-    std::map<std::string, double> objective_weights = {};
-    double beta = 0.01;
-    double label_smoothing = 0.0;
-    double target_margin = 0.5;
-    double discopop_tau = 0.05;
-    double desirable_weight = 1.0, undesirable_weight = 1.0;
-    std::string f_divergence = "reverse_kl";
-    double alpha = 0.5;
-    double reward_margin = 0.0;
-    double reward_centering = 0.0;
-
-    template <class Visitor>
-    void visit(Visitor& v) {
-        v.field(
-            "objective", objective,
-            "what is optimised, by its name in src/preference/README.md: dpo, cdpo, robust, "
-            "hinge, ipo, ipo_sum, dpo_norm, simpo, cpo, orpo, kto, apo_zero, apo_down, "
-            "exo_pair, nca_pair, bco_pair, sppo_hard, aot, aot_unpaired, discopop, sft, reward or "
-            "ppo");
-        v.field("objective_weights", objective_weights,
-                "a weighted sum instead of `objective` alone, as {dpo: 1, sft: 0.2}");
-        v.field("beta", beta,
-                "strength of the tie to the reference; the weight of orpo's odds ratio");
-        v.field("label_smoothing", label_smoothing,
-                "share of labels taken for wrong, below 0.5: of cdpo, robust, exo_pair, cpo, "
-                "simpo, aot and aot_unpaired");
-        v.field("target_margin", target_margin, "gamma of simpo");
-        v.field("discopop_tau", discopop_tau, "temperature of discopop's blend");
-        v.field("desirable_weight", desirable_weight, "of kto's chosen answers");
-        v.field("undesirable_weight", undesirable_weight, "of kto's rejected answers");
-        v.field("f_divergence", f_divergence,
-                "what holds the policy to its reference: reverse_kl, forward_kl, js_divergence or "
-                "alpha_divergence; others than the first with dpo, cdpo, robust, hinge, ipo, "
-                "ipo_sum, dpo_norm, exo_pair and discopop");
-        v.field("alpha", alpha, "order of alpha_divergence");
-        v.field("reward_margin", reward_margin,
-                "by how much a reward model's score of the chosen answer has to exceed the other");
-        v.field("reward_centering", reward_centering,
-                "weight of the squared sum of a pair's scores, which keeps them around 0");
-    }
-    /// Throws UsageError naming the key.
-    void validate() const;
 };
 
 /// What some objectives take from the whole global batch.
@@ -92,7 +47,7 @@ struct PairLoss {
 /// slopes.
 class Objective {
   public:
-    /// Throws UsageError as `ObjectiveOptions::validate`.
+    /// Throws UsageError naming the key for an unknown name or a number out of range.
     explicit Objective(const ObjectiveOptions& options);
 
     bool uses_reference() const noexcept;

@@ -1,11 +1,12 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/checkpoint/language_model.hpp>
+#include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/pair_data.hpp>
 
 #include <filesystem>
 #include <functional>

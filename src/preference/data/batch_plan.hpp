@@ -1,6 +1,8 @@
 #pragma once
 
-#include <popalign/preference/data/pair_data.hpp>
+#include "preference/data/pair_data.hpp"
+
+#include <popalign/base/range.hpp>
 
 #include <cstdint>
 #include <set>
@@ -44,7 +46,7 @@ std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
 
 /// Cuts consecutive items into runs of at most `budget` packed tokens, not within neighbours of one
 /// prompt unless they alone are more; an item larger than the budget stands alone.
-std::vector<comm::Range> micro_batches(std::span<const PairLengths> lengths,
-                                       std::span<const PairHashes> hashes, std::int64_t budget);
+std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
+                                 std::span<const PairHashes> hashes, std::int64_t budget);
 
 }  // namespace popalign::preference

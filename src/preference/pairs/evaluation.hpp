@@ -1,11 +1,12 @@
 #pragma once
 
+#include "preference/data/pair_data.hpp"
+#include "preference/objective/objective.hpp"
+
 #include <popalign/base/log.hpp>
 #include <popalign/base/statistics.hpp>
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/backends/model_options.hpp>
-#include <popalign/preference/data/pair_data.hpp>
-#include <popalign/preference/objective/objective.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -1,15 +1,16 @@
 #pragma once
 
+#include "preference/data/packed_pairs.hpp"
+#include "preference/data/pair_data.hpp"
+#include "preference/objective/objective.hpp"
+#include "preference/pairs/pair_statistics.hpp"
+#include "preference/pairs/reference.hpp"
+#include "preference/pairs/training_cost.hpp"
+#include "preference/update/optimizer.hpp"
+#include "preference/update/trained_parameters.hpp"
+
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/packed_pairs.hpp>
-#include <popalign/preference/data/pair_data.hpp>
-#include <popalign/preference/objective/objective.hpp>
-#include <popalign/preference/pairs/pair_statistics.hpp>
-#include <popalign/preference/pairs/reference.hpp>
-#include <popalign/preference/pairs/training_cost.hpp>
-#include <popalign/preference/update/optimizer.hpp>
-#include <popalign/preference/update/trained_parameters.hpp>
 
 #include <cstdint>
 #include <span>

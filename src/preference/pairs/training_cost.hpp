@@ -1,7 +1,8 @@
 #pragma once
 
-#include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/preference/data/packed_pairs.hpp>
+#include "preference/data/packed_pairs.hpp"
+
+#include <popalign/lm/transformer/model_config.hpp>
 
 #include <cstdint>
 
