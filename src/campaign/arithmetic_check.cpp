@@ -1,9 +1,9 @@
 #include "campaign/arithmetic_check.hpp"
 
 #include <popalign/lm/transformer/attention.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/record/token.hpp>
 
 #include <ATen/ATen.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int64_t vocabulary = 89;
 
-lm::CausalLm random_model(at::ScalarType dtype, at::Device device) {
+lm::TrainableLm random_model(at::ScalarType dtype, at::Device device) {
     lm::ModelConfig config;
     config.architecture = "qwen2";
     config.vocab_size = vocabulary;
@@ -28,9 +28,9 @@ lm::CausalLm random_model(at::ScalarType dtype, at::Device device) {
     config.num_key_value_heads = 2;
     config.head_dim = 16;
     config.max_position_embeddings = 256;
-    config.attention_bias = true;
+    config.optional_weights = {"q_proj.bias", "k_proj.bias", "v_proj.bias"};
     config.windows = {0, 6};
-    lm::CausalLm model(config, dtype, device);
+    lm::TrainableLm model(config, dtype, device);
     auto generator = at::detail::createCPUGenerator(1);
     for (lm::NamedParameter& parameter : model.parameters()) {
         const bool is_norm = parameter.name.find("norm") != std::string::npos;
@@ -61,7 +61,7 @@ struct Outcome {
 };
 
 Outcome run(at::ScalarType dtype, at::Device device) {
-    lm::CausalLm model = random_model(dtype, device);
+    lm::TrainableLm model = random_model(dtype, device);
     for (lm::NamedParameter& parameter : model.parameters())
         parameter.tensor.requires_grad_(true);
     const lm::SegmentForest forest = sequences();

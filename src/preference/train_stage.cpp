@@ -48,9 +48,10 @@ ExitStatus run_training(const comm::Communicator& comm, const TrainInputs& input
     if (is_finished(comm, inputs, fingerprint, logger))
         return ExitStatus::done;
 
-    lm::CausalLm model = objective.uses_scores()
-                             ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
-                             : load_weights(comm, inputs.model, inputs.device);
+    lm::TrainableLm model =
+        objective.uses_scores()
+            ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
+            : load_weights(comm, inputs.model, inputs.device);
     const auto references = reference.values(data, &model, deadline, logger);
     if (!references)
         return ExitStatus::requeue;

@@ -36,7 +36,7 @@ std::vector<std::size_t> order_of(const PairData& data, const TrainingBenchOptio
     return options.batching == "by_instruction" ? order_by_instruction(order, data.hashes) : order;
 }
 
-void train_epoch(const comm::Communicator& comm, lm::CausalLm& model, const PairData& data,
+void train_epoch(const comm::Communicator& comm, lm::TrainableLm& model, const PairData& data,
                  const CompletionLogProbabilities& reference, const TrainingBenchOptions& options,
                  TrainingBenchFigures& figures) {
     PairTrainer trainer(comm, model, trainer_options(options), data.strategy_names.size());
@@ -58,7 +58,7 @@ void train_epoch(const comm::Communicator& comm, lm::CausalLm& model, const Pair
 
 }  // namespace
 
-TrainingBenchFigures measure_training(const comm::Communicator& comm, lm::CausalLm& model,
+TrainingBenchFigures measure_training(const comm::Communicator& comm, lm::TrainableLm& model,
                                       const lm::ModelFrontEnd& front_end,
                                       const TrainingBenchOptions& options, const Logger& logger) {
     const PairData data =

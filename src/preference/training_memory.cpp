@@ -1,7 +1,7 @@
 #include "preference/training_memory.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/lm/transformer/model_config.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <c10/core/ScalarType.h>
 
@@ -12,16 +12,13 @@ namespace popalign::preference {
 
 std::int64_t trained_parameters(const lm::ModelConfig& config, const TrainOptions& options) {
     if (options.lora_rank == 0)
-        return config.parameter_count();
-    const std::int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-    const std::int64_t query = config.num_attention_heads * config.head_dim;
-    const std::int64_t kv = config.num_key_value_heads * config.head_dim;
+        return lm::parameter_count(config);
     std::int64_t sides = 0;
-    for (const std::string& target : options.lora_targets)
-        sides += target == "q_proj" || target == "o_proj"   ? hidden + query
-                 : target == "k_proj" || target == "v_proj" ? hidden + kv
-                                                            : hidden + inner;
-    return config.num_hidden_layers * options.lora_rank * sides;
+    for (const lm::WeightSpec& spec : lm::weight_specs(config))
+        if (spec.is_matrix() &&
+            std::ranges::find(options.lora_targets, spec.name) != options.lora_targets.end())
+            sides += spec.shape[0] + spec.shape[1];
+    return options.lora_rank * sides;
 }
 
 namespace {
@@ -33,12 +30,12 @@ constexpr double allocator_share = 0.25;
 /// Numbers that a layer keeps of a row for the way back: what goes into norms and projections,
 /// rotated queries and keys, values, and both sides of the gate.
 double kept_by_layer(const lm::ModelConfig& config) {
-    const double query = static_cast<double>(config.num_attention_heads * config.head_dim);
-    const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
-    const double norms = config.output_norms ? 6 : 4;
-    return norms * static_cast<double>(config.hidden_size) + 2 * query + 2 * kv +
+    const auto query = static_cast<double>(config.query_size());
+    const auto key_value = static_cast<double>(config.key_value_size());
+    const double norms = config.has("attention_output_norm") ? 6 : 4;
+    return norms * static_cast<double>(config.hidden_size) + 2 * query + 2 * key_value +
            3 * static_cast<double>(config.intermediate_size) +
-           (config.query_key_norm ? query + kv : 0);
+           (config.has("q_norm") ? query + key_value : 0);
 }
 
 }  // namespace
@@ -46,7 +43,7 @@ double kept_by_layer(const lm::ModelConfig& config) {
 TrainingMemory training_memory(const lm::ModelConfig& config, at::ScalarType dtype,
                                const TrainOptions& options, int ranks,
                                std::int64_t micro_batch_tokens) {
-    const auto all = static_cast<double>(config.parameter_count());
+    const auto all = static_cast<double>(lm::parameter_count(config));
     const auto trained = static_cast<double>(trained_parameters(config, options));
     const double size = static_cast<double>(c10::elementSize(dtype));
     const double master = dtype == at::kDouble ? 8 : 4;

@@ -180,7 +180,7 @@ double measure_sum(const comm::Communicator& comm) {
 }
 
 /// One pass of the first pairs, an update, and a sum over ranks. The model is changed.
-Rates measure(const comm::Communicator& comm, lm::CausalLm& model, const PairData& data,
+Rates measure(const comm::Communicator& comm, lm::TrainableLm& model, const PairData& data,
               const TrainOptions& options) {
     PairTrainerOptions trainer_options;
     trainer_options.objective = Objective({.beta = 1e-6});  // whatever the margins, a loss
@@ -254,7 +254,7 @@ PairData pairs_to_plan(const comm::Communicator& comm, const TrainInputs& inputs
 }
 
 /// Measured on these ranks; `program` are the bytes of a rank without a model.
-Rates rates_here(const comm::Communicator& comm, lm::CausalLm& model, const PairData& data,
+Rates rates_here(const comm::Communicator& comm, lm::TrainableLm& model, const PairData& data,
                  const TrainInputs& inputs, double program) {
     const auto available = static_cast<double>(available_memory());
     const TrainOptions& options = inputs.options;
@@ -281,9 +281,10 @@ std::string plan_training(const comm::Communicator& comm, const TrainInputs& inp
     const ModelCard card = open_model(comm, inputs.model);
     const PairData data = pairs_to_plan(comm, inputs, card, objective, logger);
     const auto program = static_cast<double>(peak_memory());
-    lm::CausalLm model = objective.uses_scores()
-                             ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
-                             : load_weights(comm, inputs.model, inputs.device);
+    lm::TrainableLm model =
+        objective.uses_scores()
+            ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
+            : load_weights(comm, inputs.model, inputs.device);
     const bool here = options.machine.nodes == 0;
     if (here)
         logger.info("measuring three passes, an update and a sum over ranks");

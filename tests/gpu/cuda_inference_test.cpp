@@ -4,8 +4,8 @@
 #include <popalign/lm/engine/generator.hpp>
 #include <popalign/lm/engine/scorer.hpp>
 #include <popalign/lm/transformer/attention.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -27,7 +27,7 @@ lm::SegmentForest pairs_and_another() {
     return forest;
 }
 
-at::Tensor logits(const lm::CausalLm& model) {
+at::Tensor logits(const lm::TrainableLm& model) {
     const lm::SegmentForest forest = pairs_and_another();
     lm::ForestAttention attention(forest);
     return model.logits(
@@ -35,7 +35,7 @@ at::Tensor logits(const lm::CausalLm& model) {
 }
 
 /// By all parameters, of a fixed sum of the logits; float64 on the CPU.
-at::Tensor gradient(lm::CausalLm& model) {
+at::Tensor gradient(lm::TrainableLm& model) {
     for (auto& parameter : model.parameters())
         parameter.tensor.requires_grad_(true);
     const at::Tensor result = logits(model);
@@ -51,11 +51,11 @@ at::Tensor gradient(lm::CausalLm& model) {
 TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {
     POPALIGN_REQUIRE_GPUS();
     for (const char* architecture : test::architectures) {
-        lm::CausalLm host = make_tiny_model(architecture, 3, at::kDouble);
+        lm::TrainableLm host = make_tiny_model(architecture, 3, at::kDouble);
         const at::Tensor expected = logits(host), slopes = gradient(host);
         for (const auto& [type, limit] :
              {std::pair{at::kDouble, 1e-10}, {at::kFloat, 1e-4}, {at::kBFloat16, 0.15}}) {
-            lm::CausalLm device = make_tiny_model(architecture, 3, type, test::gpu());
+            lm::TrainableLm device = make_tiny_model(architecture, 3, type, test::gpu());
             EXPECT_LT(distance(logits(device).to(at::kCPU, at::kDouble), expected), limit)
                 << architecture << " " << at::toString(type);
             EXPECT_LT(distance(gradient(device), slopes), limit)
@@ -64,7 +64,8 @@ TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {
     }
 }
 
-std::vector<lm::GeneratedTokens> answers(const lm::CausalLm& model, lm::GeneratorOptions options) {
+std::vector<lm::GeneratedTokens> answers(const lm::TrainableLm& model,
+                                         lm::GeneratorOptions options) {
     std::vector<lm::GenerationRequest> requests;
     for (std::size_t i = 0; i < 23; ++i) {
         auto prompt = random_tokens(6, 1);
@@ -85,9 +86,10 @@ TEST(CudaInferenceTest, AnswersEqualTheCpus) {
     POPALIGN_REQUIRE_GPUS();
     const c10::NoGradGuard no_gradients;
     for (const char* architecture : test::architectures) {
-        const auto expected = answers(make_tiny_model(architecture, 5).packed(), {{}, 5, false});
+        const auto expected =
+            answers(make_tiny_model(architecture, 5).for_inference(), {{}, 5, false});
         const lm::CausalLm device =
-            make_tiny_model(architecture, 5, at::kFloat, test::gpu()).packed();
+            make_tiny_model(architecture, 5, at::kFloat, test::gpu()).for_inference();
         for (const std::int64_t prefill : {4096, 7}) {
             lm::GeneratorOptions options{{}, 5, false};
             options.prefill_tokens = prefill;
@@ -107,9 +109,9 @@ TEST(CudaInferenceTest, ScoresEqualTheCpus) {
     for (std::size_t i = 0; i < 9; ++i)
         requests.push_back({random_tokens(5, i / 3), random_tokens(1 + i, 50 + i)});
     for (const char* architecture : test::architectures) {
-        const lm::CausalLm host = make_tiny_model(architecture, 4).packed();
+        const lm::CausalLm host = make_tiny_model(architecture, 4).for_inference();
         const lm::CausalLm device =
-            make_tiny_model(architecture, 4, at::kFloat, test::gpu()).packed();
+            make_tiny_model(architecture, 4, at::kFloat, test::gpu()).for_inference();
         std::vector<std::vector<float>> expected(requests.size());
         lm::score(host, requests, 100, [&](std::size_t i, std::vector<float> values) {
             expected[i] = std::move(values);

@@ -19,7 +19,7 @@ struct Stepped {
 /// One update on the global batch, with a policy away from its reference.
 Stepped step_on(at::Device device, const std::string& architecture, at::ScalarType dtype,
                 preference::PairTrainerOptions options = {}) {
-    lm::CausalLm model = test::tiny_model(architecture, dtype, device);
+    lm::TrainableLm model = test::tiny_model(architecture, dtype, device);
     const preference::PairData data = test::random_pairs(13);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.02);

@@ -9,7 +9,7 @@
 #include <string>
 
 namespace popalign::lm {
-class CausalLm;
+class TrainableLm;
 }
 
 namespace popalign::preference {
@@ -39,7 +39,7 @@ struct TrainingBenchFigures {
 };
 
 /// Computes the reference values of all training pairs, then trains `model` on them. Collective.
-TrainingBenchFigures measure_training(const comm::Communicator& comm, lm::CausalLm& model,
+TrainingBenchFigures measure_training(const comm::Communicator& comm, lm::TrainableLm& model,
                                       const lm::ModelFrontEnd& front_end,
                                       const TrainingBenchOptions& options, const Logger& logger);
 

@@ -5,6 +5,7 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/engine/generator.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/lm/transformer/machine_limits.hpp>
 #include <popalign/store/rows/jsonl.hpp>
@@ -67,10 +68,10 @@ nlohmann::ordered_json bench_generate(const Arguments& arguments) {
     const lm::MachineLimits limits = lm::measure_machine_limits(model.dtype(), model.device());
     const double rate = static_cast<double>(useful_tokens) / seconds;
     const double bound =
-        limits.gemm_flops / (2 * static_cast<double>(model.config().parameter_count()));
+        limits.gemm_flops / (2 * static_cast<double>(lm::parameter_count(model.config())));
     return {{"bench", "generate"},
             {"model", arguments.model.path},
-            {"parameters", model.config().parameter_count()},
+            {"parameters", lm::parameter_count(model.config())},
             {"threads", at::get_num_threads()},
             {"batch_size", arguments.generator.batch_size},
             {"answers", answers},

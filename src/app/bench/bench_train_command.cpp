@@ -3,8 +3,9 @@
 
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/lm/transformer/machine_limits.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/preference/training_bench.hpp>
 
 #include <ATen/Parallel.h>
@@ -28,7 +29,7 @@ nlohmann::ordered_json bench_train(const comm::Communicator& comm, const Argumen
     const lm::ModelFrontEnd front_end =
         comm::run_on_all(comm, [&] { return arguments.model.load_front_end(); });
     const int local_rank = comm.split_node().rank();
-    lm::CausalLm model =
+    lm::TrainableLm model =
         comm::run_on_all(comm, [&] { return arguments.model.load_trainable(local_rank); });
     const preference::TrainingBenchFigures figures =
         preference::measure_training(comm, model, front_end, bench, logger);
@@ -39,7 +40,7 @@ nlohmann::ordered_json bench_train(const comm::Communicator& comm, const Argumen
     const double flops = figures.model_flops / figures.training_seconds;
     return {{"bench", "train"},
             {"model", arguments.model.path},
-            {"parameters", model.config().parameter_count()},
+            {"parameters", lm::parameter_count(model.config())},
             {"ranks", comm.size()},
             {"threads_per_rank", at::get_num_threads()},
             {"batching", bench.batching},

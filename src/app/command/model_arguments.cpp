@@ -59,7 +59,7 @@ lm::CausalLm ModelArguments::load(const comm::Communicator& comm, const RankGrou
     });
 }
 
-lm::CausalLm ModelArguments::load_trainable(int local_rank) const {
+lm::TrainableLm ModelArguments::load_trainable(int local_rank) const {
     return lm::load_causal_lm(path, parse_dtype(dtype), lm::select_device(device, local_rank));
 }
 

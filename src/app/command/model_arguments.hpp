@@ -13,7 +13,8 @@ class App;
 }
 namespace popalign::lm {
 class CausalLm;
-}
+class TrainableLm;
+}  // namespace popalign::lm
 
 namespace popalign::app {
 
@@ -41,7 +42,7 @@ struct ModelArguments {
     /// For inference. Collective.
     lm::CausalLm load(const comm::Communicator& comm, const RankGroups& groups = {}) const;
     /// For training, on the device of `local_rank`.
-    lm::CausalLm load_trainable(int local_rank) const;
+    lm::TrainableLm load_trainable(int local_rank) const;
 };
 
 }  // namespace popalign::app

@@ -4,6 +4,7 @@
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/store/weights/gguf.hpp>
 #include <popalign/store/weights/safetensors.hpp>
 
@@ -117,8 +118,24 @@ ModelIdentity identify_model(const std::filesystem::path& path, const ModelFront
     }
     identity.tokenizer_sha256 = front_end.tokenizer.sha256();
     identity.template_sha256 = front_end.chat ? front_end.chat->sha256() : "";
-    identity.parameters = static_cast<std::uint64_t>(load_model_config(path).parameter_count());
+    identity.parameters = static_cast<std::uint64_t>(parameter_count(load_model_config(path)));
     return identity;
+}
+
+bool is_reward_model(const std::filesystem::path& path) {
+    if (is_gguf(path))
+        return false;
+    const auto json = read_json_file(path / "config.json");
+    const auto names = json.find("architectures");
+    if (names == json.end() || !names->is_array() || names->empty() ||
+        !names->front().is_string() ||
+        !names->front().get<std::string>().ends_with("ForSequenceClassification"))
+        return false;
+    const auto labels = json.find("id2label");
+    if (labels == json.end() || labels->size() != 1)
+        throw InputError((path / "config.json").native(),
+                         "a classifier with other than one label; a reward model has one score");
+    return true;
 }
 
 }  // namespace popalign::lm

@@ -2,10 +2,9 @@
 #include <popalign/base/file.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
 #include <popalign/lm/text/chat_template.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
-#include <popalign/lm/transformer/model_config.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/record/token.hpp>
 #include <popalign/store/weights/safetensors.hpp>
 #include <popalign/store/weights/tensor_view.hpp>
@@ -36,39 +35,41 @@ nlohmann::json rope_scaling_json(const RotaryConfig& rotary) {
     return nullptr;
 }
 
-/// What only some architectures have.
-void add_special_members(const ModelConfig& config, nlohmann::json& json) {
+void add_windows(const ModelConfig& config, WindowRule rule, nlohmann::json& json) {
     const auto windowed = std::ranges::find_if(config.windows, [](auto w) { return w > 0; });
-    if (windowed != config.windows.end()) {
-        json["sliding_window"] = *windowed;
-        for (std::int64_t window : config.windows)
-            json["layer_types"].push_back(window > 0 ? "sliding_attention" : "full_attention");
-        if (config.architecture.starts_with("qwen")) {
-            json["use_sliding_window"] = true;
-            json["max_window_layers"] = windowed - config.windows.begin();
-        }
-    } else if (config.architecture == "mistral") {
-        json["sliding_window"] = nullptr;
+    if (windowed == config.windows.end()) {
+        if (rule == WindowRule::every_layer)
+            json["sliding_window"] = nullptr;
+        return;
     }
-    if (config.architecture == "gemma3_text") {
-        json["hidden_activation"] = "gelu_pytorch_tanh";
+    json["sliding_window"] = *windowed;
+    for (std::int64_t window : config.windows)
+        json["layer_types"].push_back(window > 0 ? "sliding_attention" : "full_attention");
+    if (rule == WindowRule::behind_first) {
+        json["use_sliding_window"] = true;
+        json["max_window_layers"] = windowed - config.windows.begin();
+    }
+}
+
+/// Members that only some architectures have.
+void add_special_members(const ModelConfig& config, nlohmann::json& json) {
+    const Architecture& architecture = architecture_of(config);
+    add_windows(config, architecture.windows, json);
+    json[std::string(architecture.activation_key)] =
+        config.activation == ModelConfig::Activation::gelu_tanh ? "gelu_pytorch_tanh" : "silu";
+    if (architecture.says_biases)
+        json["attention_bias"] = json["mlp_bias"] = false;
+    if (architecture.query_pre_attn_scalar > 0)
         json["query_pre_attn_scalar"] = config.query_pre_attn_scalar;
+    if (architecture.local_rope_theta > 0)
         json["rope_local_base_freq"] = config.local_rotary.theta;
-    } else {
-        json["hidden_act"] = "silu";
-    }
     if (const auto scaling = rope_scaling_json(config.rotary); !scaling.is_null())
         json["rope_scaling"] = scaling;
 }
 
 std::string class_name(const CausalLm& model) {
-    static const std::map<std::string, std::string> names{{"llama", "Llama"},
-                                                          {"mistral", "Mistral"},
-                                                          {"qwen2", "Qwen2"},
-                                                          {"qwen3", "Qwen3"},
-                                                          {"gemma3_text", "Gemma3"}};
-    return names.at(model.config().architecture) +
-           (is_reward_model(model) ? "ForSequenceClassification" : "ForCausalLM");
+    return std::string(architecture_of(model.config()).class_prefix) +
+           (model.is_reward_model() ? "ForSequenceClassification" : "ForCausalLM");
 }
 
 /// A token that no sequence ends with: `transformers` takes a classifier's score at the last token
@@ -102,12 +103,10 @@ nlohmann::json config_json(const CausalLm& model, const ModelFrontEnd& front_end
                         {"tie_word_embeddings", config.tie_word_embeddings},
                         {"use_cache", true},
                         {"eos_token_id", front_end.stop_tokens}};
-    if (config.architecture == "llama")
-        json["attention_bias"] = json["mlp_bias"] = false;
     add_special_members(config, json);
     if (const auto bos = front_end.tokenizer.bos_token())
         json["bos_token_id"] = *bos;
-    if (is_reward_model(model)) {
+    if (model.is_reward_model()) {
         json["id2label"] = {{"0", "LABEL_0"}};
         json["label2id"] = {{"LABEL_0", 0}};
         if (const auto padding = padding_token(front_end))
@@ -129,18 +128,18 @@ nlohmann::json tokenizer_config_json(const CausalLm& model, const ModelFrontEnd&
         json["eos_token"] = text(front_end.stop_tokens.front());
         json["pad_token"] = json["eos_token"];
     }
-    if (const auto padding = padding_token(front_end); is_reward_model(model) && padding)
+    if (const auto padding = padding_token(front_end); model.is_reward_model() && padding)
         json["pad_token"] = text(*padding);
     if (front_end.chat)
         json["chat_template"] = front_end.chat->jinja();
     return json;
 }
 
-void write_weights(const std::filesystem::path& path, const CausalLm& model,
+void write_weights(const std::filesystem::path& path, const TrainableLm& model,
                    const std::string& provenance) {
     std::vector<at::Tensor> kept;
     std::vector<store::TensorView> views;
-    for (const auto& [name, tensor] : model.parameters()) {
+    for (const auto& [name, tensor, layer] : model.parameters()) {
         const auto type = tensor.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
         kept.push_back(tensor.detach().to(at::kCPU, type).contiguous());
         const at::Tensor& data = kept.back();
@@ -165,7 +164,7 @@ void replace_directory(const std::filesystem::path& partial, const std::filesyst
 
 }  // namespace
 
-void save_hf_model(const std::filesystem::path& directory, const CausalLm& model,
+void save_hf_model(const std::filesystem::path& directory, const TrainableLm& model,
                    const ModelFrontEnd& front_end, const std::string& provenance) {
     const std::filesystem::path partial = partial_path(directory);
     try {

@@ -4,9 +4,9 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
-#include <popalign/lm/transformer/model_config.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 namespace popalign::lm {
@@ -44,26 +44,11 @@ ModelConfig checked(ModelConfig config, const std::filesystem::path& path) {
 }  // namespace
 
 void refuse_model(const std::filesystem::path& path, std::string_view what) {
-    throw InputError(path.native(),
-                     fmt::format("{} is not supported (supported architectures: llama, mistral, "
-                                 "qwen2, qwen3, gemma3)",
-                                 what));
-}
-
-ModelConfig architecture_defaults(const std::filesystem::path& path, const std::string& name) {
-    ModelConfig config;
-    config.architecture = name;
-    if (name == "gemma3_text") {
-        config.activation = ModelConfig::Activation::gelu_tanh;
-        config.rotary.theta = 1e6;
-        config.query_key_norm = config.output_norms = true;
-        config.norm_offset = 1;
-    } else if (name == "qwen3") {
-        config.query_key_norm = true;
-    } else if (name != "llama" && name != "mistral" && name != "qwen2") {
-        refuse_model(path, fmt::format("architecture '{}'", name));
-    }
-    return config;
+    std::vector<std::string_view> names;
+    for (const Architecture& architecture : architectures())
+        names.push_back(architecture.gguf_name);
+    throw InputError(path.native(), fmt::format("{} is not supported (supported architectures: {})",
+                                                what, fmt::join(names, ", ")));
 }
 
 std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t window,

@@ -2,6 +2,7 @@
 #include "lm/transformer/rotary.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/store/weights/tensor_view.hpp>
 
 #include <ATen/ATen.h>
@@ -72,17 +73,37 @@ RotaryConfig read_rotary(const store::GgufFile& file, const Metadata& metadata,
     return rotary;
 }
 
-/// llama.cpp knows these of gemma3 by itself (its files say nothing of them).
-void add_gemma3(ModelConfig& config, const Metadata& metadata) {
-    config.windows = alternating_windows(config.num_hidden_layers,
-                                         metadata.integer("attention.sliding_window"), 6);
-    config.local_rotary = RotaryConfig{};
-    config.local_rotary.theta = metadata.number("rope.freq_base_swa", 10000.0);
-    config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
+const Architecture& find_architecture(const std::filesystem::path& path, const std::string& name) {
+    const auto row = std::ranges::find(architectures(), name, &Architecture::gguf_name);
+    if (row == architectures().end())
+        refuse_model(path, fmt::format("architecture '{}'", name));
+    return *row;
+}
+
+void read_windows(const Architecture& architecture, const Metadata& metadata, ModelConfig& config) {
+    const std::int64_t window = metadata.integer("attention.sliding_window", 0);
+    if (architecture.windows == WindowRule::all_but_sixth)
+        config.windows = alternating_windows(config.num_hidden_layers,
+                                             metadata.integer("attention.sliding_window"), 6);
+    else if (window > 0)
+        config.windows.assign(static_cast<std::size_t>(config.num_hidden_layers), window);
+}
+
+/// llama.cpp knows these by itself: its files say nothing of them.
+void add_unsaid(const Architecture& architecture, const Metadata& metadata, ModelConfig& config) {
+    if (architecture.local_rope_theta > 0) {
+        config.local_rotary = RotaryConfig{};
+        config.local_rotary.theta =
+            metadata.number("rope.freq_base_swa", architecture.local_rope_theta);
+    }
+    if (architecture.scales_embeddings)
+        config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
     constexpr std::int64_t layers_of_27b = 62;
-    config.query_pre_attn_scalar = static_cast<double>(
-        config.num_hidden_layers == layers_of_27b ? config.hidden_size / config.num_attention_heads
-                                                  : config.head_dim);
+    if (architecture.query_pre_attn_scalar > 0)
+        config.query_pre_attn_scalar =
+            static_cast<double>(config.num_hidden_layers == layers_of_27b
+                                    ? config.hidden_size / config.num_attention_heads
+                                    : config.head_dim);
 }
 
 }  // namespace
@@ -90,9 +111,8 @@ void add_gemma3(ModelConfig& config, const Metadata& metadata) {
 ModelConfig model_config_from_gguf(const store::GgufFile& file) {
     const std::filesystem::path& path = file.path();
     const Metadata metadata(file);
-    const bool gemma3 = metadata.architecture() == "gemma3";
-    ModelConfig config =
-        architecture_defaults(path, gemma3 ? "gemma3_text" : metadata.architecture());
+    const Architecture& architecture = find_architecture(path, metadata.architecture());
+    ModelConfig config = architecture.defaults();
     const store::TensorView* embedding = file.find("token_embd.weight");
     if (embedding == nullptr || embedding->shape.size() != 2)
         throw InputError(path.native(), "no tensor 'token_embd.weight'; is it a language model?");
@@ -109,15 +129,15 @@ ModelConfig model_config_from_gguf(const store::GgufFile& file) {
     config.max_position_embeddings = metadata.integer("context_length");
     config.rms_norm_eps = metadata.number("attention.layer_norm_rms_epsilon", 1e-5);
     config.tie_word_embeddings = file.find("output.weight") == nullptr;
-    config.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
+    for (const char* projection : {"q", "k", "v"})
+        if (file.find(fmt::format("blk.0.attn_{}.bias", projection)) != nullptr)
+            config.optional_weights.insert(fmt::format("{}_proj.bias", projection));
     if (config.head_dim < 2 || config.head_dim > 65536 || config.num_hidden_layers < 1 ||
         config.num_hidden_layers > 65536)
         throw InputError(path.native(), "its metadata describe no model");
     config.rotary = config.local_rotary = read_rotary(file, metadata, config.head_dim);
-    if (gemma3)
-        add_gemma3(config, metadata);
-    else if (const auto window = metadata.integer("attention.sliding_window", 0); window > 0)
-        config.windows.assign(static_cast<std::size_t>(config.num_hidden_layers), window);
+    read_windows(architecture, metadata, config);
+    add_unsaid(architecture, metadata, config);
     return config;
 }
 

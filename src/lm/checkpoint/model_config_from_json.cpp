@@ -1,6 +1,7 @@
 #include "lm/checkpoint/model_config_readers.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -42,29 +43,31 @@ RotaryConfig read_rotary(const std::filesystem::path& path, const Json& paramete
 
 /// `rope_parameters` (for each kind of layer where they differ), or what it was before:
 /// `rope_theta`, `rope_scaling` and `rope_local_base_freq`.
-void read_rotaries(const std::filesystem::path& path, const Json& json, ModelConfig& config) {
+void read_rotaries(const std::filesystem::path& path, const Json& json,
+                   const Architecture& architecture, ModelConfig& config) {
     const double theta = value_or(json, "rope_theta", config.rotary.theta);
     const Json parameters = value_or(json, "rope_parameters", Json::object());
     if (parameters.contains("full_attention")) {
         config.rotary = read_rotary(path, parameters.at("full_attention"), theta);
-        config.local_rotary = read_rotary(path, parameters.at("sliding_attention"), 10000.0);
+        config.local_rotary =
+            read_rotary(path, parameters.at("sliding_attention"), architecture.local_rope_theta);
         return;
     }
     const Json scaling = value_or(json, "rope_scaling", parameters);
     config.rotary = read_rotary(path, scaling, value_or(parameters, "rope_theta", theta));
     config.local_rotary = config.rotary;
-    if (config.architecture == "gemma3_text") {
+    if (architecture.local_rope_theta > 0) {
         config.local_rotary = RotaryConfig{};
-        config.local_rotary.theta = value_or(json, "rope_local_base_freq", 10000.0);
+        config.local_rotary.theta =
+            value_or(json, "rope_local_base_freq", architecture.local_rope_theta);
     }
 }
 
 /// A window of each layer: by `layer_types` where they are given, else by the architecture's rule.
-void read_windows(const Json& json, ModelConfig& config) {
+void read_windows(const Json& json, WindowRule rule, ModelConfig& config) {
     const auto window = value_or<std::int64_t>(json, "sliding_window", 0);
-    const bool by_flag = config.architecture == "qwen2" || config.architecture == "qwen3";
-    if (window < 1 || config.architecture == "llama" ||
-        (by_flag && !value_or(json, "use_sliding_window", false)))
+    if (window < 1 || rule == WindowRule::none ||
+        (rule == WindowRule::behind_first && !value_or(json, "use_sliding_window", false)))
         return;
     const auto layers = static_cast<std::size_t>(config.num_hidden_layers);
     config.windows.assign(layers, window);
@@ -72,11 +75,11 @@ void read_windows(const Json& json, ModelConfig& config) {
         for (std::size_t i = 0; i < layers; ++i)
             if (types->at(i) == "full_attention")
                 config.windows[i] = 0;
-    } else if (by_flag) {
+    } else if (rule == WindowRule::behind_first) {
         const auto whole = value_or<std::size_t>(json, "max_window_layers", 28);
         for (std::size_t i = 0; i < std::min(layers, whole); ++i)
             config.windows[i] = 0;
-    } else if (config.architecture == "gemma3_text") {
+    } else if (rule == WindowRule::all_but_sixth) {
         config.windows =
             alternating_windows(config.num_hidden_layers, window,
                                 value_or<std::int64_t>(json, "sliding_window_pattern", 6));
@@ -92,7 +95,7 @@ void refuse_what_is_not_built(const std::filesystem::path& path, const Json& jso
     if (activation != expected)
         refuse_model(path, fmt::format("activation '{}'", activation));
     if (value_or(json, "mlp_bias", false) ||
-        (config.architecture != "qwen2" && value_or(json, "attention_bias", false)))
+        (!config.has("q_proj.bias") && value_or(json, "attention_bias", false)))
         refuse_model(path, fmt::format("a {} with biases", config.architecture));
     for (const char* name : {"attn_logit_softcapping", "final_logit_softcapping"})
         if (value_or(json, name, 0.0) != 0)
@@ -101,16 +104,24 @@ void refuse_what_is_not_built(const std::filesystem::path& path, const Json& jso
         refuse_model(path, "bidirectional attention");
 }
 
+const Architecture& find_architecture(const std::filesystem::path& path, const Json& json) {
+    const auto name = json.at("model_type").get<std::string>();
+    for (const Architecture& architecture : architectures())
+        if (architecture.model_type == name ||
+            (architecture.enclosing_type == name && json.contains("text_config")))
+            return architecture;
+    refuse_model(path, fmt::format("architecture '{}'", name));
+}
+
 }  // namespace
 
 ModelConfig model_config_from_json(const std::filesystem::path& path, const Json& whole) {
+    const Architecture& architecture = find_architecture(path, whole);
     // A model of text and images keeps the former's shape in a member of its own.
-    const auto model_type = whole.at("model_type").get<std::string>();
-    const bool nested = model_type == "gemma3" && whole.contains("text_config");
+    const bool nested = whole.at("model_type") == architecture.enclosing_type;
     const Json& json = nested ? whole.at("text_config") : whole;
-    ModelConfig config = architecture_defaults(path, nested ? "gemma3_text" : model_type);
+    ModelConfig config = architecture.defaults();
     refuse_what_is_not_built(path, json, config);
-    const bool gemma3 = config.architecture == "gemma3_text";
     config.vocab_size = json.at("vocab_size");
     config.hidden_size = json.at("hidden_size");
     config.intermediate_size = json.at("intermediate_size");
@@ -122,15 +133,16 @@ ModelConfig model_config_from_json(const std::filesystem::path& path, const Json
                  config.hidden_size / std::max<std::int64_t>(config.num_attention_heads, 1));
     config.max_position_embeddings = value_or(json, "max_position_embeddings", std::int64_t{2048});
     config.rms_norm_eps = value_or(json, "rms_norm_eps", 1e-6);
-    config.tie_word_embeddings = value_or(json, "tie_word_embeddings", gemma3);
-    config.attention_bias = config.architecture == "qwen2";
-    read_rotaries(path, json, config);
+    config.tie_word_embeddings =
+        value_or(json, "tie_word_embeddings", architecture.tie_word_embeddings);
+    read_rotaries(path, json, architecture, config);
     if (config.num_hidden_layers > 0 && config.num_hidden_layers < 65536)
-        read_windows(json, config);
-    if (gemma3) {
+        read_windows(json, architecture.windows, config);
+    if (architecture.scales_embeddings)
         config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
-        config.query_pre_attn_scalar = value_or(json, "query_pre_attn_scalar", 256.0);
-    }
+    if (architecture.query_pre_attn_scalar > 0)
+        config.query_pre_attn_scalar =
+            value_or(json, "query_pre_attn_scalar", architecture.query_pre_attn_scalar);
     return config;
 }
 

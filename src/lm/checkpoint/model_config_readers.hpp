@@ -18,10 +18,7 @@ ModelConfig model_config_from_json(const std::filesystem::path& path, const nloh
 /// Throws InputError: `what` is not supported.
 [[noreturn]] void refuse_model(const std::filesystem::path& path, std::string_view what);
 
-/// What an architecture fixes for all its models. Throws InputError for one that is not supported.
-ModelConfig architecture_defaults(const std::filesystem::path& path, const std::string& name);
-
-/// gemma3's layers: every `period`-th sees all, the others `window` tokens.
+/// Every `period`-th layer sees all, the others `window` tokens.
 std::vector<std::int64_t> alternating_windows(std::int64_t layers, std::int64_t window,
                                               std::int64_t period);
 

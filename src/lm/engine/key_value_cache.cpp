@@ -1,7 +1,7 @@
 #include "lm/engine/key_value_cache.hpp"
 
 #include "lm/kernels/row_kernels.hpp"
-#include "lm/transformer/fused.hpp"
+#include "lm/transformer/elementwise.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,7 +1,7 @@
 #include "lm/transformer/prefix_forest.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/engine/scorer.hpp>
 #include <popalign/lm/transformer/attention.hpp>
 
@@ -69,9 +69,10 @@ void score(const CausalLm& model, std::span<const ScoreRequest> requests, std::i
                            }
                        }
                        const at::Tensor values =
-                           target_log_probabilities(
-                               model, hidden.index_select(0, to_tensor(rows).to(hidden.device())),
-                               to_tensor(targets))
+                           model
+                               .target_log_probabilities(
+                                   hidden.index_select(0, to_tensor(rows).to(hidden.device())),
+                                   to_tensor(targets))
                                .to(at::kCPU, at::kFloat)
                                .contiguous();
                        const float* next = values.data_ptr<float>();
@@ -113,7 +114,7 @@ void score_endings(const CausalLm& model, std::span<const std::vector<TokenId>> 
                        const at::Tensor& hidden) {
                        const at::Tensor ends = to_tensor(ends_of(members, sequences, packed));
                        const at::Tensor scores =
-                           reward_scores(model, hidden.index_select(0, ends.to(hidden.device())))
+                           model.reward_scores(hidden.index_select(0, ends.to(hidden.device())))
                                .to(at::kCPU, at::kDouble)
                                .contiguous();
                        for (std::size_t i = 0; i < members.size(); ++i)

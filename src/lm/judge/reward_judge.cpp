@@ -5,7 +5,6 @@
 #include <popalign/lm/backends/model_options.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
 #include <popalign/lm/engine/scorer.hpp>
 #include <popalign/lm/text/chat_template.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>

@@ -44,7 +44,7 @@ at::Tensor ForestAttention::mask(std::size_t index, std::int64_t window, const a
 
 at::Tensor ForestAttention::attend(AttentionLayer layer, const at::Tensor& query,
                                    const at::Tensor& key, const at::Tensor& value) {
-    if (training::fits(query))
+    if (training::uses_own_kernels(query))
         return training::attend(forest_, layer.window, query, key, value);
     if (DeviceAttention::fits(query)) {
         if (!on_device_)

@@ -1,4 +1,4 @@
-#include "lm/transformer/inference_weight.hpp"
+#include "lm/transformer/panel_matrix.hpp"
 
 #include <popalign/base/memory.hpp>
 #include <popalign/lm/transformer/machine_limits.hpp>
@@ -36,7 +36,7 @@ MachineLimits measure_machine_limits(at::ScalarType dtype, at::Device device) {
     const at::Tensor x = at::randn({size, size}, options);
     const at::Tensor weight = at::randn({size, size}, options);
     WeightMemory memory;
-    InferenceWeight packed(memory, size, size, options);
+    PanelMatrix packed(memory, size, size, options);
     packed.fill(weight, 0);
     at::Tensor result;
     // Reading one element waits for a device that runs on its own.

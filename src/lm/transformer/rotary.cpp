@@ -36,7 +36,7 @@ at::Tensor rotary_frequencies(const RotaryConfig& config, std::int64_t head_dim,
     return frequencies;
 }
 
-Rotary::Rotary(Arithmetic arithmetic, const RotaryConfig& config, std::int64_t head_dim,
+Rotary::Rotary(ElementwiseImpl arithmetic, const RotaryConfig& config, std::int64_t head_dim,
                const at::Tensor& positions, const at::Tensor& like)
     : arithmetic_(arithmetic) {
     const auto precise = like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lm/transformer/fused.hpp"
+#include "lm/transformer/elementwise.hpp"
 
 #include <popalign/lm/transformer/model_config.hpp>
 
@@ -11,7 +11,7 @@ class Rotary {
   public:
     /// `positions` [rows] int64; angles are computed in float32 (float64 where `like` is), as HF
     /// does.
-    Rotary(Arithmetic arithmetic, const RotaryConfig& config, std::int64_t head_dim,
+    Rotary(ElementwiseImpl arithmetic, const RotaryConfig& config, std::int64_t head_dim,
            const at::Tensor& positions, const at::Tensor& like);
 
     /// `heads` [rows, heads, head_dim]
@@ -20,7 +20,7 @@ class Rotary {
     }
 
   private:
-    Arithmetic arithmetic_;
+    ElementwiseImpl arithmetic_;
     at::Tensor cosine_, sine_;  // [rows, 1, head_dim / 2]
 };
 

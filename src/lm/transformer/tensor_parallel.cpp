@@ -2,6 +2,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/lm/transformer/tensor_parallel.hpp>
 
@@ -9,6 +10,12 @@
 #include <fmt/format.h>
 
 namespace popalign::lm {
+
+std::vector<std::int64_t> WeightSlice::shape(const WeightSpec& whole) const {
+    std::vector<std::int64_t> shape = whole.shape;
+    shape.at(static_cast<std::size_t>(dimension)) = end - begin;
+    return shape;
+}
 
 TensorParallel::TensorParallel(const comm::Communicator& group, at::Device device) : group_(group) {
     if (group.size() > 1)
@@ -28,6 +35,24 @@ ModelConfig TensorParallel::slice(const ModelConfig& whole) const {
         *count /= size();
     }
     return part;
+}
+
+WeightSlice TensorParallel::slice(const WeightSpec& whole) const {
+    const std::int64_t dimension = whole.split == WeightSplit::columns ? 1 : 0;
+    const std::int64_t count = whole.shape.at(static_cast<std::size_t>(dimension));
+    switch (whole.split) {
+        case WeightSplit::none:
+            break;
+        case WeightSplit::rows:
+        case WeightSplit::columns:
+            return {dimension, count / size() * rank(), count / size() * (rank() + 1)};
+        case WeightSplit::vocabulary: {
+            const Range range = partition(static_cast<std::size_t>(count), rank(), size());
+            return {dimension, static_cast<std::int64_t>(range.begin),
+                    static_cast<std::int64_t>(range.end)};
+        }
+    }
+    return {dimension, 0, count};
 }
 
 Range TensorParallel::vocabulary(const ModelConfig& whole) const {

@@ -4,9 +4,9 @@
 #include "lm/kernels/row_kernels.hpp"
 #include "lm/kernels/training_row_kernels.hpp"
 #include "lm/transformer/differentiable.hpp"
-#include "lm/transformer/fused.hpp"
+#include "lm/transformer/elementwise.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -32,14 +32,14 @@ kernel::MatrixProduct product(const MatrixView& left, const MatrixView& right, s
             right,          output.data_ptr<float>(), output.size(1), mode};
 }
 
-bool fit(at::TensorList tensors) {
-    return std::all_of(tensors.begin(), tensors.end(), fits);
+bool all_use_own_kernels(at::TensorList tensors) {
+    return std::all_of(tensors.begin(), tensors.end(), uses_own_kernels);
 }
 
 /// `x` [rows, in] times the transpose of each weight [out, in].
 Tensors times_transposes(const at::Tensor& x, at::TensorList weights) {
     Tensors outputs;
-    if (!fits(x) || !fit(weights)) {
+    if (!uses_own_kernels(x) || !all_use_own_kernels(weights)) {
         for (const at::Tensor& weight : weights)
             outputs.push_back(at::linear(x, weight));
         return outputs;
@@ -56,7 +56,7 @@ Tensors times_transposes(const at::Tensor& x, at::TensorList weights) {
 
 /// `sum += y * weight`; an undefined sum begins with it.
 void add_product(at::Tensor& sum, const at::Tensor& y, const at::Tensor& weight) {
-    if (!fits(y) || !fits(weight)) {
+    if (!uses_own_kernels(y) || !uses_own_kernels(weight)) {
         sum = sum.defined() ? sum.addmm_(y, weight) : at::mm(y, weight);
         return;
     }
@@ -72,7 +72,7 @@ void add_transposed_products(Tensors& sums, const Tensors& ys, const at::Tensor&
     for (std::size_t i = 0; i < ys.size(); ++i) {
         at::Tensor& sum = sums[i];
         const at::Tensor& y = ys[i];
-        if (fits(y) && fits(x)) {
+        if (uses_own_kernels(y) && uses_own_kernels(x)) {
             const PanelOutput mode = sum.defined() ? PanelOutput::add : PanelOutput::replace;
             if (!sum.defined())
                 sum = at::empty({y.size(1), x.size(1)}, y.options());
@@ -167,7 +167,7 @@ at::Tensor rms_norm_backward(const at::Tensor& x, const at::Tensor& weight, doub
 
 }  // namespace
 
-bool fits(const at::Tensor& x) {
+bool uses_own_kernels(const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
 
@@ -218,7 +218,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
-        output = popalign::lm::rms_norm(Arithmetic::row_kernels, x, weight, epsilon);
+        output = popalign::lm::rms_norm(ElementwiseImpl::row_kernels, x, weight, epsilon);
     }
     set_backward({output}, {x, weight}, [x, weight, epsilon](const Tensors& above) -> Tensors {
         at::Tensor of_weight;
@@ -236,10 +236,10 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tenso
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
-        output = popalign::lm::rotate(Arithmetic::row_kernels, x, cosine, sine);
+        output = popalign::lm::rotate(ElementwiseImpl::row_kernels, x, cosine, sine);
     }
     set_backward({output}, {x}, [cosine, sine](const Tensors& above) -> Tensors {
-        return {popalign::lm::rotate(Arithmetic::row_kernels, above[0].contiguous(), cosine,
+        return {popalign::lm::rotate(ElementwiseImpl::row_kernels, above[0].contiguous(), cosine,
                                      sine.neg())};
     });
     return output;
@@ -249,7 +249,7 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
     at::Tensor output;
     {
         const c10::NoGradGuard no_gradients;
-        output = popalign::lm::silu_multiply(Arithmetic::row_kernels, gate, up);
+        output = popalign::lm::silu_multiply(ElementwiseImpl::row_kernels, gate, up);
     }
     set_backward({output}, {gate, up}, [gate, up](const Tensors& above) -> Tensors {
         const at::Tensor y = above[0].contiguous();
@@ -276,7 +276,7 @@ at::ScalarType precise(const at::Tensor& x) {
 
 /// Logsumexp of each row of `logits`.
 at::Tensor row_logsumexp(const at::Tensor& logits) {
-    if (!fits(logits))
+    if (!uses_own_kernels(logits))
         return logits.logsumexp(1);
     const std::int64_t rows = logits.size(0), size = logits.size(1);
     const at::Tensor result = at::empty({rows}, logits.options());
@@ -324,7 +324,7 @@ at::Tensor to_logit_gradient(const HeadBlock& block, const at::Tensor& logsumexp
                              const at::Tensor& factors) {
     at::Tensor logits = block.logits;
     const at::Tensor scale = factors.unsqueeze(1);
-    if (fits(logits)) {
+    if (uses_own_kernels(logits)) {
         const std::int64_t size = logits.size(1);
         on_rows(logits.size(0), size, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t row = begin; row < end; ++row)

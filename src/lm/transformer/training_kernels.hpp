@@ -15,7 +15,7 @@ struct SegmentForest;
 namespace training {
 
 /// Whether the kernels can compute with `x`: float32 on the CPU.
-bool fits(const at::Tensor& x);
+bool uses_own_kernels(const at::Tensor& x);
 
 /// `x` [rows, in] times the transpose of each weight [out, in], plus its bias (undefined: none).
 std::vector<at::Tensor> project(const at::Tensor& x, at::TensorList weights, at::TensorList biases);

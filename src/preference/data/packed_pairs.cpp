@@ -1,7 +1,7 @@
 #include "preference/data/packed_pairs.hpp"
 
 #include <popalign/base/error.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/transformer/attention.hpp>
 #include <popalign/record/token.hpp>
 
@@ -108,9 +108,8 @@ at::Tensor sequence_log_probabilities(const lm::CausalLm& model, const PackedPai
                                       const lm::PassOptions& options) {
     const at::Device device = model.device();
     const at::Tensor hidden = hidden_states(model, packed, options);
-    const at::Tensor token_logps =
-        lm::target_log_probabilities(model, hidden.index_select(0, to_tensor(packed.rows, device)),
-                                     to_tensor(packed.targets, device));
+    const at::Tensor token_logps = model.target_log_probabilities(
+        hidden.index_select(0, to_tensor(packed.rows, device)), to_tensor(packed.targets, device));
     const auto count = static_cast<std::int64_t>(packed.ends.size());
     // Hundreds of terms: float64 keeps their sum exact enough for margins of 1e-4 nat.
     const at::Tensor sums =
@@ -123,13 +122,13 @@ at::Tensor sequence_scores(const lm::CausalLm& model, const PackedPairs& packed,
                            const lm::PassOptions& options) {
     const at::Tensor hidden = hidden_states(model, packed, options);
     const at::Tensor ends = to_tensor(packed.ends, model.device());
-    return by_pair(packed, lm::reward_scores(model, hidden.index_select(0, ends)).to(at::kDouble));
+    return by_pair(packed, model.reward_scores(hidden.index_select(0, ends)).to(at::kDouble));
 }
 
 at::Tensor pair_values(const lm::CausalLm& model, const PackedPairs& packed,
                        const lm::PassOptions& options) {
-    return lm::is_reward_model(model) ? sequence_scores(model, packed, options)
-                                      : sequence_log_probabilities(model, packed, options);
+    return model.is_reward_model() ? sequence_scores(model, packed, options)
+                                   : sequence_log_probabilities(model, packed, options);
 }
 
 }  // namespace popalign::preference

@@ -86,7 +86,7 @@ bool is_finished(const comm::Communicator& comm, const TrainInputs& inputs,
 }
 
 void save_trained_model(const comm::Communicator& comm, const TrainInputs& inputs,
-                        const lm::CausalLm& model, const lm::ModelFrontEnd& front_end,
+                        const lm::TrainableLm& model, const lm::ModelFrontEnd& front_end,
                         const Fingerprint& fingerprint) {
     comm::run_on_all(comm, [&] {
         if (!comm.is_root())

@@ -5,7 +5,7 @@
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/model_identity.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/preference/options/train_inputs.hpp>
 
 #include <set>
@@ -25,7 +25,7 @@ bool is_finished(const comm::Communicator& comm, const TrainInputs& inputs,
 
 /// Writes the model and the mark of its being finished. Collective.
 void save_trained_model(const comm::Communicator& comm, const TrainInputs& inputs,
-                        const lm::CausalLm& model, const lm::ModelFrontEnd& front_end,
+                        const lm::TrainableLm& model, const lm::ModelFrontEnd& front_end,
                         const Fingerprint& fingerprint);
 
 }  // namespace popalign::preference

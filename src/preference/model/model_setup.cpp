@@ -6,8 +6,7 @@
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/checkpoint/model_identity.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <fmt/format.h>
 
@@ -43,8 +42,8 @@ ModelCard open_model(const comm::Communicator& comm, const lm::ModelOptions& opt
     return {std::move(front_end), std::move(identity)};
 }
 
-lm::CausalLm load_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
-                          const std::string& device) {
+lm::TrainableLm load_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+                             const std::string& device) {
     const int local_rank = comm.split_node().rank();
     return comm::run_on_all(comm, [&] {
         return lm::load_causal_lm(options.path, parse_dtype(options.dtype),
@@ -52,8 +51,8 @@ lm::CausalLm load_weights(const comm::Communicator& comm, const lm::ModelOptions
     });
 }
 
-lm::CausalLm load_reward_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
-                                 const std::string& device, std::uint64_t seed) {
+lm::TrainableLm load_reward_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+                                    const std::string& device, std::uint64_t seed) {
     const int local_rank = comm.split_node().rank();
     return comm::run_on_all(comm, [&] {
         return lm::load_reward_model(options.path, parse_dtype(options.dtype),

@@ -87,7 +87,7 @@ BatchShare load_share(const comm::Communicator& comm, const PairData& data,
     return share;
 }
 
-PairTrainer::PairTrainer(const comm::Communicator& comm, lm::CausalLm& model,
+PairTrainer::PairTrainer(const comm::Communicator& comm, lm::TrainableLm& model,
                          const PairTrainerOptions& options, std::size_t strategies)
     : comm_(comm),
       model_(model),

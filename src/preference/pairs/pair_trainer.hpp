@@ -10,7 +10,7 @@
 #include "preference/update/trained_parameters.hpp"
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <cstdint>
 #include <span>
@@ -66,7 +66,7 @@ struct StepReport {
 class PairTrainer {
   public:
     /// Collective.
-    PairTrainer(const comm::Communicator& comm, lm::CausalLm& model,
+    PairTrainer(const comm::Communicator& comm, lm::TrainableLm& model,
                 const PairTrainerOptions& options, std::size_t strategies);
 
     /// This rank's share of a global batch: gradients, their sum over ranks, clipping and one
@@ -100,7 +100,7 @@ class PairTrainer {
     void find_culprits(const BatchShare& share, const BatchContext& context);
 
     comm::Communicator comm_;
-    lm::CausalLm& model_;
+    lm::TrainableLm& model_;
     PairTrainerOptions options_;
     std::size_t strategies_;
     TrainedParameters parameters_;

@@ -47,7 +47,7 @@ MetricNames metric_names_of(const Objective& objective) {
 
 class TrainingLoop {
   public:
-    TrainingLoop(const comm::Communicator& comm, lm::CausalLm& model, const TrainingRun& run,
+    TrainingLoop(const comm::Communicator& comm, lm::TrainableLm& model, const TrainingRun& run,
                  const Logger& logger)
         : comm_(comm),
           run_(run),
@@ -203,7 +203,7 @@ class TrainingLoop {
 
 }  // namespace
 
-ExitStatus train_on_pairs(const comm::Communicator& comm, lm::CausalLm& model,
+ExitStatus train_on_pairs(const comm::Communicator& comm, lm::TrainableLm& model,
                           const TrainingRun& run, const Deadline& deadline, const Logger& logger) {
     comm::run_on_all(comm, [&] {
         if (run.data.size() == 0)

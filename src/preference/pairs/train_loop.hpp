@@ -8,7 +8,7 @@
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/preference/options/train_options.hpp>
 
 #include <cstdint>
@@ -39,7 +39,7 @@ struct TrainingRun {
 /// the deadline came and everything is saved; `done`: the model is trained and its last state
 /// saved. Throws UsageError if the checkpoint is of another run or there are no pairs, and Error if
 /// the first loss shows that policy and reference differ. Collective.
-ExitStatus train_on_pairs(const comm::Communicator& comm, lm::CausalLm& model,
+ExitStatus train_on_pairs(const comm::Communicator& comm, lm::TrainableLm& model,
                           const TrainingRun& run, const Deadline& deadline, const Logger& logger);
 
 }  // namespace popalign::preference

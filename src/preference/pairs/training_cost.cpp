@@ -1,5 +1,7 @@
 #include "preference/pairs/training_cost.hpp"
 
+#include <popalign/lm/transformer/architecture.hpp>
+
 #include <algorithm>
 
 namespace popalign::preference {
@@ -28,17 +30,15 @@ TrainingCost& TrainingCost::operator+=(const TrainingCost& other) noexcept {
 TrainingCost cost_of(const lm::ModelConfig& config, const PackedPairs& packed) {
     TrainingCost cost;
     cost.rows = static_cast<std::int64_t>(packed.forest.tokens.size());
-    const double query = static_cast<double>(config.num_attention_heads * config.head_dim);
-    const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
-    const auto hidden = static_cast<double>(config.hidden_size);
-    const double layer =
-        2 * hidden * (query + kv) + 3 * hidden * static_cast<double>(config.intermediate_size);
-    cost.projections =
-        2 * layer * static_cast<double>(config.num_hidden_layers) * static_cast<double>(cost.rows);
+    const auto query = static_cast<double>(config.query_size());
+    for (const lm::WeightSpec& spec : lm::weight_specs(config))
+        if (spec.is_matrix() && spec.layer)
+            cost.projections +=
+                2 * static_cast<double>(spec.elements()) * static_cast<double>(cost.rows);
     for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
         for (const auto& segment : packed.forest.segments)
             cost.attention += 4 * query * seen(segment, config.window(static_cast<std::size_t>(i)));
-    cost.head = 2 * hidden * static_cast<double>(config.vocab_size) *
+    cost.head = 2 * static_cast<double>(config.hidden_size * config.vocab_size) *
                 static_cast<double>(packed.targets.size());
     return cost;
 }

@@ -77,7 +77,7 @@ struct RolloutSummary {
 
 class PpoLoop {
   public:
-    PpoLoop(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
+    PpoLoop(const comm::Communicator& comm, lm::TrainableLm& policy, lm::TrainableLm& critic,
             const PpoRun& run, const Deadline& deadline, const Logger& logger)
         : comm_(comm),
           run_(run),
@@ -331,15 +331,16 @@ void require_prompts(const comm::Communicator& comm, const PpoRun& run) {
 
 }  // namespace
 
-ExitStatus train_with_rewards(const comm::Communicator& comm, lm::CausalLm& policy,
-                              lm::CausalLm& critic, const PpoRun& run, const Deadline& deadline,
+ExitStatus train_with_rewards(const comm::Communicator& comm, lm::TrainableLm& policy,
+                              lm::TrainableLm& critic, const PpoRun& run, const Deadline& deadline,
                               const Logger& logger) {
     require_prompts(comm, run);
     return PpoLoop(comm, policy, critic, run, deadline, logger).run();
 }
 
-RoundSample sample_round(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
-                         const PpoRun& run, const Deadline& deadline, const Logger& logger) {
+RoundSample sample_round(const comm::Communicator& comm, lm::TrainableLm& policy,
+                         lm::TrainableLm& critic, const PpoRun& run, const Deadline& deadline,
+                         const Logger& logger) {
     require_prompts(comm, run);
     return PpoLoop(comm, policy, critic, run, deadline, logger).sample();
 }

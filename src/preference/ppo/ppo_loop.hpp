@@ -7,7 +7,7 @@
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/preference/options/train_options.hpp>
 #include <popalign/record/token.hpp>
 
@@ -36,8 +36,8 @@ struct PpoRun {
 /// judged, and policy and critic learn from them. Answers depend on seed, episode and weights, not
 /// on ranks. Goes on from the newest checkpoint in the directory; results as `train_on_pairs`.
 /// Collective.
-ExitStatus train_with_rewards(const comm::Communicator& comm, lm::CausalLm& policy,
-                              lm::CausalLm& critic, const PpoRun& run, const Deadline& deadline,
+ExitStatus train_with_rewards(const comm::Communicator& comm, lm::TrainableLm& policy,
+                              lm::TrainableLm& critic, const PpoRun& run, const Deadline& deadline,
                               const Logger& logger);
 
 /// One round, of which nothing is kept.
@@ -49,7 +49,8 @@ struct RoundSample {
 };
 
 /// Measures the first round at a learning rate of 0 and writes nothing. Collective.
-RoundSample sample_round(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
-                         const PpoRun& run, const Deadline& deadline, const Logger& logger);
+RoundSample sample_round(const comm::Communicator& comm, lm::TrainableLm& policy,
+                         lm::TrainableLm& critic, const PpoRun& run, const Deadline& deadline,
+                         const Logger& logger);
 
 }  // namespace popalign::preference

@@ -13,7 +13,7 @@
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/engine/scorer.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/record/token.hpp>
 
 #include <fmt/format.h>
@@ -116,7 +116,7 @@ struct PpoModels {
                 {options.lora_rank, options.lora_alpha, options.lora_targets, inputs.seed});
     }
 
-    lm::CausalLm policy, critic;
+    lm::TrainableLm policy, critic;
     FrozenModels frozen;
 };
 

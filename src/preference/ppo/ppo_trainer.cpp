@@ -50,8 +50,8 @@ struct PpoTrainer::Batch {
     }
 };
 
-PpoTrainer::PpoTrainer(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
-                       const PpoTrainerOptions& options)
+PpoTrainer::PpoTrainer(const comm::Communicator& comm, lm::TrainableLm& policy,
+                       lm::TrainableLm& critic, const PpoTrainerOptions& options)
     : comm_(comm),
       options_(options),
       policy_(comm, policy, options.learner),

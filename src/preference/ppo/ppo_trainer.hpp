@@ -5,7 +5,7 @@
 #include "preference/update/learner.hpp"
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/preference/options/train_options.hpp>
 
 #include <cstdint>
@@ -37,7 +37,7 @@ struct PpoReport {
 class PpoTrainer {
   public:
     /// Collective.
-    PpoTrainer(const comm::Communicator& comm, lm::CausalLm& policy, lm::CausalLm& critic,
+    PpoTrainer(const comm::Communicator& comm, lm::TrainableLm& policy, lm::TrainableLm& critic,
                const PpoTrainerOptions& options);
 
     /// Fills in what policy and critic make of the rollouts, by the path on which they are trained.

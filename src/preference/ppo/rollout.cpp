@@ -5,7 +5,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/range.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
+#include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/transformer/attention.hpp>
 #include <popalign/record/token.hpp>
 
@@ -78,20 +78,20 @@ PackedRollouts pack_rollouts(std::span<const Rollout> rollouts) {
 }
 
 at::Tensor token_log_probabilities(const lm::CausalLm& policy, const PackedRollouts& packed) {
-    return lm::target_log_probabilities(policy, predicting_states(policy, packed, {}),
-                                        indices(packed.targets, policy.device()));
+    return policy.target_log_probabilities(predicting_states(policy, packed, {}),
+                                           indices(packed.targets, policy.device()));
 }
 
 TokenPredictions predict_tokens(const lm::CausalLm& policy, const PackedRollouts& packed,
                                 const lm::PassOptions& options) {
     const at::Tensor hidden = predicting_states(policy, packed, options);
-    return {lm::target_log_probabilities(policy, hidden, indices(packed.targets, policy.device())),
+    return {policy.target_log_probabilities(hidden, indices(packed.targets, policy.device())),
             entropies_of(policy, hidden)};
 }
 
 at::Tensor token_values(const lm::CausalLm& critic, const PackedRollouts& packed,
                         const lm::PassOptions& options) {
-    return lm::reward_scores(critic, predicting_states(critic, packed, options));
+    return critic.reward_scores(predicting_states(critic, packed, options));
 }
 
 void fill_in(std::span<Rollout> rollouts, std::vector<double> Rollout::*member,

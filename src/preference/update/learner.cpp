@@ -8,7 +8,7 @@
 
 namespace popalign::preference {
 
-Learner::Learner(const comm::Communicator& comm, lm::CausalLm& model, const Options& options)
+Learner::Learner(const comm::Communicator& comm, lm::TrainableLm& model, const Options& options)
     : comm_(comm),
       model_(model),
       options_(options),

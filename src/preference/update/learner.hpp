@@ -4,7 +4,7 @@
 #include "preference/update/trained_parameters.hpp"
 
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -21,7 +21,7 @@ class Learner {
     };
 
     /// Collective.
-    Learner(const comm::Communicator& comm, lm::CausalLm& model, const Options& options);
+    Learner(const comm::Communicator& comm, lm::TrainableLm& model, const Options& options);
 
     /// One update: `pass(i, options)` does this rank's i-th of `passes` forward and backward
     /// passes. Returns the norm of the gradient before clipping; throws AgreedError if a pass
@@ -35,7 +35,7 @@ class Learner {
 
   private:
     comm::Communicator comm_;
-    lm::CausalLm& model_;
+    lm::TrainableLm& model_;
     Options options_;
     TrainedParameters parameters_;
     AdamW optimizer_;

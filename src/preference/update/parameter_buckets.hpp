@@ -1,12 +1,11 @@
 #pragma once
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace popalign::preference {
@@ -26,8 +25,5 @@ struct ParameterBucket {
 /// divided into `parts`.
 std::vector<ParameterBucket> make_buckets(std::span<const lm::NamedParameter> parameters,
                                           std::int64_t elements, int parts);
-
-/// The layer of "model.layers.7.…"; nothing for other names.
-std::optional<std::int64_t> layer_of(const std::string& parameter);
 
 }  // namespace popalign::preference

@@ -5,7 +5,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <cstdint>
 #include <deque>

@@ -1,6 +1,7 @@
 #include "lm/transformer/device_attention.hpp"
 #include "unit/lm/tiny_model.hpp"
 
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/lm/transformer/attention.hpp>
 
 #include <ATen/ATen.h>
@@ -22,7 +23,7 @@ at::Tensor run(const CausalLm& model, const SegmentForest& forest) {
 
 TEST(ForestAttention, PackedEqualsOneSequenceAtATime) {
     for (const char* architecture : test::architectures) {
-        const CausalLm model = make_tiny_model(architecture, 1, at::kDouble);
+        const TrainableLm model = make_tiny_model(architecture, 1, at::kDouble);
         const auto prompt = random_tokens(7, 1), chosen = random_tokens(5, 2),
                    rejected = random_tokens(3, 3), other = random_tokens(4, 4);
         SegmentForest packed;
@@ -49,7 +50,7 @@ TEST(ForestAttention, PackedEqualsOneSequenceAtATime) {
 }
 
 TEST(ForestAttention, TheFutureIsHidden) {
-    const CausalLm model = make_tiny_model("llama", 2, at::kDouble);
+    const TrainableLm model = make_tiny_model("llama", 2, at::kDouble);
     auto tokens = random_tokens(9, 5);
     SegmentForest before;
     before.add(tokens);
@@ -109,11 +110,11 @@ TEST(ForestLayout, SequencesHaveTheKeysThatTheirSegmentsSee) {
 
 TEST(CausalLm, CountsItsParameters) {
     for (const char* architecture : test::architectures) {
-        const CausalLm model = make_tiny_model(architecture, 3);
+        const TrainableLm model = make_tiny_model(architecture, 3);
         std::int64_t count = 0;
-        for (const auto& [name, tensor] : model.parameters())
+        for (const auto& [name, tensor, layer] : model.parameters())
             count += tensor.numel();
-        EXPECT_EQ(count, model.config().parameter_count());
+        EXPECT_EQ(count, parameter_count(model.config()));
     }
 }
 

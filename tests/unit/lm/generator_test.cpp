@@ -4,7 +4,7 @@
 #include <popalign/lm/engine/generator.hpp>
 #include <popalign/lm/engine/occupancy.hpp>
 #include <popalign/lm/engine/scorer.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/record/token.hpp>
 
 #include <ATen/Parallel.h>
@@ -46,7 +46,7 @@ std::vector<GeneratedTokens> generate(const CausalLm& model,
 
 TEST(Generator, BatchedEqualsOneAtATime) {
     for (const char* architecture : test::architectures) {
-        const CausalLm model = make_tiny_model(architecture, 5);
+        const TrainableLm model = make_tiny_model(architecture, 5);
         const auto requests = make_requests(23);
         const auto together = generate(model, requests, {{}, 5, false});
         for (std::size_t i = 0; i < requests.size(); ++i)
@@ -87,7 +87,7 @@ std::vector<GeneratedTokens> generate_as_they_come(const CausalLm& model,
 
 TEST(Generator, RequestsThatComeLaterAreAnsweredAlike) {
     at::set_num_threads(1);
-    const CausalLm model = make_tiny_model("llama", 5).packed();
+    const CausalLm model = make_tiny_model("llama", 5).for_inference();
     auto requests = make_requests(37);
     requests[20].max_new_tokens = 150;  // needs a larger cache than all before it
     for (const bool deterministic : {false, true})
@@ -106,7 +106,7 @@ TEST(Generator, RequestsThatComeLaterAreAnsweredAlike) {
 
 TEST(Generator, LongPromptsInPartsEqualWholeOnes) {
     for (const char* architecture : test::architectures) {
-        const CausalLm model = make_tiny_model(architecture, 5).packed();
+        const CausalLm model = make_tiny_model(architecture, 5).for_inference();
         const auto requests = make_requests(23);
         for (const bool deterministic : {false, true}) {
             GeneratorOptions options{{}, 5, deterministic};
@@ -122,7 +122,7 @@ TEST(Generator, LongPromptsInPartsEqualWholeOnes) {
 }
 
 TEST(Generator, AMemoryBudgetChangesTheBatchAndNotTheAnswers) {
-    const CausalLm model = make_tiny_model("llama", 5).packed();
+    const CausalLm model = make_tiny_model("llama", 5).for_inference();
     const auto requests = make_requests(23);
     const std::uint64_t each = cache_bytes_per_token(model.config(), at::kFloat) *
                                static_cast<std::uint64_t>(cache_extent(60));
@@ -141,8 +141,7 @@ TEST(Generator, AMemoryBudgetChangesTheBatchAndNotTheAnswers) {
 
 TEST(Generator, DeterministicResultsDependOnTheRequestAlone) {
     at::set_num_threads(1);
-    CausalLm model = make_tiny_model("qwen2", 6);
-    model = model.packed();
+    const CausalLm model = make_tiny_model("qwen2", 6).for_inference();
     const auto requests = make_requests(19);
     const auto all = generate(model, requests, {{}, 8, true});
     const std::vector<GenerationRequest> some(requests.rbegin(), requests.rbegin() + 7);
@@ -155,7 +154,7 @@ TEST(Generator, DeterministicResultsDependOnTheRequestAlone) {
 }
 
 TEST(Generator, LogProbabilitiesAreThoseOfTheScorer) {
-    const CausalLm model = make_tiny_model("llama", 7);
+    const TrainableLm model = make_tiny_model("llama", 7);
     const auto requests = make_requests(9);
     const auto results = generate(model, requests, {{.temperature = 1.7, .top_k = 20}, 4, false});
     std::vector<ScoreRequest> rows;
@@ -173,7 +172,7 @@ TEST(Generator, LogProbabilitiesAreThoseOfTheScorer) {
 }
 
 TEST(Generator, StopsAtTheStopTokenOrTheLimit) {
-    const CausalLm model = make_tiny_model("llama", 8);
+    const TrainableLm model = make_tiny_model("llama", 8);
     const auto requests = make_requests(30);
     const auto results = generate(model, requests, {});
     for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -188,7 +187,7 @@ TEST(Generator, StopsAtTheStopTokenOrTheLimit) {
 }
 
 TEST(Generator, KeepsToTheMinimumLengthAndEndsWhereToldTo) {
-    const CausalLm model = make_tiny_model("llama", 8);
+    const TrainableLm model = make_tiny_model("llama", 8);
     const auto requests = make_requests(30);
     GeneratorOptions options;
     options.min_new_tokens = 3;
@@ -202,7 +201,7 @@ TEST(Generator, KeepsToTheMinimumLengthAndEndsWhereToldTo) {
 }
 
 TEST(Generator, CountsWhatSharedPrefixesSave) {
-    const CausalLm model = make_tiny_model("llama", 8);
+    const TrainableLm model = make_tiny_model("llama", 8);
     const auto requests = make_requests(10);
     const auto statistics =
         Generator(model, {stop}, {{}, 16, false}).generate(requests, [](auto, const auto&) {});
@@ -214,7 +213,7 @@ TEST(Generator, CountsWhatSharedPrefixesSave) {
 }
 
 TEST(Generator, GivesUpWhenToldTo) {
-    const CausalLm model = make_tiny_model("llama", 9);
+    const TrainableLm model = make_tiny_model("llama", 9);
     int done = 0, asked = 0;
     Generator(model, {stop}, {{}, 4, false})
         .generate(
@@ -228,7 +227,7 @@ TEST(Generator, GivesUpWhenToldTo) {
 }
 
 TEST(Generator, RefusesWhatTheModelCannotHold) {
-    const CausalLm model = make_tiny_model("llama", 10);
+    const TrainableLm model = make_tiny_model("llama", 10);
     const RandomStream stream(0, "", "");
     const auto attempt = [&](GenerationRequest request) {
         Generator(model, {stop}, {})

@@ -16,7 +16,7 @@ using test::make_tiny_model;
 using test::random_tokens;
 
 TEST(Scorer, EqualsTheSoftmaxOfEachSequenceAloneForAnyBudget) {
-    const CausalLm model = make_tiny_model("qwen2", 4, at::kDouble);
+    const TrainableLm model = make_tiny_model("qwen2", 4, at::kDouble);
     std::vector<ScoreRequest> requests;
     for (std::size_t i = 0; i < 8; ++i)
         requests.push_back({random_tokens(5, i / 3), random_tokens(i, 50 + i)});
@@ -48,7 +48,7 @@ TEST(Scorer, EqualsTheSoftmaxOfEachSequenceAloneForAnyBudget) {
 }
 
 TEST(Scorer, NextTokensAreWhatScoringThemGives) {
-    const CausalLm model = make_tiny_model("llama", 5);
+    const TrainableLm model = make_tiny_model("llama", 5);
     const std::vector<std::vector<TokenId>> prompts{random_tokens(4, 1), random_tokens(9, 2)};
     const std::vector<TokenId> candidates{7, 42};
     score_next_token(model, prompts, candidates, 100,
@@ -63,28 +63,26 @@ TEST(Scorer, NextTokensAreWhatScoringThemGives) {
                      });
 }
 
-TEST(Scorer, PackedWeightsGiveTheSame) {
+TEST(Scorer, WeightsForInferenceGiveTheSame) {
     for (const char* architecture : test::architectures) {
-        CausalLm model = make_tiny_model(architecture, 7);
+        const TrainableLm model = make_tiny_model(architecture, 7);
         std::vector<ScoreRequest> requests;
         for (std::size_t i = 0; i < 6; ++i)
             requests.push_back({random_tokens(3 + i, i), random_tokens(8, 60 + i)});
         std::vector<std::vector<float>> plain(requests.size());
         score(model, requests, 1000,
               [&](std::size_t i, std::vector<float> logprobs) { plain[i] = std::move(logprobs); });
-        model = model.packed();
-        EXPECT_TRUE(model.parameters().empty());
-        score(model, requests, 1000, [&](std::size_t i, const std::vector<float>& logprobs) {
-            for (std::size_t k = 0; k < logprobs.size(); ++k)
-                EXPECT_NEAR(logprobs[k], plain[i][k], 1e-5);
-        });
+        score(model.for_inference(), requests, 1000,
+              [&](std::size_t i, const std::vector<float>& logprobs) {
+                  for (std::size_t k = 0; k < logprobs.size(); ++k)
+                      EXPECT_NEAR(logprobs[k], plain[i][k], 1e-5);
+              });
     }
 }
 
 TEST(Scorer, EndingsHaveTheScoreOfTheirLastTokenForAnyBudget) {
-    CausalLm model = make_tiny_model("llama", 6, at::kDouble);
-    model.parameters().push_back(
-        {"score.weight", at::ones({1, model.config().hidden_size}, at::kDouble).cumsum(1)});
+    TrainableLm model = make_tiny_model("llama", 6, at::kDouble, at::kCPU, OutputHead::score);
+    model.parameter("score.weight").fill_(1).cumsum_(1);
     std::vector<std::vector<TokenId>> sequences;
     for (std::size_t i = 0; i < 6; ++i) {
         sequences.push_back(random_tokens(5, i / 3));
@@ -109,7 +107,7 @@ TEST(Scorer, EndingsHaveTheScoreOfTheirLastTokenForAnyBudget) {
 }
 
 TEST(Scorer, NeedsAPrompt) {
-    const CausalLm model = make_tiny_model("llama", 6);
+    const TrainableLm model = make_tiny_model("llama", 6);
     const ScoreRequest request{{}, {1}};
     EXPECT_THROW(score(model, std::span(&request, 1), 10, [](std::size_t, auto) {}), UsageError);
 }

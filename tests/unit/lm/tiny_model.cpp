@@ -1,6 +1,7 @@
 #include "unit/lm/tiny_model.hpp"
 
 #include <popalign/base/random.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 
 #include <ATen/ATen.h>
 
@@ -8,8 +9,8 @@
 
 namespace popalign::test {
 
-lm::CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
-                             at::ScalarType dtype, at::Device device) {
+lm::TrainableLm make_tiny_model(const std::string& architecture, std::uint64_t seed,
+                                at::ScalarType dtype, at::Device device, lm::OutputHead head) {
     lm::ModelConfig config;
     config.architecture = architecture;
     config.vocab_size = 97;
@@ -21,8 +22,7 @@ lm::CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed
     config.head_dim = 8;
     config.max_position_embeddings = 256;
     config.tie_word_embeddings = architecture == "llama";
-    config.attention_bias = architecture == "qwen2";
-    config.query_key_norm = architecture == "qwen3" || architecture == "gemma3_text";
+    config.optional_weights = lm::architecture_of(config).optional_weights;
     if (architecture == "mistral")
         config.windows = {5, 5};
     if (architecture == "llama") {
@@ -37,13 +37,12 @@ lm::CausalLm make_tiny_model(const std::string& architecture, std::uint64_t seed
         config.local_rotary.theta = 100;
         config.rotary.scaling = lm::RotaryConfig::Scaling::linear;
         config.rotary.factor = 4;
-        config.output_norms = true;
         config.norm_offset = 1;
         config.embedding_scale = std::sqrt(32.0);
         config.query_pre_attn_scalar = 5;
     }
-    lm::CausalLm model(config, dtype, device);
-    for (auto& [name, tensor] : model.parameters()) {
+    lm::TrainableLm model(config, dtype, device, head);
+    for (auto& [name, tensor, layer] : model.parameters()) {
         const RandomStream stream(seed, name, "weights");
         const at::Tensor values = at::empty(tensor.sizes(), at::kDouble);
         auto* data = values.data_ptr<double>();

@@ -5,8 +5,8 @@
 #include "unit/lm/tiny_model.hpp"
 
 #include <popalign/lm/transformer/attention.hpp>
-#include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/lm/transformer/segment_forest.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -174,13 +174,13 @@ struct Pass {
     std::map<std::string, at::Tensor> gradients;
 };
 
-Pass run(CausalLm& model, const SegmentForest& segments) {
+Pass run(TrainableLm& model, const SegmentForest& segments) {
     for (NamedParameter& parameter : model.parameters())
         parameter.tensor.requires_grad_(true);
     ForestAttention attention(segments);
     const at::Tensor tokens = at::tensor(at::ArrayRef<std::int64_t>(segments.tokens));
     const at::Tensor logps =
-        target_log_probabilities(model, model.hidden_states(tokens, attention), tokens.roll(1));
+        model.target_log_probabilities(model.hidden_states(tokens, attention), tokens.roll(1));
     const at::Tensor factors =
         at::linspace(-1, 1, logps.numel(), at::TensorOptions().dtype(logps.scalar_type()));
     (logps * factors).sum().backward();
@@ -194,8 +194,8 @@ Pass run(CausalLm& model, const SegmentForest& segments) {
 TEST(TrainingKernels, GradientsEqualThoseOfFloat64) {
     const SegmentForest segments = forest();
     for (const char* architecture : test::architectures) {
-        CausalLm precise = test::make_tiny_model(architecture, 1, at::kDouble);
-        CausalLm fast = test::make_tiny_model(architecture, 1, at::kFloat);
+        TrainableLm precise = test::make_tiny_model(architecture, 1, at::kDouble);
+        TrainableLm fast = test::make_tiny_model(architecture, 1, at::kFloat);
         const Pass expected = run(precise, segments), found = run(fast, segments);
         EXPECT_LE(difference(found.logps, expected.logps), 1e-5) << architecture;
         for (const auto& [name, gradient] : expected.gradients)
@@ -233,7 +233,7 @@ TEST(TrainingKernels, LogProbabilitiesInBlocksOfTheVocabularyEqualThoseOfTheWhol
 
 TEST(TrainingKernels, GradientsAreAddedToThoseThatAreThere) {
     const SegmentForest segments = forest();
-    CausalLm model = test::make_tiny_model("qwen2", 2, at::kFloat);
+    TrainableLm model = test::make_tiny_model("qwen2", 2, at::kFloat);
     const Pass once = run(model, segments), twice = run(model, segments);
     for (const auto& [name, gradient] : once.gradients)
         EXPECT_LE(difference(twice.gradients.at(name), 2 * gradient), 1e-5) << name;

@@ -44,7 +44,7 @@ constexpr int steps = 20;
 /// Losses and gradient norms of 20 steps of 14, 6 and 8 pairs.
 std::vector<double> train(const comm::Communicator& comm, Variation variation,
                           at::ScalarType dtype) {
-    lm::CausalLm model = test::tiny_model("qwen2", dtype);
+    lm::TrainableLm model = test::tiny_model("qwen2", dtype);
     const PairData data = pairs_with_common_parts();
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.05);
@@ -144,7 +144,7 @@ TEST_F(InvarianceTest, AdaptersAreTrainedTheSameWay) {
 }
 
 TEST_F(InvarianceTest, MergedAdaptersEqualAppliedOnes) {
-    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(6);
     const auto reference = test::own_reference(model, data);
     const at::Tensor before = model.parameter("model.layers.1.mlp.up_proj.weight").clone();

@@ -26,7 +26,7 @@ using test::world;
 at::Tensor gradient_on(const comm::Communicator& comm, at::ScalarType dtype, std::int64_t budget,
                        const std::string& architecture = "llama",
                        const std::string& objective = "dpo") {
-    lm::CausalLm model = test::tiny_model(architecture, dtype);
+    lm::TrainableLm model = test::tiny_model(architecture, dtype);
     PairData data = test::random_pairs(13);
     const PairData others = mismatched(data, {});
     if (objective == "sft")
@@ -58,7 +58,7 @@ class PairTrainerTest : public ::testing::Test {
 
 TEST_F(PairTrainerTest, FirstLossIsLn2WhereThePolicyIsItsReference) {
     for (const std::string architecture : {"llama", "qwen2"}) {
-        lm::CausalLm model = test::tiny_model(architecture, at::kFloat);
+        lm::TrainableLm model = test::tiny_model(architecture, at::kFloat);
         const PairData data = test::random_pairs(12);
         const auto reference = test::own_reference(model, data);
         PairTrainer trainer(world(), model, {}, 2);
@@ -70,7 +70,7 @@ TEST_F(PairTrainerTest, FirstLossIsLn2WhereThePolicyIsItsReference) {
 }
 
 TEST_F(PairTrainerTest, GradientEqualsFiniteDifferences) {
-    lm::CausalLm model = test::tiny_model("qwen2", at::kDouble);
+    lm::TrainableLm model = test::tiny_model("qwen2", at::kDouble);
     const PairData data = test::random_pairs(5);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.05);
@@ -116,7 +116,7 @@ TEST_F(PairTrainerTest, NoObjectiveDependsOnRanksOrMicroBatches) {
 }
 
 TEST_F(PairTrainerTest, ALossOfZeroStopsAllRanksNamingThePair) {
-    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     auto reference = test::own_reference(model, data);
     reference.chosen[5] = -1e6;
@@ -138,7 +138,7 @@ TEST_F(PairTrainerTest, GradientDoesNotDependOnMicroBatches) {
 }
 
 TEST_F(PairTrainerTest, SharedPromptsEqualSeparateSequences) {
-    const lm::CausalLm model = test::tiny_model("llama", at::kDouble);
+    const lm::TrainableLm model = test::tiny_model("llama", at::kDouble);
     const c10::NoGradGuard no_gradients;
     const PairData data = test::random_pairs(6);
     std::vector<PairExample> examples;
@@ -168,7 +168,7 @@ TEST_F(PairTrainerTest, SharedPromptsEqualSeparateSequences) {
 }
 
 TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
-    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     auto reference = test::own_reference(model, data);
     reference.chosen[5] = std::numeric_limits<double>::quiet_NaN();
@@ -185,7 +185,7 @@ TEST_F(PairTrainerTest, ALossThatIsNotFiniteStopsAllRanksNamingThePair) {
 /// Each pair of a strategy of its own, of which one's slope is beyond float32 while all losses are
 /// finite.
 std::string message_of_an_infinite_gradient(Sharding sharding) {
-    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8, 8);
     const auto reference = test::own_reference(model, data);
     PairTrainerOptions options;
@@ -213,7 +213,7 @@ TEST_F(PairTrainerTest, AGradientThatIsNotFiniteStopsAllRanksNamingThePair) {
 }
 
 TEST_F(PairTrainerTest, TrainingRaisesTheMargin) {
-    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
     const PairData data = test::random_pairs(8);
     const auto reference = test::own_reference(model, data);
     PairTrainer trainer(world(), model, {.objective = Objective({.beta = 0.1})}, 2);

@@ -58,8 +58,8 @@ class PpoLoopTest : public ::testing::Test {
     Outcome train(const comm::Communicator& comm, const std::filesystem::path& directory,
                   const std::function<void(std::uint64_t episode)>& disturb = {},
                   const std::function<void()>& asked = {}) {
-        lm::CausalLm policy = test::tiny_model("llama", at::kFloat);
-        lm::CausalLm critic = test::tiny_critic(at::kFloat);
+        lm::TrainableLm policy = test::tiny_model("llama", at::kFloat);
+        lm::TrainableLm critic = test::tiny_critic(at::kFloat);
         const PairData data = test::random_pairs(64);
         const PpoRun run{64,
                          [&](std::size_t item) {
@@ -85,7 +85,7 @@ class PpoLoopTest : public ::testing::Test {
         const Deadline deadline({});
         const ExitStatus status = train_with_rewards(comm, policy, critic, run, deadline, Logger());
         std::vector<at::Tensor> flat;
-        for (const lm::CausalLm* model : {&policy, &critic})
+        for (const lm::TrainableLm* model : {&policy, &critic})
             for (const lm::NamedParameter& parameter : model->parameters())
                 flat.push_back(parameter.tensor.reshape(-1));
         return {status, at::cat(flat)};
@@ -191,8 +191,8 @@ TEST_F(PpoLoopTest, AKillLosesOnlyTheRoundsSinceTheCheckpoint) {
 
 TEST_F(PpoLoopTest, AScoreThatIsNoNumberStopsTheRun) {
     options_.epochs = 1;
-    lm::CausalLm policy = test::tiny_model("llama", at::kFloat);
-    lm::CausalLm critic = test::tiny_critic(at::kFloat);
+    lm::TrainableLm policy = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm critic = test::tiny_critic(at::kFloat);
     const PpoRun run{8,
                      [](std::size_t) {
                          return std::vector<TokenId>{1, 2};

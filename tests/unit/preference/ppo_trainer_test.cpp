@@ -54,7 +54,7 @@ class PpoTrainerTest : public ::testing::Test {
             rollout.reference_log_probabilities = rollout.log_probabilities;
     }
 
-    lm::CausalLm policy_, critic_;
+    lm::TrainableLm policy_, critic_;
     std::vector<Rollout> rollouts_;
     PpoTrainerOptions options_;
 };
@@ -76,8 +76,8 @@ TEST_F(PpoTrainerTest, AtTheFirstUpdateTheRatioIsOneAndTheDivergenceZero) {
 TEST_F(PpoTrainerTest, OneRankAndManyPassesLearnTheSame) {
     options_.ppo.epochs = 3;
     options_.global_batch_size = 5;
-    lm::CausalLm other_policy = test::tiny_model("llama", at::kDouble);
-    lm::CausalLm other_critic = test::tiny_critic(at::kDouble);
+    lm::TrainableLm other_policy = test::tiny_model("llama", at::kDouble);
+    lm::TrainableLm other_critic = test::tiny_critic(at::kDouble);
     PpoTrainer together = this->trainer(world());
     PpoTrainerOptions one_pass = options_;
     one_pass.micro_batch_tokens = 1'000'000;
@@ -123,7 +123,7 @@ TEST_F(PpoTrainerTest, GradientsAreThoseOfTheLosses) {
     test::perturb(critic_, 0.05);
     const auto advantages = advantages_of(rollouts_, options_.ppo, 0.05);
     for (const bool of_values : {false, true}) {
-        lm::CausalLm& model = of_values ? critic_ : policy_;
+        lm::TrainableLm& model = of_values ? critic_ : policy_;
         PpoTrainer trainer = this->trainer(comm::Communicator());
         trainer.learn(rollouts_, 0, 0.05, 0, 0);
         auto& parameters = (of_values ? trainer.critic() : trainer.policy()).parameters();

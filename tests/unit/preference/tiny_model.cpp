@@ -3,6 +3,7 @@
 #include "preference/data/batch_plan.hpp"
 
 #include <popalign/base/random.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -22,10 +23,7 @@ std::vector<TokenId> random_tokens(const RandomStream& stream, std::uint64_t& po
     return tokens;
 }
 
-}  // namespace
-
-lm::CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::Device device,
-                        std::int64_t vocabulary) {
+lm::ModelConfig tiny_config(const std::string& architecture, std::int64_t vocabulary) {
     lm::ModelConfig config;
     config.architecture = architecture;
     config.vocab_size = vocabulary;
@@ -36,22 +34,34 @@ lm::CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype, a
     config.num_key_value_heads = 2;
     config.head_dim = 4;
     config.max_position_embeddings = 256;
-    config.attention_bias = architecture == "qwen2";
+    config.optional_weights = lm::architecture_of(config).optional_weights;
     config.tie_word_embeddings = architecture == "llama";
-    lm::CausalLm model(config, dtype, device);
+    return config;
+}
+
+void draw_weights(lm::TrainableLm& model) {
     at::manual_seed(7);
     for (lm::NamedParameter& parameter : model.parameters()) {
         const bool is_norm = parameter.name.find("norm") != std::string::npos;
-        const at::Tensor values = at::randn(parameter.tensor.sizes(), at::kDouble) * 0.2;
+        const double scale = parameter.name == "score.weight" ? 0.1 : 0.2;
+        const at::Tensor values = at::randn(parameter.tensor.sizes(), at::kDouble) * scale;
         parameter.tensor.copy_(is_norm ? values + 1 : values);
     }
+}
+
+}  // namespace
+
+lm::TrainableLm tiny_model(const std::string& architecture, at::ScalarType dtype, at::Device device,
+                           std::int64_t vocabulary) {
+    lm::TrainableLm model(tiny_config(architecture, vocabulary), dtype, device);
+    draw_weights(model);
     return model;
 }
 
-lm::CausalLm tiny_critic(at::ScalarType dtype) {
-    lm::CausalLm model = tiny_model("llama", dtype);
-    model.parameters().push_back(
-        {"score.weight", at::randn({1, model.config().hidden_size}, at::kDouble).to(dtype) * 0.1});
+lm::TrainableLm tiny_critic(at::ScalarType dtype) {
+    lm::TrainableLm model(tiny_config("llama", token_range), dtype, at::kCPU,
+                          lm::OutputHead::score);
+    draw_weights(model);
     return model;
 }
 
@@ -87,7 +97,7 @@ std::vector<std::size_t> all_items(const preference::PairData& data) {
     return items;
 }
 
-preference::CompletionLogProbabilities own_reference(const lm::CausalLm& model,
+preference::CompletionLogProbabilities own_reference(const lm::TrainableLm& model,
                                                      const preference::PairData& data) {
     return preference::compute_log_probabilities(comm::Communicator(), model, data, all_items(data),
                                                  256, nullptr, Logger());
@@ -111,7 +121,7 @@ preference::BatchShare share_of(
     return preference::load_share(comm, data, reference, items, mismatched, mismatched_reference);
 }
 
-void perturb(lm::CausalLm& model, double scale) {
+void perturb(lm::TrainableLm& model, double scale) {
     const c10::NoGradGuard no_gradients;
     at::manual_seed(13);
     for (lm::NamedParameter& parameter : model.parameters())

@@ -4,7 +4,7 @@
 #include "preference/pairs/pair_trainer.hpp"
 #include "preference/pairs/reference.hpp"
 
-#include <popalign/lm/transformer/causal_lm.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <cstdint>
 #include <string>
@@ -13,17 +13,17 @@
 namespace popalign::test {
 
 /// Two layers with random weights, grouped queries and, for qwen2, biases; equal on every rank.
-lm::CausalLm tiny_model(const std::string& architecture, at::ScalarType dtype,
-                        at::Device device = at::kCPU, std::int64_t vocabulary = 61);
+lm::TrainableLm tiny_model(const std::string& architecture, at::ScalarType dtype,
+                           at::Device device = at::kCPU, std::int64_t vocabulary = 61);
 
 /// The same with a head for scores.
-lm::CausalLm tiny_critic(at::ScalarType dtype);
+lm::TrainableLm tiny_critic(at::ScalarType dtype);
 
 /// `count` pairs of random tokens; lengths vary and strategies take turns.
 preference::PairData random_pairs(std::size_t count, std::size_t strategies = 2);
 
 /// Values by the model as it is, of all items.
-preference::CompletionLogProbabilities own_reference(const lm::CausalLm& model,
+preference::CompletionLogProbabilities own_reference(const lm::TrainableLm& model,
                                                      const preference::PairData& data);
 
 /// The items with their reference values.
@@ -42,6 +42,6 @@ preference::BatchShare share_of(
 std::vector<std::size_t> all_items(const preference::PairData& data);
 
 /// Another model: every parameter moved by normal draws times `scale`.
-void perturb(lm::CausalLm& model, double scale);
+void perturb(lm::TrainableLm& model, double scale);
 
 }  // namespace popalign::test

@@ -87,7 +87,7 @@ lm::ModelFrontEnd byte_front_end() {
 }
 
 void write_tiny_model(const std::filesystem::path& directory) {
-    const lm::CausalLm model = tiny_model("llama", at::kFloat, at::kCPU, 256 + special_tokens);
+    const lm::TrainableLm model = tiny_model("llama", at::kFloat, at::kCPU, 256 + special_tokens);
     lm::save_hf_model(directory, model, byte_front_end(), "{}");
 }
 

@@ -57,7 +57,7 @@ class TrainLoopTest : public ::testing::Test {
     /// Trains from the same start; `disturb(reads)` is called whenever an example is read.
     Outcome train(const comm::Communicator& comm, const std::filesystem::path& directory,
                   const std::function<void(std::size_t)>& disturb = {}) {
-        lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+        lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
         const auto reference = test::own_reference(model, data_);
         PairData data = data_;
         auto reads = std::make_shared<std::size_t>(0);
@@ -255,7 +255,7 @@ TEST_F(TrainLoopTest, OnlyTheNewestCheckpointsStay) {
 }
 
 TEST_F(TrainLoopTest, AReferenceThatIsNotTheModelIsNoticedAtStep1) {
-    lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+    lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
     auto reference = test::own_reference(model, data_);
     for (double& value : reference.chosen)
         value += 0.1;

@@ -8,7 +8,6 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
-#include <popalign/lm/checkpoint/reward_model.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/preference/train_stage.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
@@ -172,8 +171,8 @@ TEST_F(TrainStageTest, AdaptersAreMergedIntoTheModelThatIsSaved) {
     inputs_.options.zero_stage = 1;
     ASSERT_EQ(train(), ExitStatus::done);
     EXPECT_EQ(evaluate(directory_ / "run/model").overall.reward_accuracy.successes, 2u);
-    lm::CausalLm before = lm::load_causal_lm(directory_ / "student", at::kFloat, at::kCPU);
-    lm::CausalLm after = lm::load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU);
+    lm::TrainableLm before = lm::load_causal_lm(directory_ / "student", at::kFloat, at::kCPU);
+    lm::TrainableLm after = lm::load_causal_lm(directory_ / "run/model", at::kFloat, at::kCPU);
     for (const char* name : {"embed_tokens.weight", "layers.1.mlp.up_proj.weight"})
         EXPECT_TRUE(at::equal(before.parameter(std::string("model.") + name),
                               after.parameter(std::string("model.") + name)));
@@ -198,9 +197,9 @@ TEST_F(TrainStageTest, ARewardModelsHeadIsTrainedBesideItsAdapters) {
     inputs_.options.objective = "reward";
     inputs_.options.lora_rank = 2;
     ASSERT_EQ(train(), ExitStatus::done);
-    lm::CausalLm start =
+    lm::TrainableLm start =
         lm::load_reward_model(directory_ / "student", at::kFloat, at::kCPU, inputs_.seed);
-    lm::CausalLm after = lm::load_reward_model(directory_ / "run/model", at::kFloat, at::kCPU);
+    lm::TrainableLm after = lm::load_reward_model(directory_ / "run/model", at::kFloat, at::kCPU);
     EXPECT_FALSE(at::equal(start.parameter("score.weight"), after.parameter("score.weight")));
 }
 

@@ -3,6 +3,8 @@
 #include "support/world.hpp"
 #include "unit/preference/tiny_model.hpp"
 
+#include <popalign/lm/transformer/architecture.hpp>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -12,7 +14,7 @@ namespace {
 using test::world;
 
 TEST(ParameterBuckets, CoverAllParametersOnceInTheirOrder) {
-    const lm::CausalLm model = test::tiny_model("qwen2", at::kFloat);
+    const lm::TrainableLm model = test::tiny_model("qwen2", at::kFloat);
     const auto& parameters = model.parameters();
     for (const std::int64_t elements : {1, 700, 1 << 20})
         for (const int parts : {1, 3, 7}) {
@@ -28,16 +30,16 @@ TEST(ParameterBuckets, CoverAllParametersOnceInTheirOrder) {
                 begin += bucket.elements;
             }
             EXPECT_EQ(next, parameters.size());
-            EXPECT_EQ(begin, model.config().parameter_count());
+            EXPECT_EQ(begin, lm::parameter_count(model.config()));
         }
 }
 
 TEST(ParameterBuckets, AreCompleteWithTheirLowestLayer) {
-    const lm::CausalLm model = test::tiny_model("qwen2", at::kFloat);
+    const lm::TrainableLm model = test::tiny_model("qwen2", at::kFloat);
     const auto buckets = make_buckets(model.parameters(), 1, 1);
     EXPECT_FALSE(buckets.front().layer) << "the embedding's gradient comes last";
     for (const ParameterBucket& bucket : buckets)
-        if (const auto layer = layer_of(model.parameters()[bucket.first].name)) {
+        if (const auto layer = model.parameters()[bucket.first].layer) {
             EXPECT_EQ(bucket.layer, layer);
         }
     EXPECT_GT(buckets.back().layer.value_or(0), 1) << "the head's comes before any layer's";
@@ -46,7 +48,7 @@ TEST(ParameterBuckets, AreCompleteWithTheirLowestLayer) {
 
 TEST(TrainedParameters, EveryElementIsWrittenByOneRankAndHeldByItsOptimizer) {
     for (const Sharding sharding : {Sharding::none, Sharding::optimizer, Sharding::gradients}) {
-        lm::CausalLm model = test::tiny_model("llama", at::kFloat);
+        lm::TrainableLm model = test::tiny_model("llama", at::kFloat);
         std::vector<at::Tensor> before;
         for (const lm::NamedParameter& parameter : model.parameters())
             before.push_back(parameter.tensor.clone());

@@ -7,6 +7,7 @@
 #include "unit/preference/tiny_run.hpp"
 
 #include <popalign/comm/collectives.hpp>
+#include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/preference/training_plan.hpp>
 #include <popalign/store/pairs/pair_store.hpp>
 
@@ -34,7 +35,7 @@ TEST(TrainingCost, CountsProductsOfSharedRowsOnce) {
 
 TEST(TrainingMemory, FallsWithWhatIsSharedOrComputedAgain) {
     const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
-    const auto parameters = static_cast<double>(config.parameter_count());
+    const auto parameters = static_cast<double>(lm::parameter_count(config));
     TrainOptions options;
     const auto memory = [&](int ranks, at::ScalarType dtype = at::kFloat) {
         return training_memory(config, dtype, options, ranks, 1000);

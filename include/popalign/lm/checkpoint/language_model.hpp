@@ -4,6 +4,7 @@
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/lm/transformer/tensor_parallel.hpp>
+#include <popalign/lm/transformer/trainable_lm.hpp>
 
 #include <filesystem>
 #include <string>
@@ -12,19 +13,25 @@ namespace popalign::lm {
 
 /// Weights of an HF directory or a GGUF file, converted to `dtype` on `device`. Throws InputError
 /// for missing, misshapen or unsupported tensors, by name.
-CausalLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype, at::Device device);
-/// The same, packed: it can answer and score, but not be trained or saved. On a CPU the ranks of
-/// `node` (`Communicator::split_node`) load it together and share one copy of the weights. With
+TrainableLm load_causal_lm(const std::filesystem::path& path, at::ScalarType dtype,
+                           at::Device device);
+/// The same for inference: it can answer and score, but not be trained or saved. On a CPU the ranks
+/// of `node` (`Communicator::split_node`) load it together and share one copy of the weights. With
 /// `parallel`, a group of ranks of one node, each rank reads its slice alone. Collective over
 /// `node`.
 CausalLm load_for_inference(const std::filesystem::path& path, at::ScalarType dtype,
                             at::Device device, const comm::Communicator& node = {},
                             const TensorParallel& parallel = {});
 
+/// From a reward model, or from any other model with a new head drawn from `seed`. Throws
+/// InputError as `load_causal_lm`.
+TrainableLm load_reward_model(const std::filesystem::path& path, at::ScalarType dtype,
+                              at::Device device, std::uint64_t seed = 0);
+
 /// An HF directory that `transformers` loads as it is: model.safetensors, config.json,
 /// generation_config.json, tokenizer.json, tokenizer_config.json with the chat template. Appears
 /// under its name only when complete.
-void save_hf_model(const std::filesystem::path& directory, const CausalLm& model,
+void save_hf_model(const std::filesystem::path& directory, const TrainableLm& model,
                    const ModelFrontEnd& front_end, const std::string& provenance);
 
 /// "auto" is the CPU, or this rank's GPU (`local_rank` modulo their number) where there are any.

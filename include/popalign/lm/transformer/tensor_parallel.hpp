@@ -5,12 +5,22 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace popalign::lm {
 
 struct ModelConfig;
+struct WeightSpec;
 class TensorReducer;
+
+/// The rows (dimension 0) or columns (1) of a weight that a rank holds.
+struct WeightSlice {
+    std::int64_t dimension = 0, begin = 0, end = 0;
+
+    std::vector<std::int64_t> shape(const WeightSpec& whole) const;
+};
 
 /// The ranks that hold one model together, each a slice of every matrix (Shoeybi et al. 2019, sec.
 /// 3): whole heads and a part of the feed-forward's width, added up behind attention and behind the
@@ -24,8 +34,11 @@ class TensorParallel {
     const comm::Communicator& group() const noexcept { return group_; }
     int rank() const noexcept { return group_.rank(); }
     int size() const noexcept { return group_.size(); }
-    /// What this rank holds of the model. Throws UsageError if heads or width cannot be divided.
+    /// The model's shape as this rank sees it: its share of heads and width. Throws UsageError if
+    /// they cannot be divided.
     ModelConfig slice(const ModelConfig& whole) const;
+    /// This rank's part of a weight.
+    WeightSlice slice(const WeightSpec& whole) const;
     /// This rank's part of the vocabulary.
     Range vocabulary(const ModelConfig& whole) const;
 

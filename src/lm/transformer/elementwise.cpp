@@ -1,4 +1,4 @@
-#include "lm/transformer/fused.hpp"
+#include "lm/transformer/elementwise.hpp"
 
 #include "lm/kernels/row_kernels.hpp"
 #include "lm/transformer/training_kernels.hpp"
@@ -26,11 +26,11 @@ bool fits_row_kernels(const at::Tensor& x) {
     return x.is_cpu() && x.scalar_type() == at::kFloat && x.stride(-1) == 1;
 }
 
-at::Tensor rms_norm(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& weight,
+at::Tensor rms_norm(ElementwiseImpl arithmetic, const at::Tensor& x, const at::Tensor& weight,
                     double epsilon) {
-    if (arithmetic == Arithmetic::libtorch)
-        return training::fits(x) ? training::rms_norm(x, weight, epsilon)
-                                 : at::rms_norm(x, weight.sizes(), weight, epsilon);
+    if (arithmetic == ElementwiseImpl::libtorch)
+        return training::uses_own_kernels(x) ? training::rms_norm(x, weight, epsilon)
+                                             : at::rms_norm(x, weight.sizes(), weight, epsilon);
     const at::Tensor output = at::empty(x.sizes(), x.options());
     const auto size = x.size(1), stride = x.stride(0);
     for_each_row(x.size(0), size,
@@ -42,10 +42,10 @@ at::Tensor rms_norm(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor
     return output;
 }
 
-at::Tensor rotate(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& cosine,
+at::Tensor rotate(ElementwiseImpl arithmetic, const at::Tensor& x, const at::Tensor& cosine,
                   const at::Tensor& sine) {
-    if (arithmetic == Arithmetic::libtorch) {
-        if (training::fits(x))
+    if (arithmetic == ElementwiseImpl::libtorch) {
+        if (training::uses_own_kernels(x))
             return training::rotate(x, cosine, sine);
         const auto halves = x.chunk(2, -1);
         return at::cat(
@@ -65,10 +65,11 @@ at::Tensor rotate(Arithmetic arithmetic, const at::Tensor& x, const at::Tensor& 
     return output;
 }
 
-at::Tensor silu_multiply(Arithmetic arithmetic, const at::Tensor& gate, const at::Tensor& up) {
-    if (arithmetic == Arithmetic::libtorch)
-        return training::fits(gate) && training::fits(up) ? training::silu_multiply(gate, up)
-                                                          : at::silu(gate) * up;
+at::Tensor silu_multiply(ElementwiseImpl arithmetic, const at::Tensor& gate, const at::Tensor& up) {
+    if (arithmetic == ElementwiseImpl::libtorch)
+        return training::uses_own_kernels(gate) && training::uses_own_kernels(up)
+                   ? training::silu_multiply(gate, up)
+                   : at::silu(gate) * up;
     const at::Tensor output = at::empty(gate.sizes(), gate.options());
     const auto size = gate.size(1);
     for_each_row(gate.size(0), size,

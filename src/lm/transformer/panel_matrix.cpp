@@ -1,4 +1,4 @@
-#include "lm/transformer/inference_weight.hpp"
+#include "lm/transformer/panel_matrix.hpp"
 
 #include "lm/kernels/panel_kernel.hpp"
 
@@ -26,22 +26,21 @@ bool uses_panels(const at::TensorOptions& options) {
 
 }  // namespace
 
-InferenceWeight::InferenceWeight(WeightMemory& memory, std::int64_t rows, std::int64_t columns,
-                                 at::TensorOptions options)
+PanelMatrix::PanelMatrix(WeightMemory& memory, std::int64_t rows, std::int64_t columns,
+                         at::TensorOptions options)
     : rows_(rows),
       columns_(columns),
       panels_(uses_panels(options)),
       data_(panels_ ? memory.allocate({panels_of(rows), columns, panel_width}, options)
                     : memory.allocate({rows, columns}, options)) {}
 
-std::size_t InferenceWeight::bytes(std::int64_t rows, std::int64_t columns,
-                                   at::TensorOptions options) {
+std::size_t PanelMatrix::bytes(std::int64_t rows, std::int64_t columns, at::TensorOptions options) {
     const std::int64_t stored = uses_panels(options) ? panels_of(rows) * panel_width : rows;
     return WeightMemory::aligned(static_cast<std::size_t>(stored * columns) *
                                  options.dtype().itemsize());
 }
 
-void InferenceWeight::fill(const at::Tensor& part, std::int64_t first) {
+void PanelMatrix::fill(const at::Tensor& part, std::int64_t first) {
     if (!panels_) {
         data_.narrow(0, first, part.size(0)).copy_(part);
         return;
@@ -60,14 +59,14 @@ void InferenceWeight::fill(const at::Tensor& part, std::int64_t first) {
     });
 }
 
-at::Tensor InferenceWeight::apply(const at::Tensor& x, const at::Tensor& bias) const {
+at::Tensor PanelMatrix::apply(const at::Tensor& x, const at::Tensor& bias) const {
     if (!panels_)
         return at::linear(x, data_, bias);
     const at::Tensor product = multiply(x.contiguous());
     return bias.defined() ? product.add_(bias) : product;
 }
 
-at::Tensor InferenceWeight::multiply(const at::Tensor& x) const {
+at::Tensor PanelMatrix::multiply(const at::Tensor& x) const {
     static const kernel::MultiplyPanel multiply_panel = kernel::multiply_panels().front();
     const std::int64_t count = x.size(0), panels = panels_of(rows_);
     const std::int64_t stride = panels * panel_width;
@@ -89,7 +88,7 @@ at::Tensor InferenceWeight::multiply(const at::Tensor& x) const {
     return output.narrow(1, 0, rows_);
 }
 
-at::Tensor InferenceWeight::gather(const at::Tensor& indices) const {
+at::Tensor PanelMatrix::gather(const at::Tensor& indices) const {
     if (!panels_)
         return at::embedding(data_, indices);
     const std::int64_t count = indices.size(0);

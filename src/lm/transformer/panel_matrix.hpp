@@ -8,12 +8,12 @@
 
 namespace popalign::lm {
 
-/// A weight [rows, columns] that is only multiplied with: in panels for this processor's kernels
+/// A matrix [rows, columns] that is only multiplied with: in panels for this processor's kernels
 /// where it is float32 on a CPU, plain elsewhere. It lies in memory that ranks may share.
-class InferenceWeight {
+class PanelMatrix {
   public:
-    InferenceWeight(WeightMemory& memory, std::int64_t rows, std::int64_t columns,
-                    at::TensorOptions options);
+    PanelMatrix(WeightMemory& memory, std::int64_t rows, std::int64_t columns,
+                at::TensorOptions options);
 
     static std::size_t bytes(std::int64_t rows, std::int64_t columns, at::TensorOptions options);
 

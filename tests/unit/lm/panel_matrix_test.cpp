@@ -1,4 +1,4 @@
-#include "lm/transformer/inference_weight.hpp"
+#include "lm/transformer/panel_matrix.hpp"
 
 #include "lm/kernels/panel_kernel.hpp"
 
@@ -12,9 +12,9 @@
 namespace popalign::lm {
 namespace {
 
-InferenceWeight packed(const at::Tensor& weight) {
+PanelMatrix packed(const at::Tensor& weight) {
     WeightMemory memory;
-    InferenceWeight result(memory, weight.size(0), weight.size(1), weight.options());
+    PanelMatrix result(memory, weight.size(0), weight.size(1), weight.options());
     // In uneven parts, as joined projections are filled in.
     const std::int64_t first = weight.size(0) / 3;
     result.fill(weight.narrow(0, 0, first), 0);
@@ -22,7 +22,7 @@ InferenceWeight packed(const at::Tensor& weight) {
     return result;
 }
 
-TEST(InferenceWeight, MultipliesLikeLinearInEveryShape) {
+TEST(PanelMatrix, MultipliesLikeLinearInEveryShape) {
     at::manual_seed(1);
     for (std::int64_t rows : {1, 31, 32, 33, 97, 200})
         for (std::int64_t columns : {1, 7, 64, 577, 1300})
@@ -36,9 +36,9 @@ TEST(InferenceWeight, MultipliesLikeLinearInEveryShape) {
             }
 }
 
-TEST(InferenceWeight, ARowDependsOnItselfAloneToTheLastBit) {
+TEST(PanelMatrix, ARowDependsOnItselfAloneToTheLastBit) {
     at::manual_seed(2);
-    const InferenceWeight weight = packed(at::randn({97, 1300}));
+    const PanelMatrix weight = packed(at::randn({97, 1300}));
     const at::Tensor x = at::randn({300, 1300}), whole = weight.apply(x);
     for (std::int64_t count : {1, 2, 11, 12, 13, 64, 191})
         for (std::int64_t first : {0, 5, 100})
@@ -47,7 +47,7 @@ TEST(InferenceWeight, ARowDependsOnItselfAloneToTheLastBit) {
                 << count << " rows from " << first;
 }
 
-TEST(InferenceWeight, GathersWhatWasFilledIn) {
+TEST(PanelMatrix, GathersWhatWasFilledIn) {
     const at::Tensor weight = at::randn({70, 33});
     const at::Tensor indices = at::tensor({69L, 0L, 31L, 32L, 0L}, at::kLong);
     for (at::ScalarType dtype : {at::kFloat, at::kBFloat16})
