@@ -106,7 +106,7 @@ ConfigNode& descend(ConfigNode& node, const std::string& key) {
         if (index >= node.children.size())
             throw UsageError(
                 fmt::format("--set: no item '{}' in the list at {}:{}", key, node.file, node.line));
-        return node.children[index].second;
+        return node.children[index].node;
     }
     if (node.kind == ConfigNode::Kind::scalar)
         throw UsageError(fmt::format("--set: '{}' lies below a plain value at {}:{}", key,
@@ -118,7 +118,7 @@ ConfigNode& descend(ConfigNode& node, const std::string& key) {
     ConfigNode child;
     child.file = node.file;
     child.line = node.line;
-    return node.children.emplace_back(key, std::move(child)).second;
+    return node.children.emplace_back(key, std::move(child)).node;
 }
 
 }  // namespace
@@ -162,7 +162,7 @@ void apply_override(ConfigNode& root, const std::string& assignment) {
     }
     *node = parse_config("value: " + assignment.substr(equals + 1), "--set " + assignment)
                 .children.at(0)
-                .second;
+                .node;
 }
 
 void ConfigReader::finish() const {

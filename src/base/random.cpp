@@ -21,8 +21,8 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
 
 std::uint64_t stable_hash(std::string_view text, std::uint64_t seed) noexcept {
     std::uint64_t hash = 0xCBF29CE484222325ULL ^ seed;
-    for (unsigned char byte : text)
-        hash = (hash ^ byte) * 0x100000001B3ULL;
+    for (const char byte : text)
+        hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001B3ULL;
     // FNV alone mixes the last bytes badly; splitmix64's finaliser spreads them.
     hash = (hash ^ (hash >> 30)) * 0xBF58476D1CE4E5B9ULL;
     hash = (hash ^ (hash >> 27)) * 0x94D049BB133111EBULL;

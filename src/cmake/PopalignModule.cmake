@@ -1,7 +1,10 @@
 # What every file of the project is compiled with.
 add_library(popalign_warnings INTERFACE)
 target_compile_options(popalign_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-                                                   -Wnon-virtual-dtor -Wold-style-cast -Werror)
+                                                   -Wnon-virtual-dtor -Wold-style-cast)
+if(POPALIGN_WERROR)
+  target_compile_options(popalign_warnings INTERFACE -Werror)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False alarms about std::string in g++ 12 (GCC bug 105329).
   target_compile_options(popalign_warnings INTERFACE -Wno-restrict)

@@ -3,6 +3,8 @@
 #include <popalign/lm/transformer/model_config.hpp>
 #include <popalign/preference/options/train_options.hpp>
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 
 namespace popalign::preference {

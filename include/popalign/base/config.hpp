@@ -20,11 +20,17 @@ struct ConfigNode {
 
     Kind kind = Kind::null;
     std::string scalar;
-    std::vector<std::pair<std::string, ConfigNode>> children;  ///< keys are empty in a sequence
+    struct Child;
+    std::vector<Child> children;
     std::string file;
     std::size_t line = 0;
 
     const ConfigNode* find(std::string_view key) const;
+};
+
+struct ConfigNode::Child {
+    std::string key;  ///< empty in a sequence
+    ConfigNode node;
 };
 
 /// Throws InputError with file and line for malformed YAML, repeated keys, aliases and merges.

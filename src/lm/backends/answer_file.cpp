@@ -58,10 +58,11 @@ class AnswerTable {
         const auto& of = has_id                        ? row.at("id")
                          : row.contains("instruction") ? row.at("instruction")
                                                        : row.at("prompt");
-        const auto& text = row.contains("text") ? row.at("text") : row.at("output");
+        const auto text =
+            (row.contains("text") ? row.at("text") : row.at("output")).get<std::string>();
         const auto [at, fresh] = answers_.emplace(
             key(generation, has_id ? 'i' : 't', of.is_string() ? of.get<std::string>() : of.dump()),
-            text.get<std::string>());
+            text);
         if (!fresh && at->second != text)
             throw InputError(path_, line, "another answer to the same stands above; remove one");
     }
