@@ -5,8 +5,8 @@ import math
 import matplotlib.pyplot as plt
 
 import figures
-from run_directory import BENCHMARKS
 
+TITLES = {"alpaca-eval": "AlpacaEval", "arena-hard": "Arena-Hard", "hh-rlhf": "HH-RLHF", "mt-bench": "MT-Bench"}
 JUDGE_COLORS = ("#0f766e", "#c2410c", "#4338ca", "#a16207", "#be185d", "#0369a1")
 
 
@@ -75,24 +75,30 @@ def judge_against_judge(contrast):
 def win_rate_rows(benchmarks, win_rate):
     """(label, value, lower, upper, n) in per cent, of everything that compares with a baseline."""
     rows = []
+
+    def add(label, entry, scale, value, lower="lower", upper="upper"):
+        rows.append((label, *(scale * entry[key] for key in (value, lower, upper)), entry.get("n_valid", entry.get("n"))))
+
     if win_rate:
-        rows.append(("held-out instructions", *(100 * win_rate[key] for key in ("win_rate", "lower", "upper")),
-                     win_rate.get("n_valid", win_rate.get("n"))))
-    for category, entry in benchmarks.get("hh-rlhf", {}).get("categories", {}).items():
-        rows.append((f"HH-RLHF {category}", *(100 * entry[key] for key in ("win_rate", "lower", "upper")),
-                     entry["n_valid"]))
-    alpaca = benchmarks.get("alpaca-eval")
-    if alpaca:
-        rows.append(("AlpacaEval", alpaca["win_rate"], alpaca["lower"], alpaca["upper"], alpaca["n_valid"]))
-        if alpaca.get("length_controlled_winrate") is not None:
-            rows.append(("AlpacaEval, length-controlled", alpaca["length_controlled_winrate"], alpaca["lc_lower"],
-                         alpaca["lc_upper"], alpaca["n_valid"]))
-    arena = benchmarks.get("arena-hard")
-    if arena and "score" in arena:
-        rows.append(("Arena-Hard", arena["score"], arena["lower"], arena["upper"], arena["n_valid"]))
-        rows.append(("Arena-Hard, style-controlled", arena["style_controlled_score"], arena["style_controlled_lower"],
-                     arena["style_controlled_upper"], arena["n_valid"]))
+        add("held-out instructions", win_rate, 100, "win_rate")
+    for name, result in benchmarks.items():
+        title = TITLES.get(name, name)
+        if "length_controlled_winrate" in result:  # these figures are per cent already
+            add(title, result, 1, "win_rate")
+            if result["length_controlled_winrate"] is not None:
+                add(f"{title}, length-controlled", result, 1, "length_controlled_winrate", "lc_lower", "lc_upper")
+        elif "style_controlled_score" in result:
+            add(title, result, 1, "score")
+            add(f"{title}, style-controlled", result, 1, "style_controlled_score", "style_controlled_lower",
+                "style_controlled_upper")
+        elif "win_rate" in result:
+            for category, entry in (result.get("categories") or {"": result}).items():
+                add(f"{title} {category}".rstrip(), entry, 100, "win_rate")
     return rows
+
+
+def is_rating(result):
+    return "score" in result and "style_controlled_score" not in result
 
 
 def dots(rows, limits, label, reference=None):
@@ -109,7 +115,7 @@ def dots(rows, limits, label, reference=None):
     return figures.svg(figure)
 
 
-def mt_bench_rows(result):
+def rating_rows(result):
     """All questions first, then the categories."""
     entries = [("all", result), *result.get("categories", {}).items()]
     return [(name, e["score"], e["lower"], e["upper"], e["n_valid"]) for name, e in entries if e.get("score") is not None]
@@ -138,12 +144,13 @@ def benchmarks_section(run, html):
     rows = win_rate_rows(run.benchmarks, run.win_rate)
     if run.benchmarks and rows:
         parts.append(html.picture(dots(rows, (0, 100), "win rate over the baseline [%]", 50), "win rates"))
-    rating = run.benchmarks.get("mt-bench")
-    if rating and mt_bench_rows(rating):
-        parts.append(html.picture(dots(mt_bench_rows(rating), (1, 10), "MT-Bench rating, both turns"),
-                                  "MT-Bench by category"))
+    for name, result in run.benchmarks.items():
+        if is_rating(result) and rating_rows(result):
+            title = TITLES.get(name, name)
+            parts.append(html.picture(dots(rating_rows(result), (1, 10), f"{title} rating, all turns"),
+                                      f"{title} by category"))
     if not parts:
-        return html.section("Benchmarks", html.note("None was run; `popalign evaluate` has " + ", ".join(BENCHMARKS) + "."))
+        return html.section("Benchmarks", html.note("None was run; `popalign evaluate --help` lists them."))
     facts = [(name, result.get("baseline") or "–", result.get("judge", "–"), result.get("template", "–"), result["n"],
               sum(result.get("dropped", {}).values())) for name, result in run.benchmarks.items()]
     return html.section(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
-BENCHMARKS = ("alpaca-eval", "arena-hard", "mt-bench", "hh-rlhf")
 KNOWN_FLAGS = {"1": "identical", "2": "empty", "4": "truncated", "8": "unparsed", "16": "refusal"}
 
 
@@ -165,9 +164,11 @@ def read_preference(path):
 
 
 def read_benchmarks(directory):
-    """The results by benchmark; those that are absent or no JSON are left out."""
-    results = {name: read_json(directory / f"{name}.json") for name in BENCHMARKS}
-    return {name: result for name, result in results.items() if result}
+    """The results of `evaluate <benchmark>` by name; files that are no such result are left out."""
+    results = (read_json(path) for path in sorted(directory.glob("*.json")))
+    named = {result["benchmark"]: result for result in results if isinstance(result, dict) and "benchmark" in result}
+    named.pop("win-rate", None)  # of the run's own held-out instructions: read apart
+    return named
 
 
 @dataclass

@@ -95,7 +95,7 @@ stage() {
 open_run() {
     local config
     config=$("$popalign" synthesize "$@" --print-config)
-    directory=$(sed -n '/^run:/,/^[^ ]/s/^  directory: *//p' <<<"$config" | tr -d '"'"'")
+    directory=$("$popalign" config get run.directory "$@")
     mkdir -p "$directory/slurm"
     printf '%s\n' "$config" >"$directory/slurm/$SLURM_JOB_NAME-$SLURM_JOB_ID.yaml"
 }

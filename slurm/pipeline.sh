@@ -40,8 +40,7 @@ popalign=${POPALIGN:-$root/build/release/popalign}
 
 prepare_environment
 # A wrong key or an unknown file is said here, not by a job hours later.
-config=$("$popalign" synthesize "${arguments[@]}" --print-config)
-directory=$(sed -n '/^run:/,/^[^ ]/s/^  directory: *//p' <<<"$config" | tr -d '"'"'")
+directory=$("$popalign" config get run.directory "${arguments[@]}")
 mkdir -p "$directory/slurm"
 
 previous='' ids=()

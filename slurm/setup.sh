@@ -14,7 +14,7 @@ packages=(g++ cmake ninja-build ccache pkg-config git ca-certificates python3 py
     libcurl4-openssl-dev zlib1g-dev)
 reports=(numpy==2.4.6 h5py==3.16.0 matplotlib==3.11.2 scipy==1.17.1 pyarrow==26.0.1)
 thin_torch=(torch==2.15.0 nvidia-cuda-runtime==13.2.86 nvidia-cuda-cupti==13.2.86)
-whole=(torch==2.15.0 transformers==5.23.* tokenizers==0.23.* trl==1.16.* gguf==0.19.* "${reports[@]}")
+whole=(torch==2.15.0 transformers==5.23.* tokenizers==0.23.* trl==1.16.* gguf==0.19.* pytest==9.2.* "${reports[@]}")
 
 install_packages() {
     command -v dpkg-query >/dev/null || {
@@ -76,7 +76,7 @@ make_environment() {
     if [[ $1 == whole ]]; then
         # NCCL tells the whole torch from the thin one.
         has_all "${whole[@]}" nvidia-nccl-cu13 ||
-            pip_install "Installing torch with CUDA, transformers and trl (5 GB)" "${whole[@]}"
+            pip_install "Installing torch with CUDA, transformers, trl and pytest (5 GB)" "${whole[@]}"
     else
         has_all "${reports[@]}" || pip_install "Installing what the report uses" "${reports[@]}"
         # Of torch's libraries for the CPU, these two packages hold all that lies outside it.

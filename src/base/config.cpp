@@ -99,7 +99,8 @@ Number parse_number(const ConfigNode& node, const std::string& path, std::string
     return value;
 }
 
-ConfigNode& descend(ConfigNode& node, const std::string& key) {
+/// The child of that key, made if it is not there; `assignment` is what asks for it.
+ConfigNode& descend(ConfigNode& node, const std::string& key, const std::string& assignment) {
     if (node.kind == ConfigNode::Kind::sequence) {
         std::size_t index = node.children.size();
         std::from_chars(key.data(), key.data() + key.size(), index);
@@ -116,12 +117,19 @@ ConfigNode& descend(ConfigNode& node, const std::string& key) {
         if (name == key)
             return child;
     ConfigNode child;
-    child.file = node.file;
-    child.line = node.line;
+    child.file = "--set " + assignment;
+    child.line = 1;
     return node.children.emplace_back(key, std::move(child)).node;
 }
 
 }  // namespace
+
+std::string join_alternatives(const std::vector<std::string>& texts) {
+    std::string joined;
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        joined += (i == 0 ? "" : i + 1 < texts.size() ? ", " : " or ") + texts[i];
+    return joined;
+}
 
 const ConfigNode* ConfigNode::find(std::string_view key) const {
     for (const auto& [name, child] : children)
@@ -157,12 +165,24 @@ void apply_override(ConfigNode& root, const std::string& assignment) {
     ConfigNode* node = &root;
     for (std::size_t at = 0; at < equals;) {
         const auto dot = std::min(assignment.find('.', at), equals);
-        node = &descend(*node, assignment.substr(at, dot - at));
+        node = &descend(*node, assignment.substr(at, dot - at), assignment);
         at = dot + 1;
     }
     *node = parse_config("value: " + assignment.substr(equals + 1), "--set " + assignment)
                 .children.at(0)
                 .node;
+}
+
+std::string on_one_line(const std::string& yaml) {
+    std::string line;
+    for (const char c : yaml)
+        if (c != '\n')
+            line += c;
+        else if (!line.empty() && line.back() != ' ')
+            line += ' ';
+    const auto first = line.find_first_not_of(' ');
+    const auto last = line.find_last_not_of(' ');
+    return first == std::string::npos ? "" : line.substr(first, last - first + 1);
 }
 
 void ConfigReader::finish() const {

@@ -1,6 +1,6 @@
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
-#include <popalign/base/unique_handle.hpp>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -12,13 +12,6 @@
 
 namespace popalign {
 namespace {
-
-struct DescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = UniqueHandle<DescriptorTraits>;
 
 Descriptor open_for_reading(const std::filesystem::path& path) {
     Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -72,21 +65,19 @@ void sync_path(const std::filesystem::path& path) {
 
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), partial_(partial_path(path_)) {
-    descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (descriptor_ < 0)
+    descriptor_.reset(::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!descriptor_)
         throw_system_error("create it", partial_.native());
 }
 
 AtomicFile::~AtomicFile() {
-    if (descriptor_ < 0)
-        return;
-    ::close(descriptor_);
-    ::unlink(partial_.c_str());
+    if (descriptor_)
+        ::unlink(partial_.c_str());
 }
 
 void AtomicFile::write(std::span<const std::byte> data) {
     while (!data.empty()) {
-        const ssize_t written = ::write(descriptor_, data.data(), data.size());
+        const ssize_t written = ::write(descriptor_.get(), data.data(), data.size());
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
@@ -96,9 +87,9 @@ void AtomicFile::write(std::span<const std::byte> data) {
 }
 
 void AtomicFile::commit() {
-    if (::fsync(descriptor_) != 0)
+    if (::fsync(descriptor_.get()) != 0)
         throw_system_error("flush it", path_.native());
-    const int closed = ::close(std::exchange(descriptor_, -1));
+    const int closed = ::close(descriptor_.take());
     if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) {
         const int code = errno;
         ::unlink(partial_.c_str());

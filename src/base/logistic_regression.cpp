@@ -140,10 +140,10 @@ class Solver {
                 const double h = hessian_[j * d_ + j];
                 if (h <= 0)
                     continue;
-                const double at = b[j] + step[j];
+                const double from = b[j] + step[j];
                 const double to =
-                    soft_threshold(h * at - gradient_[j] - curved[j], problem_.l1) / h;
-                const double change = to - at;
+                    soft_threshold(h * from - gradient_[j] - curved[j], problem_.l1) / h;
+                const double change = to - from;
                 if (change == 0)
                     continue;
                 step[j] += change;

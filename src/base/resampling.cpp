@@ -11,18 +11,18 @@ double quantile(std::vector<double> values, double share) {
     if (values.empty())
         return std::numeric_limits<double>::quiet_NaN();
     std::ranges::sort(values);
-    const double at = share * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::size_t>(at);
+    const double position = share * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(position);
     const double low = values[below], high = values[std::min(below + 1, values.size() - 1)];
-    return low + (high - low) * (at - static_cast<double>(below));
+    return low + (high - low) * (position - static_cast<double>(below));
 }
 
 std::vector<std::uint32_t> resample(std::size_t units, const RandomStream& stream,
                                     std::uint64_t round) {
     std::vector<std::uint32_t> counts(units, 0);
     for (std::size_t draw = 0; draw < units; ++draw) {
-        const double at = stream.uniform(round * units + draw) * static_cast<double>(units);
-        ++counts[std::min(static_cast<std::size_t>(at), units - 1)];
+        const double position = stream.uniform(round * units + draw) * static_cast<double>(units);
+        ++counts[std::min(static_cast<std::size_t>(position), units - 1)];
     }
     return counts;
 }

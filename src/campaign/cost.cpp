@@ -1,8 +1,10 @@
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/campaign/cost.hpp>
 #include <popalign/comm/collectives.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -170,16 +172,10 @@ std::map<std::string, std::uint64_t> tokens_by_strategy(const std::filesystem::p
 
 void append_cost(const std::filesystem::path& directory, const StageCost& cost) {
     std::filesystem::create_directories(directory);
-    const std::filesystem::path path = directory / "cost.jsonl";
+    const std::filesystem::path path = RunDirectory(directory).cost();
     const std::string line = to_json(cost).dump() + "\n";
-    const int descriptor = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    const bool written = descriptor >= 0 && ::write(descriptor, line.data(), line.size()) ==
-                                                static_cast<ssize_t>(line.size());
-    const int problem = errno;
-    if (descriptor >= 0)
-        ::close(descriptor);
-    errno = problem;
-    if (!written)
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
+    if (!file || ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
         throw_system_error("append to", path.native());
 }
 
@@ -208,7 +204,7 @@ std::string total_cost(const std::filesystem::path& directory) {
     if (!std::filesystem::is_directory(directory))
         throw InputError(directory.native(), "is not a directory; give a run's or a sweep's");
     for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
-        if (entry.path().filename() == "cost.jsonl")
+        if (entry.path() == RunDirectory(entry.path().parent_path()).cost())
             add_file(entry.path());
     Json result;
     for (const auto& [name, total] : stages)

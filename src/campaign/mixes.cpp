@@ -79,10 +79,10 @@ void lattice(const Names& all, std::size_t first, std::int64_t parts, std::int64
 
 void add_listed(const std::string& mix, const Names& all, MixList& list) {
     Names wanted;
-    for (std::size_t at = 0; at <= mix.size();) {
-        const auto end = std::min(mix.find('+', at), mix.size());
-        wanted.push_back(mix.substr(at, end - at));
-        at = end + 1;
+    for (std::size_t begin = 0; begin <= mix.size();) {
+        const auto end = std::min(mix.find('+', begin), mix.size());
+        wanted.push_back(mix.substr(begin, end - begin));
+        begin = end + 1;
     }
     for (const std::string& name : wanted)
         if (std::ranges::find(all, name) == all.end())

@@ -80,17 +80,17 @@ class Planner {
         const std::vector<std::int64_t> sizes =
             options_.sizes.empty() ? std::vector<std::int64_t>{0} : options_.sizes;
         for (const Selection& selection : selections_) {
-            std::string own = data, reference = base;
+            std::string pairs = data, reference = base;
             if (!selection.data_overrides.empty()) {
                 auto overrides = factors;
                 overrides.insert(overrides.end(), selection.data_overrides.begin(),
                                  selection.data_overrides.end());
-                own = add(plan_.data, SweepPart::data, {}, overrides).name;
-                reference = add(plan_.bases, SweepPart::base, own, overrides).name;
+                pairs = add(plan_.data, SweepPart::data, {}, overrides).name;
+                reference = add(plan_.bases, SweepPart::base, pairs, overrides).name;
             }
             for (const std::int64_t size : sizes)
                 for (const std::uint64_t seed : options_.seeds)
-                    add_run({own, base, reference}, selection, size, seed, factors, values);
+                    add_run({pairs, base, reference}, selection, size, seed, factors, values);
         }
     }
 
@@ -207,8 +207,8 @@ void SweepOptions::validate() const {
         require(control.draws >= 2 && control.draws <= 1000, "controls", "draws must be 2 to 1000");
     for (const FactorOptions& factor : factors) {
         require(!factor.values.empty(), "factors", "a factor needs values");
-        for (const std::string_view own : {"run.directory", "run.pairs", "sweep."})
-            require(!factor.key.starts_with(own), "factors",
+        for (const std::string_view reserved : {"run.directory", "run.pairs", "sweep."})
+            require(!factor.key.starts_with(reserved), "factors",
                     "run.directory, run.pairs and sweep.* are the sweep's own");
     }
     for (const std::string& evaluation : evaluations)

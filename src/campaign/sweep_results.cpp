@@ -1,4 +1,5 @@
 #include <popalign/base/file.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/campaign/sweep_results.hpp>
 
 #include <fmt/format.h>
@@ -105,7 +106,7 @@ void set_training(Table& table, const std::filesystem::path& train) {
 }
 
 void set_cost(Table& table, const std::filesystem::path& directory) {
-    std::ifstream file(directory / "cost.jsonl");
+    std::ifstream file(RunDirectory(directory).cost());
     double core_seconds = 0, gpu_seconds = 0;
     for (std::string line; std::getline(file, line);)
         if (const Json row = Json::parse(line, nullptr, false); row.is_object()) {
@@ -137,7 +138,7 @@ void set_identity(Table& table, const SweepUnit& run) {
 
 UnitStatus read_status(const std::filesystem::path& unit_directory) {
     UnitStatus status;
-    const Json json = read_json(unit_directory / "status.json");
+    const Json json = read_json(RunDirectory(unit_directory).status());
     if (!json.is_object())
         return status;
     const Json name = member(json, "state");
@@ -158,7 +159,7 @@ void write_status(const std::filesystem::path& unit_directory, const UnitStatus&
         {"error", status.error},
         {"seconds", status.seconds},
         {"ranks", status.ranks}};
-    write_text_file(unit_directory / "status.json",
+    write_text_file(RunDirectory(unit_directory).status(),
                     json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -183,19 +184,18 @@ std::string describe_status(const SweepPlan& plan, const std::filesystem::path& 
 std::string collect_csv(const SweepPlan& plan, const std::filesystem::path& directory) {
     Table table;
     for (const SweepUnit& run : plan.runs) {
-        const std::filesystem::path own = directory / run.name;
-        const UnitStatus status = read_status(own);
+        const std::filesystem::path run_directory = directory / run.name;
+        const UnitStatus status = read_status(run_directory);
         table.begin_row();
         set_identity(table, run);
         table.set("state", std::string(state_names[static_cast<std::size_t>(status.state)]));
         table.set("error", status.error);
-        set_training(table, own / "train");
-        set_preference(table, "", read_json(own / "evaluate" / "preference.json"));
-        set_preference(table, "base_",
-                       read_json(directory / run.base / "evaluate" / "preference.json"));
-        set_win_rate(table, read_json(own / "evaluate" / "win_rate.json"));
+        set_training(table, RunDirectory(run_directory).train().path());
+        set_preference(table, "", read_json(RunDirectory(run_directory).preference()));
+        set_preference(table, "base_", read_json(RunDirectory(directory / run.base).preference()));
+        set_win_rate(table, read_json(RunDirectory(run_directory).win_rate()));
         table.set("seconds", Json(status.seconds));
-        set_cost(table, own);
+        set_cost(table, run_directory);
     }
     return table.csv();
 }

@@ -43,8 +43,8 @@ MPI_Op operation(Reduction reduction) {
 
 template <class T, class Call>
 void in_pieces(std::span<T> data, Call&& call) {
-    for (std::size_t at = 0; at < data.size(); at += largest_piece)
-        call(data.subspan(at, std::min(largest_piece, data.size() - at)));
+    for (std::size_t begin = 0; begin < data.size(); begin += largest_piece)
+        call(data.subspan(begin, std::min(largest_piece, data.size() - begin)));
 }
 
 int count_of(std::size_t size) {

@@ -16,8 +16,8 @@ namespace {
 template <class Byte, class Call>
 void in_pieces(std::span<Byte> data, std::vector<MPI_Request>& requests, Call&& call) {
     constexpr std::size_t largest = std::size_t{1} << 30;
-    for (std::size_t at = 0; at < data.size(); at += largest)
-        call(data.data() + at, static_cast<int>(std::min(largest, data.size() - at)),
+    for (std::size_t begin = 0; begin < data.size(); begin += largest)
+        call(data.data() + begin, static_cast<int>(std::min(largest, data.size() - begin)),
              &requests.emplace_back());
 }
 

@@ -51,8 +51,8 @@ class Slots {
 };
 
 double entry(const std::vector<double>& values, int shard, double otherwise) {
-    const auto at = static_cast<std::size_t>(shard);
-    return at < values.size() ? values[at] : otherwise;
+    const auto index = static_cast<std::size_t>(shard);
+    return index < values.size() ? values[index] : otherwise;
 }
 
 double start_of(const SimulatedMachine& machine, int shard) {
@@ -107,18 +107,18 @@ class Simulation {
     };
 
     std::shared_ptr<const WorkSchedule> schedule(int shard) {
-        auto& made = schedules_[static_cast<std::size_t>(shard)];
-        if (made == nullptr) {
+        auto& result = schedules_[static_cast<std::size_t>(shard)];
+        if (result == nullptr) {
             const int first = shard * machine_.workers_per_shard;
             const int count = std::min(machine_.workers_per_shard, machine_.workers - first);
             std::vector<WorkUnit> units;
             for (std::size_t i = partition(units_.size(), first, machine_.workers).begin;
                  i < partition(units_.size(), first + count - 1, machine_.workers).end; ++i)
                 units.push_back(units_[i].unit);
-            made =
+            result =
                 std::make_shared<const WorkSchedule>(std::move(units), count, machine_.most_units);
         }
-        return made;
+        return result;
     }
 
     void give(Worker& worker, const WorkUnit& unit) {
@@ -183,14 +183,14 @@ class Simulation {
         for (const Worker& worker : workers_)
             run_.end = std::max(run_.end, worker.busy_until);
         const double until = busy_until * run_.end;
-        double busy = 0, there = 0;
+        double busy = 0, present = 0;
         for (const Worker& worker : workers_) {
             const double start = start_of(machine_, worker.shard);
             const double last = std::min(failure_of(machine_, worker.shard), until);
             busy += std::max(0.0, std::min(worker.busy_until, until) - start);
-            there += std::max(0.0, last - start);
+            present += std::max(0.0, last - start);
         }
-        run_.busy_share = there > 0 ? busy / there : 0;
+        run_.busy_share = present > 0 ? busy / present : 0;
     }
 
     std::span<const SimulatedUnit> units_;

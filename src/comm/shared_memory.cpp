@@ -1,6 +1,6 @@
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/memory.hpp>
-#include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/comm/shared_memory.hpp>
@@ -14,13 +14,6 @@
 
 namespace popalign::comm {
 namespace {
-
-struct DescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = UniqueHandle<DescriptorTraits>;
 
 Descriptor create(std::size_t bytes) {
     if (const auto available = available_memory(); bytes > available)

@@ -43,13 +43,14 @@ WorkSchedule::WorkSchedule(std::vector<WorkUnit> units, int workers, std::size_t
                std::tuple(-mean.at(b.group), b.group, -b.expected, b.id);
     });
     double left = total_of(units_);
-    for (std::size_t at = 0; at < units_.size(); ends_.push_back(at)) {
+    for (std::size_t next = 0; next < units_.size(); ends_.push_back(next)) {
         const double share = left / (chunks_of_a_share * workers);
         double taken = 0;
-        const std::size_t most = std::min(units_.size(), at + std::max<std::size_t>(most_units, 1));
+        const std::size_t most =
+            std::min(units_.size(), next + std::max<std::size_t>(most_units, 1));
         do
-            taken += units_[at++].expected;
-        while (at < most && taken + units_[at].expected <= share);
+            taken += units_[next++].expected;
+        while (next < most && taken + units_[next].expected <= share);
         left -= taken;
     }
 }

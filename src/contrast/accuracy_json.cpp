@@ -1,6 +1,7 @@
 #include "contrast/accuracy_json.hpp"
 
 #include <popalign/base/text.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <algorithm>
 
@@ -60,8 +61,9 @@ Json judge_json(const JudgeAccuracy& judge) {
 std::vector<PairFacts> pair_facts(const store::PairFile& file) {
     constexpr std::size_t part = 1024;
     std::vector<PairFacts> facts;
-    for (std::size_t at = 0; at < file.pair_count(); at += part) {
-        const auto pairs = file.pairs({at, std::min<std::size_t>(at + part, file.pair_count())});
+    for (std::size_t begin = 0; begin < file.pair_count(); begin += part) {
+        const auto pairs =
+            file.pairs({begin, std::min<std::size_t>(begin + part, file.pair_count())});
         std::vector<std::uint64_t> answers;
         for (const PreferencePair& pair : pairs) {
             answers.push_back(pair.chosen);

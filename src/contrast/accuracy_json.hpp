@@ -2,6 +2,8 @@
 
 #include "contrast/contrast_accuracy.hpp"
 
+#include <popalign/store/pairs/pair_file.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <cstddef>

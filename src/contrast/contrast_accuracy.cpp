@@ -1,6 +1,7 @@
 #include "contrast/contrast_accuracy.hpp"
 
 #include <popalign/base/logistic_regression.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 #include <popalign/base/resampling.hpp>
 #include <popalign/record/preference_pair.hpp>
 #include <popalign/record/verdict_summary.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <cstdint>
 #include <optional>

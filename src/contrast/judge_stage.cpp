@@ -2,12 +2,14 @@
 
 #include <popalign/base/file.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/contrast/judge_stage.hpp>
 #include <popalign/lm/judge/answer_judge.hpp>
 #include <popalign/lm/judge/judge_template.hpp>
 #include <popalign/lm/judge/judging.hpp>
+#include <popalign/store/pairs/pair_update.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -69,22 +71,22 @@ std::vector<std::uint64_t> my_pairs(const comm::Communicator& comm, const store:
 }
 
 /// Each pair in both orders, the chosen answer first and last.
-std::vector<Showing> showings_of(const store::PairFile& file,
-                                 const std::vector<PreferencePair>& pairs,
-                                 std::span<const std::uint64_t> rows) {
-    std::vector<Showing> showings;
+std::vector<JudgeQuery> queries_of(const store::PairFile& file,
+                                   const std::vector<PreferencePair>& pairs,
+                                   std::span<const std::uint64_t> rows) {
+    std::vector<JudgeQuery> queries;
     for (const std::uint64_t row : rows) {
         const PreferencePair& pair = pairs[row];
         const std::uint64_t answers[] = {pair.chosen, pair.rejected};
         const auto responses = file.responses(answers);
         const auto instruction = file.instructions({pair.instruction, pair.instruction + 1});
-        Showing showing = show(instruction.front(), responses[0].text, responses[1].text);
-        showing.first_cut = responses[0].finish_reason == FinishReason::length;
-        showing.second_cut = responses[1].finish_reason == FinishReason::length;
-        showings.push_back(showing);
-        showings.push_back(turned(std::move(showing)));
+        JudgeQuery query = judge_query(instruction.front(), responses[0].text, responses[1].text);
+        query.first_cut = responses[0].finish_reason == FinishReason::length;
+        query.second_cut = responses[1].finish_reason == FinishReason::length;
+        queries.push_back(query);
+        queries.push_back(swapped(std::move(query)));
     }
-    return showings;
+    return queries;
 }
 
 /// Pairs of which both orders are judged.
@@ -109,10 +111,10 @@ void write_table(const JudgeInputs& inputs, const store::JudgeRow& judge,
                  const lm::JudgingReport& report) {
     const store::PairFile file(inputs.pairs);
     const auto judges = file.judges();
-    const auto at = static_cast<std::size_t>(std::ranges::find(judges, judge) - judges.begin());
+    const auto index = static_cast<std::size_t>(std::ranges::find(judges, judge) - judges.begin());
     const auto accuracy = contrast_accuracy(file.header().strategies, judges, pair_facts(file),
                                             file.verdicts(), inputs.run.seed);
-    nlohmann::ordered_json json = to_json(accuracy, at);
+    nlohmann::ordered_json json = to_json(accuracy, index);
     json["pairs"] = inputs.pairs.native();
     json["split"] = inputs.judge.split;
     json["usage"] = {{"judgements", report.judged},
@@ -124,7 +126,7 @@ void write_table(const JudgeInputs& inputs, const store::JudgeRow& judge,
     json["provenance"] = nlohmann::json::parse(inputs.provenance);
     write_text_file(inputs.output, json.dump(2) + "\n");
     inputs.logger.info(fmt::format("contrast accuracy by {} (both orders):\n{}", judge.name,
-                                   format_contrast_accuracy(accuracy.judges[at])));
+                                   format_contrast_accuracy(accuracy.judges[index])));
 }
 
 }  // namespace
@@ -163,25 +165,24 @@ ExitStatus run_judge(const lm::ModelRanks& ranks, const JudgeInputs& inputs,
     const auto left = comm::all_reduce<std::uint64_t>(comm, rows.size(), comm::Reduction::sum);
     lm::JudgingReport report;
     if (left > 0) {
-        const auto showings =
-            comm::run_on_all(comm, [&] { return showings_of(file, pairs, rows); });
-        const auto judgements = lm::judge_showings(
-            judge, {row.model, row.template_sha256}, showings,
+        const auto queries = comm::run_on_all(comm, [&] { return queries_of(file, pairs, rows); });
+        const auto judgements = lm::judge_queries(
+            judge, {row.model, row.template_sha256}, queries,
             {{inputs.judge.batch_tokens, inputs.run.device, ranks, inputs.logger, inputs.run.seed},
-             std::filesystem::path(inputs.run.directory) / "verdicts",
+             RunDirectory(inputs.run.directory).verdicts(),
              &deadline},
             &report);
         auto verdicts = verdicts_of(rows, judgements, number);
         if (!judged)
             judges.push_back(row);
-        const auto made =
+        const auto written =
             comm::all_reduce<std::uint64_t>(comm, verdicts.size(), comm::Reduction::sum);
         if (comm.is_root()) {  // the file's verdicts are replaced: earlier ones go along
             const auto earlier = file.verdicts();
             verdicts.insert(verdicts.end(), earlier.begin(), earlier.end());
         }
         store::write_verdicts(comm, inputs.pairs, judges, verdicts);
-        if (made < 2 * left) {
+        if (written < 2 * left) {
             inputs.logger.warn("stopped at the deadline; run it again for the rest");
             return ExitStatus::requeue;
         }

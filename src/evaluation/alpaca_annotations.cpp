@@ -69,11 +69,11 @@ void add(const nlohmann::json& row, std::map<std::string, AlpacaAnnotations>& mo
          std::map<std::string, std::size_t>& seen) {
     const auto model = row.at("generator_2").get<std::string>();
     AlpacaAnnotations& annotations = models[model];
-    AlpacaRow made;
-    made.position = seen[model]++;
-    made.length_1 =
+    AlpacaRow alpaca_row;
+    alpaca_row.position = seen[model]++;
+    alpaca_row.length_1 =
         static_cast<double>(code_points(row.at("output_1").get_ref<const std::string&>()));
-    made.length_2 =
+    alpaca_row.length_2 =
         static_cast<double>(code_points(row.at("output_2").get_ref<const std::string&>()));
     std::optional<double> stated, computed;
     if (const auto found = row.find("preference"); found != row.end() && found->is_number())
@@ -97,8 +97,8 @@ void add(const nlohmann::json& row, std::map<std::string, AlpacaAnnotations>& mo
         ++annotations.without_preference;
         return;
     }
-    made.preference = *preference;
-    annotations.rows.push_back(made);
+    alpaca_row.preference = *preference;
+    annotations.rows.push_back(alpaca_row);
 }
 
 std::map<std::string, AlpacaAnnotations> from_csv(std::string_view text, const std::string& file) {

@@ -5,7 +5,7 @@
 #include <popalign/base/progress.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/backends/model_source.hpp>
+#include <popalign/lm/backends/model_backend.hpp>
 
 #include <fmt/format.h>
 
@@ -59,12 +59,12 @@ std::set<Round> rounds_of(const BenchmarkInputs& inputs) {
 struct Asked {
     std::vector<lm::Question> questions;
     std::vector<std::size_t> items;
-    std::vector<std::string> keys;  ///< of the answers in the journal
+    std::vector<store::MapKey> keys;  ///< of the answers in the journal
 };
 
 /// All that an answer follows from, but for the floating-point order of its batch.
-std::string content_key(const std::string& model, const BenchmarkInputs& inputs,
-                        const lm::SamplingOptions& sampling, const lm::Question& question) {
+store::MapKey answer_key(const std::string& model, const BenchmarkInputs& inputs,
+                         const lm::SamplingOptions& sampling, const lm::Question& question) {
     std::string content =
         fmt::format("{}\n{}\n{}\n{}\n{}", model, print_config(sampling), inputs.run.seed,
                     inputs.benchmark.name, question.id + '\0' + question.generation);
@@ -74,20 +74,19 @@ std::string content_key(const std::string& model, const BenchmarkInputs& inputs,
     for (const Message& message : question.messages)
         content += fmt::format("{} {}:{}", role_name(message.role), message.content.size(),
                                message.content);
-    return sha256_hex(content);
+    return AnswerEntry{sha256_hex(content), {}}.key();
 }
 
 /// What makes the model's answers. Collective: one rank hashes it.
-std::string identity_of(const comm::Communicator& comm, const lm::ModelSource& source,
+std::string identity_of(const comm::Communicator& comm, const lm::ModelBackend& backend,
                         const lm::ModelOptions& options) {
-    std::string made = comm::run_on_all(comm, [&] {
+    std::string identity = comm::run_on_all(comm, [&] {
         if (!comm.is_root())
             return std::string();
-        const lm::ModelIdentity identity = source.identify();
-        return identity.sha256 + identity.tokenizer_sha256 + identity.template_sha256 +
-               options.dtype;
+        const lm::ModelIdentity own = backend.identify();
+        return own.sha256 + own.tokenizer_sha256 + own.template_sha256 + options.dtype;
     });
-    return comm::broadcast_object(comm, made);
+    return comm::broadcast_object(comm, identity);
 }
 
 /// One model's answering, round by round.
@@ -100,9 +99,9 @@ class Answering {
           model_(model),
           journal_(journal),
           deadline_(deadline),
-          source_(comm::run_on_all(
-              ranks.leaders(), [&] { return lm::make_model_source(model.name, model.options); })),
-          identity_(identity_of(ranks.leaders(), *source_, model.options)) {}
+          backend_(comm::run_on_all(
+              ranks.leaders(), [&] { return lm::make_model_backend(model.name, model.options); })),
+          identity_(identity_of(ranks.leaders(), *backend_, model.options)) {}
 
     /// Appends one answer to each item of the round; false if the deadline left some. Collective.
     bool run(const Round& round, const std::vector<JudgedItem>& items,
@@ -112,7 +111,7 @@ class Answering {
         sampling.temperature = round.temperature;
         const Asked asked =
             comm::run_on_all(comm, [&] { return ask(round, sampling, items, answers); });
-        auto found = journal_.find(asked.keys);
+        auto found = journal_.find_on_all(asked.keys);
         std::vector<std::size_t> missing;
         for (std::size_t i = 0; i < found.size(); ++i)
             if (!found[i])
@@ -143,9 +142,9 @@ class Answering {
                 temperature_of(inputs_, item) != round.temperature)
                 continue;
             asked.questions.push_back(question_of(inputs_, item, round.turn, answers[i]));
-            source_->measure(asked.questions.back());  // whether it can be asked
+            backend_->measure(asked.questions.back());  // whether it can be asked
             asked.items.push_back(i);
-            asked.keys.push_back(content_key(identity_, inputs_, sampling, asked.questions.back()));
+            asked.keys.push_back(answer_key(identity_, inputs_, sampling, asked.questions.back()));
         }
         return asked;
     }
@@ -162,21 +161,21 @@ class Answering {
               const std::vector<std::size_t>& missing,
               std::vector<std::optional<std::string>>& found) {
         const comm::Communicator& comm = ranks_.leaders();
-        const auto answerer = comm::run_on_all(comm, [&] {
-            return source_->open({sampling, inputs_.evaluate.batch_size, false,
-                                  inputs_.evaluate.stop, inputs_.run.device, ranks_,
-                                  inputs_.logger});
+        const auto session = comm::run_on_all(comm, [&] {
+            return backend_->open({sampling, inputs_.evaluate.batch_size, false,
+                                   inputs_.evaluate.stop, inputs_.run.device, ranks_,
+                                   inputs_.logger});
         });
         comm::run_on_all(comm, [&] {
             std::vector<lm::Question> questions;
             for (const std::size_t i : missing)
                 questions.push_back(asked.questions[i]);
             Progress progress(inputs_.logger, "answer", "answers", questions.size());
-            answerer->answer(
+            session->answer(
                 questions,
                 [&](std::size_t index, lm::Answer result) {
                     if (model_.options.responses.empty())
-                        journal_.add(asked.keys[missing[index]], result.text);
+                        journal_.add({asked.keys[missing[index]].text, result.text});
                     found[missing[index]] = std::move(result.text);
                     progress.advance();
                 },
@@ -190,7 +189,7 @@ class Answering {
     const AnsweringModel& model_;
     AnswerJournal& journal_;
     const Deadline* deadline_;
-    std::unique_ptr<lm::ModelSource> source_;
+    std::unique_ptr<lm::ModelBackend> backend_;
     std::string identity_;
 };
 

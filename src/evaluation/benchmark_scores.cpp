@@ -39,7 +39,7 @@ double win_probability(const JudgedItem& item) {
     return (item.judgements[0].probability + 1 - item.judgements[1].probability) / 2;
 }
 
-Json alpaca_eval(const std::vector<JudgedItem>& items, const ScoreOptions& options) {
+Json score_preferences(const std::vector<JudgedItem>& items, const ScoreOptions& options) {
     std::vector<AlpacaRow> rows;
     for (const JudgedItem& item : items)
         if (valid(item))
@@ -88,7 +88,7 @@ BattleSet battles_of(const std::vector<JudgedItem>& items, const ScoreOptions& o
     return set;
 }
 
-Json arena_hard(const std::vector<JudgedItem>& items, const ScoreOptions& options) {
+Json score_games(const std::vector<JudgedItem>& items, const ScoreOptions& options) {
     const BattleSet set = battles_of(items, options);
     Json json = Json::object();
     if (!set.battles.empty()) {
@@ -134,7 +134,7 @@ Json rating_json(const std::vector<std::vector<double>>& ratings, std::uint64_t 
             {"n_valid", n}};
 }
 
-Json mt_bench(const std::vector<JudgedItem>& items, const ScoreOptions& options) {
+Json score_ratings(const std::vector<JudgedItem>& items, const ScoreOptions& options) {
     std::vector<std::vector<double>> all;
     std::map<std::string, std::vector<std::vector<double>>> categories;
     std::map<std::size_t, std::vector<std::vector<double>>> turns;
@@ -171,7 +171,7 @@ Json summary_json(const std::vector<Verdict>& verdicts) {
             {"position_consistency", s.position_consistency}};
 }
 
-Json win_rate(const std::vector<JudgedItem>& items) {
+Json score_wins(const std::vector<JudgedItem>& items) {
     std::vector<Verdict> all;
     std::map<std::string, std::vector<Verdict>> categories;
     for (const JudgedItem& item : items)
@@ -210,17 +210,17 @@ nlohmann::ordered_json score_items(Scoring scoring, const std::vector<JudgedItem
                                    const ScoreOptions& options) {
     Json json;
     switch (scoring) {
-        case Scoring::alpaca_eval:
-            json = alpaca_eval(items, options);
+        case Scoring::length_controlled_win_rate:
+            json = score_preferences(items, options);
             break;
-        case Scoring::arena_hard:
-            json = arena_hard(items, options);
+        case Scoring::bradley_terry:
+            json = score_games(items, options);
             break;
         case Scoring::rating:
-            json = mt_bench(items, options);
+            json = score_ratings(items, options);
             break;
         case Scoring::win_rate:
-            json = win_rate(items);
+            json = score_wins(items);
             break;
     }
     json["n"] = items.size();

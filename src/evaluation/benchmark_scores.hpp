@@ -2,6 +2,7 @@
 
 #include <popalign/evaluation/alpaca_eval.hpp>
 #include <popalign/evaluation/benchmark.hpp>
+#include <popalign/record/judgement.hpp>
 
 #include <nlohmann/json_fwd.hpp>
 

@@ -2,12 +2,13 @@
 
 #include <popalign/base/file.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/judge/answer_judge.hpp>
 #include <popalign/lm/judge/judge_template.hpp>
 #include <popalign/lm/judge/judging.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -25,10 +26,9 @@ const lm::ModelOptions& named(const BenchmarkInputs& inputs, const std::string& 
     return found->second;
 }
 
-/// The baseline's answers are in the data already.
+/// Whether the data hold the baseline's answers.
 bool has_baseline(const Benchmark& benchmark) {
-    return std::ranges::all_of(benchmark.items,
-                               [](const BenchmarkItem& item) { return item.baseline.has_value(); });
+    return !benchmark.baseline_name.empty();
 }
 
 std::string template_of(const BenchmarkInputs& inputs) {
@@ -51,8 +51,7 @@ void check(const BenchmarkInputs& inputs) {
     const lm::JudgeSpec judge = judge_spec(inputs, template_of(inputs));
     if (!judge.model)
         lm::identify_judge(judge);
-    const bool rates = inputs.benchmark.scoring == Scoring::rating,
-               asked = lm::reads_template(judge);
+    const bool rates = !compares(inputs.benchmark), asked = lm::reads_template(judge);
     if (rates && !asked)
         throw UsageError(fmt::format(
             "{}: the judge '{}' does not rate single answers from 1 to 10; name a model in "
@@ -91,15 +90,16 @@ std::vector<JudgedItem> my_items(const comm::Communicator& comm, const Benchmark
 /// Fills in `answers` and `baselines`; false if the deadline left some. Collective.
 bool answer(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
             std::vector<JudgedItem>& items, const Deadline* deadline) {
-    AnswerJournal journal(ranks.leaders(), std::filesystem::path(inputs.run.directory) / "answers",
-                          inputs.logger);
+    constexpr std::uint64_t answers_per_sync = 16;
+    AnswerJournal journal(ranks.leaders(), RunDirectory(inputs.run.directory).answers(),
+                          answers_per_sync, inputs.logger);
     auto answers =
         answer_items(ranks, inputs, {"the model", inputs.model}, items, journal, deadline);
     if (!answers)
         return false;
     for (std::size_t i = 0; i < items.size(); ++i)
         items[i].answers = std::move((*answers)[i]);
-    if (inputs.benchmark.scoring == Scoring::rating)
+    if (!compares(inputs.benchmark))
         return true;
     if (has_baseline(inputs.benchmark)) {
         for (JudgedItem& item : items)
@@ -118,7 +118,7 @@ bool answer(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
 
 /// One thing to be judged, and which judgement of which item it becomes.
 struct Asked {
-    Showing showing;
+    JudgeQuery query;
     std::size_t item, place;
 };
 
@@ -127,7 +127,7 @@ std::map<std::string, std::vector<Asked>> asked_of(const BenchmarkInputs& inputs
                                                    const std::vector<JudgedItem>& items) {
     std::map<std::string, std::vector<Asked>> asked;
     const std::string base = template_of(inputs);
-    const bool rates = inputs.benchmark.scoring == Scoring::rating;
+    const bool rates = !compares(inputs.benchmark);
     const auto rating_template = [&](const BenchmarkItem& item, std::size_t turn) {
         return base + (item.references.empty() ? "" : "-reference") + (turn > 0 ? "-turn-2" : "");
     };
@@ -137,22 +137,22 @@ std::map<std::string, std::vector<Asked>> asked_of(const BenchmarkInputs& inputs
     for (std::size_t i = 0; i < items.size(); ++i) {
         const auto& [item, position, answers, baselines, judgements] = items[i];
         if (!rates) {
-            const Showing showing = show(instruction_of(item), answers[0], baselines[0]);
-            asked[base].push_back({showing, i, 0});
-            asked[base].push_back({turned(showing), i, 1});
+            const JudgeQuery query = judge_query(instruction_of(item), answers[0], baselines[0]);
+            asked[base].push_back({query, i, 0});
+            asked[base].push_back({swapped(query), i, 1});
             continue;
         }
         for (std::size_t turn = 0; turn < item.turns.size(); ++turn) {
-            Showing showing = show(instruction_of(item), answers[0], "");
+            JudgeQuery query = judge_query(instruction_of(item), answers[0], "");
             if (!item.references.empty())
-                showing.reference = item.references[0];
+                query.reference = item.references[0];
             if (turn > 0) {
-                showing.instruction_2 = item.turns[turn];
-                showing.first_2 = answers[turn];
+                query.instruction_2 = item.turns[turn];
+                query.first_2 = answers[turn];
                 if (!item.references.empty())
-                    showing.reference_2 = item.references[turn];
+                    query.reference_2 = item.references[turn];
             }
-            asked[rating_template(item, turn)].push_back({showing, i, turn});
+            asked[rating_template(item, turn)].push_back({query, i, turn});
         }
     }
     return asked;
@@ -163,24 +163,22 @@ bool judge(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
            std::vector<JudgedItem>& items, const Deadline* deadline) {
     const comm::Communicator& comm = ranks.leaders();
     for (JudgedItem& item : items)
-        item.judgements.resize(inputs.benchmark.scoring == Scoring::rating ? item.item.turns.size()
-                                                                           : 2);
+        item.judgements.resize(compares(inputs.benchmark) ? 2 : item.item.turns.size());
     lm::JudgeKey key = lm::judge_key(
         comm, comm::run_on_all(comm, [&] { return judge_spec(inputs, template_of(inputs)); }));
     bool complete = true;
     for (const auto& [name, asked] : asked_of(inputs, items)) {
         const lm::JudgeSpec spec = comm::run_on_all(comm, [&] { return judge_spec(inputs, name); });
-        std::vector<Showing> showings;
+        std::vector<JudgeQuery> queries;
         for (const Asked& one : asked)
-            showings.push_back(one.showing);
+            queries.push_back(one.query);
         if (!key.template_sha256.empty())
             key.template_sha256 = lm::judge_template_sha256(spec.judge_template);
-        const auto judgements =
-            lm::judge_showings(spec, key, showings,
-                               {{inputs.evaluate.batch_tokens, inputs.run.device, ranks,
-                                 inputs.logger, inputs.run.seed},
-                                std::filesystem::path(inputs.run.directory) / "verdicts",
-                                deadline});
+        const auto judgements = lm::judge_queries(spec, key, queries,
+                                                  {{inputs.evaluate.batch_tokens, inputs.run.device,
+                                                    ranks, inputs.logger, inputs.run.seed},
+                                                   RunDirectory(inputs.run.directory).verdicts(),
+                                                   deadline});
         for (std::size_t i = 0; i < asked.size(); ++i) {
             complete &= judgements[i].has_value();
             if (judgements[i])
@@ -193,10 +191,10 @@ bool judge(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
 void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& items) {
     const Scoring scoring = inputs.benchmark.scoring;
     const auto& control = inputs.benchmark.length_control;
-    const bool compares = scoring != Scoring::rating;
-    const std::string baseline = !compares ? ""
+    const bool has_rival = compares(inputs.benchmark);
+    const std::string baseline = !has_rival ? ""
                                  : has_baseline(inputs.benchmark)
-                                     ? "gpt4_1106_preview"
+                                     ? inputs.benchmark.baseline_name
                                      : address(named(inputs, inputs.evaluate.baseline));
     nlohmann::ordered_json json = score_items(
         scoring, items,
@@ -204,7 +202,7 @@ void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& 
     json["left_out"] = inputs.benchmark.left_out;
     json["benchmark"] = inputs.benchmark.name;
     json["model"] = address(inputs.model);
-    if (compares)
+    if (has_rival)
         json["baseline"] = baseline;
     json["judge"] = judge_address(inputs);
     json["template"] =
@@ -226,11 +224,14 @@ void write_result(const BenchmarkInputs& inputs, const std::vector<JudgedItem>& 
 
 Benchmark held_out_benchmark(const std::filesystem::path& pairs) {
     const store::PairFile file(pairs);
-    Benchmark benchmark{"win-rate", Scoring::win_rate, "contrast", {}};
+    Benchmark benchmark{
+        .name = "win-rate", .scoring = Scoring::win_rate, .judge_template = "contrast"};
     for (const Instruction& instruction : file.instructions({0, file.instruction_count()}))
         if (instruction.split == Split::held_out)
-            benchmark.items.push_back(
-                {instruction.id, instruction.source, instruction.context, {instruction.text}});
+            benchmark.items.push_back({.id = instruction.id,
+                                       .category = instruction.source,
+                                       .context = instruction.context,
+                                       .turns = {instruction.text}});
     if (benchmark.items.empty())
         throw UsageError(pairs.native() +
                          ": no held-out instructions in it; set instructions.held_out");
@@ -241,7 +242,8 @@ ExitStatus run_benchmark(const lm::ModelRanks& ranks, const BenchmarkInputs& inp
                          const Deadline* deadline) {
     const comm::Communicator& comm = ranks.leaders();
     comm::run_on_all(comm, [&] { check(inputs); });
-    if (inputs.benchmark.scoring == Scoring::alpaca_eval && !inputs.benchmark.length_control)
+    if (inputs.benchmark.scoring == Scoring::length_controlled_win_rate &&
+        !inputs.benchmark.length_control)
         inputs.logger.warn(
             "no difficulties and gamed rows beside the data: no length-controlled "
             "win rate; data/fetch_benchmarks.py fetches them");

@@ -110,15 +110,15 @@ std::vector<LabelledPair> read_labelled_pairs(const std::filesystem::path& path,
 std::vector<OrderedChoices> read_verdicts(const std::filesystem::path& path, std::size_t pairs) {
     std::vector<OrderedChoices> verdicts;
     const std::string text = read_text_or_gzip(path);
-    bool own = false;
+    bool has_rows = false;
     store::visit_json_rows(text, path.native(), [&](const nlohmann::json& row) {
         if (row.contains("results")) {
             verdicts.push_back(llmbar_verdict(row));
             return;
         }
-        if (!own)
+        if (!has_rows)
             verdicts.assign(pairs, {});
-        own = true;
+        has_rows = true;
         add_own_verdict(row, verdicts);
     });
     if (verdicts.size() != pairs)

@@ -42,23 +42,23 @@ std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
     const comm::Communicator& comm = options.run.ranks.leaders();
     const lm::JudgeKey key = lm::judge_key(comm, judge);
     const Range mine = partition(pairs.size(), comm.rank(), comm.size());
-    std::vector<Showing> showings;
+    std::vector<JudgeQuery> queries;
     for (std::size_t i = mine.begin; i < mine.end; ++i) {
-        showings.push_back({pairs[i].instruction, pairs[i].first, pairs[i].second});
-        showings.push_back(turned(showings.back()));
+        queries.push_back({pairs[i].instruction, pairs[i].first, pairs[i].second});
+        queries.push_back(swapped(queries.back()));
     }
-    const auto judgements = lm::judge_showings(judge, key, showings, options);
+    const auto judgements = lm::judge_queries(judge, key, queries, options);
     std::uint64_t missing = 0;
-    std::vector<Judgement> made;
+    std::vector<Judgement> judged;
     for (const auto& judgement : judgements) {
         missing += judgement ? 0 : 1;
-        made.push_back(judgement.value_or(Judgement()));
+        judged.push_back(judgement.value_or(Judgement()));
     }
     if (comm::all_reduce<std::uint64_t>(comm, missing, comm::Reduction::sum) > 0)
         return std::nullopt;
     std::vector<OrderedChoices> choices;
     std::string text;
-    for (const auto& part : comm::all_gather_objects(comm, made))
+    for (const auto& part : comm::all_gather_objects(comm, judged))
         for (std::size_t i = 0; i < part.size(); ++i) {
             const std::size_t order = i % 2;
             if (order == 0)

@@ -4,7 +4,7 @@
 
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/lm/transformer/machine_limits.hpp>
+#include <popalign/lm/transformer/device_memory.hpp>
 #include <popalign/preference/training_bench.hpp>
 
 #include <algorithm>
@@ -24,9 +24,9 @@ double seconds_since(Clock::time_point start) {
 PairTrainerOptions trainer_options(const TrainingBenchOptions& options) {
     PairTrainerOptions result;
     result.micro_batch_tokens = options.micro_batch_tokens;
-    result.sharding.sharding = parse_zero_stage(options.zero_stage);
-    result.activations = options.activation_checkpointing ? lm::PassOptions::Activations::recompute
-                                                          : lm::PassOptions::Activations::keep;
+    result.update.sharding.sharding = parse_zero_stage(options.zero_stage);
+    if (options.activation_checkpointing)
+        result.update.activations = lm::PassOptions::Activations::recompute;
     result.packing = options.separate_prompts ? PackingMode::separate : PackingMode::shared;
     return result;
 }

@@ -1,8 +1,7 @@
 #include "preference/data/batch_plan.hpp"
-#include "preference/data/pair_views.hpp"
+#include "preference/data/training_pairs.hpp"
 #include "preference/model/model_setup.hpp"
 #include "preference/pairs/pair_trainer.hpp"
-#include "preference/pairs/reference_model.hpp"
 #include "preference/ppo/ppo_stage.hpp"
 #include "preference/training_memory.hpp"
 
@@ -185,7 +184,7 @@ Rates measure(const comm::Communicator& comm, lm::TrainableLm& model, const Pair
     PairTrainerOptions trainer_options;
     trainer_options.objective = Objective({.beta = 1e-6});  // whatever the margins, a loss
     trainer_options.micro_batch_tokens = options.micro_batch_tokens;
-    trainer_options.sharding.sharding = parse_zero_stage(options.zero_stage);
+    trainer_options.update.sharding.sharding = parse_zero_stage(options.zero_stage);
     PairTrainer trainer(comm, model, trainer_options, data.strategy_names.size());
     BatchShare share{first_pass(data, options.micro_batch_tokens)};
     share.global_pairs = share.pairs.size() * static_cast<std::size_t>(comm.size());
@@ -200,13 +199,14 @@ Rates measure(const comm::Communicator& comm, lm::TrainableLm& model, const Pair
     }
     Rates rates;
     rates.flops = flops / seconds;
-    trainer.optimizer().step(0.0);
-    const auto update = Clock::now();
-    trainer.parameters().clip(1, 0.999);
-    trainer.optimizer().step(0.0);
+    ModelUpdate& update = trainer.update();
+    update.optimizer().step(0.0);
+    const auto start = Clock::now();
+    update.parameters().clip(1, 0.999);
+    update.optimizer().step(0.0);
     const double shards = options.zero_stage > 0 ? comm.size() : 1;
-    rates.memory = static_cast<double>(trainer.parameters().elements()) * 4 * (2 + 7 / shards) /
-                   seconds_since(update);
+    rates.memory = static_cast<double>(update.parameters().elements()) * 4 * (2 + 7 / shards) /
+                   seconds_since(start);
     if (comm.size() > 1)
         rates.node = rates.network = measure_sum(comm);
     return rates;
@@ -241,27 +241,12 @@ nlohmann::ordered_json to_json(const Times& times, std::int64_t epochs) {
             {"total", times.reference + of_all(times.training())}};
 }
 
-PairData pairs_to_plan(const comm::Communicator& comm, const TrainInputs& inputs,
-                       const ModelCard& card, const Objective& objective, const Logger& logger) {
-    PairData data = open_training_pairs(comm, inputs, card, logger);
-    comm::run_on_all(comm, [&] {
-        if (data.size() == 0)
-            throw UsageError(
-                "no pair in the file is left to train on; look at train.strategies "
-                "and train.exclude_flags");
-    });
-    return objective.uses_rejected() ? data : chosen_only(std::move(data));
-}
-
 /// Measured on these ranks; `program` are the bytes of a rank without a model.
 Rates rates_here(const comm::Communicator& comm, lm::TrainableLm& model, const PairData& data,
                  const TrainInputs& inputs, double program) {
     const auto available = static_cast<double>(available_memory());
-    const TrainOptions& options = inputs.options;
-    if (options.lora_rank > 0)
-        model.add_adapters(
-            {options.lora_rank, options.lora_alpha, options.lora_targets, inputs.seed});
-    Rates rates = measure(comm, model, data, options);
+    add_adapters(model, inputs.options, inputs.seed);
+    Rates rates = measure(comm, model, data, inputs.options);
     const int local = comm.split_node().size();
     rates.ranks = comm.size();
     rates.nodes = std::max(1, comm.size() / local);
@@ -278,13 +263,13 @@ std::string plan_training(const comm::Communicator& comm, const TrainInputs& inp
     if (options.objective == "ppo")
         return plan_ppo(comm, inputs, logger);
     const Objective objective(options);
-    const ModelCard card = open_model(comm, inputs.model);
-    const PairData data = pairs_to_plan(comm, inputs, card, objective, logger);
+    const PolicyCard policy = open_policy(comm, inputs.model);
+    const PairData data = open_training_pairs(comm, inputs, policy.front_end, objective, logger);
+    comm::run_on_all(comm, [&] { require_pairs(data); });
     const auto program = static_cast<double>(peak_memory());
-    lm::TrainableLm model =
-        objective.uses_scores()
-            ? load_reward_weights(comm, inputs.model, inputs.device, inputs.seed)
-            : load_weights(comm, inputs.model, inputs.device);
+    lm::TrainableLm model = objective.uses_scores()
+                                ? load_reward_weights(comm, policy, inputs.device, inputs.seed)
+                                : load_weights(comm, policy, inputs.device);
     const bool here = options.machine.nodes == 0;
     if (here)
         logger.info("measuring three passes, an update and a sum over ranks");

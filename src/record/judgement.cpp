@@ -6,20 +6,20 @@
 
 namespace popalign {
 
-Showing show(const Instruction& instruction, std::string first, std::string second) {
-    Showing showing{as_transcript(instruction), std::move(first), std::move(second)};
+JudgeQuery judge_query(const Instruction& instruction, std::string first, std::string second) {
+    JudgeQuery query{as_transcript(instruction), std::move(first), std::move(second)};
     if (!instruction.context.empty()) {
-        showing.dialogue = instruction.context;
-        showing.dialogue.push_back({Role::user, instruction.text});
+        query.dialogue = instruction.context;
+        query.dialogue.push_back({Role::user, instruction.text});
     }
-    return showing;
+    return query;
 }
 
-Showing turned(Showing showing) {
-    std::swap(showing.first, showing.second);
-    std::swap(showing.first_2, showing.second_2);
-    std::swap(showing.first_cut, showing.second_cut);
-    return showing;
+JudgeQuery swapped(JudgeQuery query) {
+    std::swap(query.first, query.second);
+    std::swap(query.first_2, query.second_2);
+    std::swap(query.first_cut, query.second_cut);
+    return query;
 }
 
 Judgement judgement_of(double log_odds) {

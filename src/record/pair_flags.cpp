@@ -37,16 +37,16 @@ bool declines(std::string_view text) {
 }
 
 /// The next code point, or a value that no script has for bytes that are none.
-char32_t next_code_point(std::string_view text, std::size_t& at) {
-    const auto byte = static_cast<unsigned char>(text[at++]);
+char32_t next_code_point(std::string_view text, std::size_t& position) {
+    const auto byte = static_cast<unsigned char>(text[position++]);
     if (byte < 0x80)
         return byte;
     const int more = byte >= 0xF0 ? 3 : byte >= 0xE0 ? 2 : byte >= 0xC0 ? 1 : 0;
     char32_t value = byte & (0x3F >> more);
     for (int i = 0; i < more; ++i) {
-        if (at == text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80)
+        if (position == text.size() || (static_cast<unsigned char>(text[position]) & 0xC0) != 0x80)
             return 0;
-        value = value << 6 | (static_cast<unsigned char>(text[at++]) & 0x3F);
+        value = value << 6 | (static_cast<unsigned char>(text[position++]) & 0x3F);
     }
     return more == 0 ? 0 : value;
 }
@@ -113,8 +113,8 @@ std::uint32_t flag_mask(std::span<const std::string> names) {
 Script main_script(std::string_view text) {
     std::array<std::size_t, 10> counts{};
     std::size_t letters = 0;
-    for (std::size_t at = 0; at < text.size();) {
-        const Script script = script_of(next_code_point(text, at));
+    for (std::size_t position = 0; position < text.size();) {
+        const Script script = script_of(next_code_point(text, position));
         if (script == Script::none)
             continue;
         ++counts[static_cast<std::size_t>(script)];

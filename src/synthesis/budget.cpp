@@ -16,7 +16,7 @@ namespace popalign::synthesis {
 namespace {
 
 constexpr std::chrono::seconds between_saves{60};
-/// `ModelSource::measure` takes a token for four bytes; none is shorter than one.
+/// `ModelBackend::measure` takes a token for four bytes; none is shorter than one.
 constexpr std::uint64_t most_tokens_per_estimated = 4;
 
 double read_hours(const std::filesystem::path& file) {
@@ -49,9 +49,9 @@ Budget::Budget(const comm::Communicator& comm, const SynthesisInputs& inputs,
     const BudgetOptions& limit = inputs.synthesis.max_budget;
     double spent = 0;
     for (std::size_t g = 0; g < setup.plan.generations.size(); ++g) {
-        const AnswerTally& made = ledger.earlier_tally()[g];
-        spent += token_cost(inputs.models.at(setup.plan.generations[g].model), made.prompt_tokens,
-                            made.answer_tokens);
+        const AnswerTally& tally = ledger.earlier_tally()[g];
+        spent += token_cost(inputs.models.at(setup.plan.generations[g].model), tally.prompt_tokens,
+                            tally.answer_tokens);
     }
     share_ = std::max(0.0, limit.cost - spent) / comm.size();
     earlier_hours_ =

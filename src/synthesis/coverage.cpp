@@ -42,11 +42,11 @@ Coverage::Coverage(const GenerationPlan& plan, std::span<const Instruction> inst
     }
     for (const PlannedPair& pair : plan.pairs) {
         pairs_.push_back(resolve(plan.quotas[pair.strategy], available));
-        for (std::optional<std::size_t> at : {pair.chosen, pair.rejected})
-            for (; at; at = plan.generations[*at].previous)
+        for (std::optional<std::size_t> generation : {pair.chosen, pair.rejected})
+            for (; generation; generation = plan.generations[*generation].previous)
                 for (std::size_t split : {0U, 1U})
-                    generations_[*at][split] =
-                        std::max(generations_[*at][split], pairs_.back()[split]);
+                    generations_[*generation][split] =
+                        std::max(generations_[*generation][split], pairs_.back()[split]);
     }
 }
 

@@ -41,22 +41,22 @@ class Planner {
         const Side& asked = good ? contrast.chosen : contrast.rejected;
         // Where one side is a second sample, draws take turns, so that more draws change none.
         const bool two_samples = contrast.chosen.sample + contrast.rejected.sample > 0;
-        PlannedGeneration made;
-        made.name = label + (good ? "/chosen" : "/rejected") +
-                    (draw == 0 ? "" : fmt::format("/draw-{}", draw + 1));
-        made.model = options.model_for(asked.model);
-        made.draw = two_samples ? 2 * draw + asked.sample : draw;
+        PlannedGeneration planned;
+        planned.name = label + (good ? "/chosen" : "/rejected") +
+                       (draw == 0 ? "" : fmt::format("/draw-{}", draw + 1));
+        planned.model = options.model_for(asked.model);
+        planned.draw = two_samples ? 2 * draw + asked.sample : draw;
         for (const Affix& affix : contrast.affixes)
-            made.affixes.push_back(good ? affix : Affix{affix.rejected, affix.chosen});
+            planned.affixes.push_back(good ? affix : Affix{affix.rejected, affix.chosen});
         const auto turns = strategy.turns(contrast, pair_side, options.shots);
         for (const Turn& turn : turns) {
-            made.turns.push_back(turn);
-            PlannedGeneration part = made;
-            if (made.turns.size() < turns.size())
-                part.name += fmt::format("/turn-{}", made.turns.size());
-            made.previous = generation(std::move(part));
+            planned.turns.push_back(turn);
+            PlannedGeneration part = planned;
+            if (planned.turns.size() < turns.size())
+                part.name += fmt::format("/turn-{}", planned.turns.size());
+            planned.previous = generation(std::move(part));
         }
-        return *made.previous;
+        return *planned.previous;
     }
 
     std::size_t generation(PlannedGeneration wanted) {

@@ -1,5 +1,6 @@
 #include "synthesis/budget.hpp"
 #include "synthesis/calibration.hpp"
+#include "synthesis/question.hpp"
 #include "synthesis/setup.hpp"
 
 #include <popalign/base/memory.hpp>
@@ -36,7 +37,7 @@ std::vector<std::uint64_t> measure_prompts(const comm::Communicator& comm,
     comm::run_on_all(comm, [&] {
         for (std::size_t g = 0; g < tokens.size(); ++g) {
             const PlannedGeneration& generation = setup.plan.generations[g];
-            const lm::ModelSource& model = *setup.models.at(generation.model).source;
+            const lm::ModelBackend& model = *setup.models.at(generation.model).source;
             const std::vector<std::string> unknown(generation.turns.size() - 1);
             for (std::size_t i = mine.begin; i < mine.end; ++i)
                 if (setup.coverage->has_generation(i, g))
@@ -67,10 +68,11 @@ Estimate estimate(const SynthesisSetup& setup, const Calibration& sample, std::s
     const double attempts =
         measured ? static_cast<double>(drawn.attempts) / static_cast<double>(drawn.answers) : 1;
     result.prompt_tokens = static_cast<double>(prompt_tokens);
-    for (auto at = generation.previous; at; at = setup.plan.generations[*at].previous)
-        if (known[*at].answers > 0)
-            result.prompt_tokens +=
-                answers * known[*at].answer_tokens / static_cast<double>(known[*at].answers);
+    for (auto earlier = generation.previous; earlier;
+         earlier = setup.plan.generations[*earlier].previous)
+        if (known[*earlier].answers > 0)
+            result.prompt_tokens += answers * known[*earlier].answer_tokens /
+                                    static_cast<double>(known[*earlier].answers);
     result.prompt_tokens *= attempts;
     return result;
 }

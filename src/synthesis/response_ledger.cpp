@@ -30,12 +30,12 @@ std::vector<AnswerTally> sum_over_ranks(const comm::Communicator& comm,
     comm::all_reduce(comm, std::span(sums), comm::Reduction::sum);
     std::vector<AnswerTally> result(mine.size());
     for (std::size_t g = 0; g < mine.size(); ++g) {
-        const std::uint64_t* at = sums.data() + 5 * g;
-        result[g].answers = at[0];
-        result[g].attempts = at[1];
-        result[g].prompt_tokens = at[2];
-        result[g].answer_tokens = at[3];
-        result[g].bytes = at[4];
+        const std::uint64_t* of_generation = sums.data() + 5 * g;
+        result[g].answers = of_generation[0];
+        result[g].attempts = of_generation[1];
+        result[g].prompt_tokens = of_generation[2];
+        result[g].answer_tokens = of_generation[3];
+        result[g].bytes = of_generation[4];
     }
     return result;
 }
@@ -53,8 +53,8 @@ ResponseLedger::ResponseLedger(std::uint64_t instructions, const GenerationPlan&
         const auto previous = plan.generations[g].previous;
         if (previous)
             next_turns_[*previous].push_back(g);
-        for (auto at = previous; at; at = plan.generations[*at].previous)
-            later_turns_[*at].push_back(g);
+        for (auto earlier = previous; earlier; earlier = plan.generations[*earlier].previous)
+            later_turns_[*earlier].push_back(g);
     }
     for (std::uint64_t i = 0; i < instructions; ++i)
         for (std::size_t g = 0; g < generations_; ++g)
@@ -126,10 +126,10 @@ bool ResponseLedger::is_awaited(std::uint64_t instruction, std::size_t generatio
 }
 
 std::string ResponseLedger::text(std::uint64_t instruction, std::size_t generation) {
-    const std::size_t at = slot(instruction, generation);
-    if (const auto found = texts_.find(at); found != texts_.end())
+    const std::size_t index = slot(instruction, generation);
+    if (const auto found = texts_.find(index); found != texts_.end())
         return found->second;
-    const store::JournalPlace& place = earlier_.at(at);
+    const store::JournalPlace& place = earlier_.at(index);
     std::vector<std::byte> record(place.bytes);
     reader_.read(place, record);
     return store::decode_response(record).text;

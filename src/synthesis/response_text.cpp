@@ -30,12 +30,12 @@ struct Label {
 std::optional<Label> find_label(std::string_view answer, std::string_view name) {
     constexpr std::string_view decoration = " \t*#_>";
     const std::string folded = lower(answer);
-    for (std::size_t at = folded.find(name); at != std::string::npos;
-         at = folded.find(name, at + 1)) {
-        std::size_t begin = at;
+    for (std::size_t found = folded.find(name); found != std::string::npos;
+         found = folded.find(name, found + 1)) {
+        std::size_t begin = found;
         while (begin > 0 && decoration.find(folded[begin - 1]) != std::string_view::npos)
             --begin;
-        std::size_t end = at + name.size();
+        std::size_t end = found + name.size();
         while (end < folded.size() && decoration.find(folded[end]) != std::string_view::npos)
             ++end;
         if ((begin == 0 || folded[begin - 1] == '\n') && end < folded.size() &&

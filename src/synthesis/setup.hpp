@@ -2,8 +2,9 @@
 
 #include "synthesis/coverage.hpp"
 
+#include <popalign/base/fingerprint.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/lm/backends/model_source.hpp>
+#include <popalign/lm/backends/model_backend.hpp>
 #include <popalign/record/instruction.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 #include <popalign/synthesis/synthesis_options.hpp>
@@ -17,7 +18,7 @@
 namespace popalign::synthesis {
 
 struct NamedModel {
-    std::unique_ptr<lm::ModelSource> source;
+    std::unique_ptr<lm::ModelBackend> source;
     lm::ModelIdentity identity;
 };
 
@@ -27,22 +28,12 @@ struct SynthesisSetup {
     std::vector<Instruction> instructions;  ///< those whose prompts fit
     std::optional<Coverage> coverage;       ///< who needs what; there once they are known
     std::map<std::string, NamedModel> models;
-    /// Hash of all that decides what the responses are: journals of another one must not be mixed
-    /// in.
-    std::string key;
+    Fingerprint answers;  ///< what decides them
+    std::string key;      ///< its hash, which names the journals' folder
 };
 
 /// Reads instructions, strategies and all of the models but weights; finds now what could not be
 /// asked later. Collective.
 SynthesisSetup prepare_synthesis(const comm::Communicator& comm, const SynthesisInputs& inputs);
-
-/// Of one answer of the generation.
-std::int64_t token_limit(const SynthesisOptions& options, const PlannedGeneration& generation);
-
-/// `earlier` are the answers to the turns before the last, in order; `attempt` counts from 0, each
-/// with draws of its own.
-lm::Question make_question(const SynthesisInputs& inputs, const PlannedGeneration& generation,
-                           const Instruction& instruction, const std::vector<std::string>& earlier,
-                           std::uint32_t attempt = 0);
 
 }  // namespace popalign::synthesis

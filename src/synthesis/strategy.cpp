@@ -26,8 +26,9 @@ bool any_holds(const Texts& turns, std::string_view mark) {
 }
 
 std::string replace_all(std::string text, std::string_view mark, std::string_view by) {
-    for (std::size_t at = 0; (at = text.find(mark, at)) != std::string::npos; at += by.size())
-        text.replace(at, mark.size(), by);
+    for (std::size_t position = 0; (position = text.find(mark, position)) != std::string::npos;
+         position += by.size())
+        text.replace(position, mark.size(), by);
     return text;
 }
 
@@ -87,10 +88,10 @@ void StrategyTemplate::validate() const {
 
 std::vector<Turn> StrategyTemplate::turns(const Contrast& contrast, PairSide side,
                                           std::int64_t shots) const {
-    const Side& made = side == PairSide::chosen ? contrast.chosen : contrast.rejected;
+    const Side& description = side == PairSide::chosen ? contrast.chosen : contrast.rejected;
     const auto count = static_cast<std::int64_t>(demonstrations.size());
     if (shots == 0)
-        shots = made.shots == 0 ? count : made.shots;
+        shots = description.shots == 0 ? count : description.shots;
     if (shots > count)
         throw UsageError(fmt::format("strategy '{}': shots {} with {} demonstrations; lower it",
                                      name, shots, count));
@@ -100,7 +101,7 @@ std::vector<Turn> StrategyTemplate::turns(const Contrast& contrast, PairSide sid
         shown += replace_all(replace_all(demonstration, "{question}", one.question), "{answer}",
                              side == PairSide::chosen ? one.chosen : one.rejected);
     }
-    std::vector<Turn> turns = made.turns;
+    std::vector<Turn> turns = description.turns;
     for (Turn& turn : turns)
         for (std::string* text : {&turn.user, &turn.assistant_prefix, &turn.earlier_prefix})
             *text = replace_all(*text, "{demonstrations}", shown);

@@ -1,13 +1,18 @@
 #include "synthesis/budget.hpp"
+#include "synthesis/fingerprint.hpp"
 #include "synthesis/response_ledger.hpp"
 #include "synthesis/setup.hpp"
 #include "synthesis/synthesizer.hpp"
 
+#include <popalign/base/error.hpp>
+#include <popalign/base/file.hpp>
 #include <popalign/base/progress.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/store/pairs/flag_counts.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 #include <popalign/store/pairs/response_merge.hpp>
 #include <popalign/store/rows/overlap.hpp>
 #include <popalign/synthesis/synthesis_stage.hpp>
@@ -19,16 +24,20 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <set>
+#include <string_view>
 
 namespace popalign::synthesis {
 namespace {
+
+constexpr std::string_view fingerprint_file = "fingerprint.json";
 
 store::PairFileHeader make_header(const SynthesisInputs& inputs, const SynthesisSetup& setup) {
     store::PairFileHeader header;
     header.config = inputs.config_text;
     auto provenance = nlohmann::json::parse(inputs.provenance);
-    provenance["fingerprint"] = setup.key;
+    provenance["fingerprint"] = pair_file_fingerprint(inputs, setup);
     header.provenance = provenance.dump();
     std::map<std::string, std::uint32_t> rows;
     for (const auto& [name, model] : setup.models) {
@@ -46,7 +55,7 @@ store::PairFileHeader make_header(const SynthesisInputs& inputs, const Synthesis
 
 std::filesystem::path journal_directory(const SynthesisInputs& inputs,
                                         const SynthesisSetup& setup) {
-    return std::filesystem::path(inputs.run.directory) / "synthesis" / setup.key.substr(0, 16);
+    return RunDirectory(inputs.run.directory).journals(setup.key);
 }
 
 store::OverlapIndex load_evaluation_sets(const SynthesisInputs& inputs) {
@@ -87,9 +96,9 @@ void report_retries(const GenerationPlan& plan, const std::vector<std::uint64_t>
         std::set<std::size_t> generations;
         for (const PlannedPair& pair : plan.pairs)
             if (pair.strategy == s)
-                for (std::optional<std::size_t> at : {pair.chosen, pair.rejected})
-                    for (; at; at = plan.generations[*at].previous)
-                        generations.insert(*at);
+                for (std::optional<std::size_t> generation : {pair.chosen, pair.rejected})
+                    for (; generation; generation = plan.generations[*generation].previous)
+                        generations.insert(*generation);
         std::uint64_t count = 0;
         for (const std::size_t generation : generations)
             count += retries[generation];
@@ -174,17 +183,57 @@ ExitStatus stop_early(const comm::Communicator& comm, std::uint64_t left, std::u
     return ExitStatus::requeue;
 }
 
+/// A fingerprint as JSON; nothing for one of another form.
+std::optional<Fingerprint> read_fingerprint(const nlohmann::json& json) {
+    try {
+        return json.get<Fingerprint>();
+    } catch (const nlohmann::json::exception&) {
+        return std::nullopt;
+    }
+}
+
 /// Whether the pair file of exactly this run is there; another one's is not overwritten.
-bool already_made(const std::filesystem::path& path, const std::string& key) {
+bool already_made(const std::filesystem::path& path, const Fingerprint& fingerprint) {
     if (!std::filesystem::exists(path))
         return false;
     const auto provenance =
         nlohmann::json::parse(store::PairFile(path).header().provenance, nullptr, false);
-    if (provenance.is_object() && provenance.value("fingerprint", "") == key)
-        return true;
-    throw UsageError(path.native() +
-                     ": made with other settings, models or instructions; choose another "
-                     "run.directory or remove the file");
+    const auto before = provenance.is_object() && provenance.contains("fingerprint")
+                            ? read_fingerprint(provenance["fingerprint"])
+                            : std::nullopt;
+    if (!before)
+        throw UsageError(path.native() +
+                         ": made in another way or by an earlier version, so that its settings "
+                         "cannot be compared; choose another run.directory or remove the file");
+    require_same(*before, fingerprint, path.native());
+    return true;
+}
+
+/// Answers that were made here but do not belong to this run, and why. On one rank.
+void report_other_answers(const std::filesystem::path& own, const Fingerprint& answers,
+                          const Logger& logger) {
+    for (const auto& entry : std::filesystem::directory_iterator(own.parent_path())) {
+        if (entry.path() == own || !entry.is_directory())
+            continue;
+        const auto file = entry.path() / fingerprint_file;
+        const auto before =
+            std::filesystem::exists(file)
+                ? read_fingerprint(nlohmann::json::parse(read_text_file(file), nullptr, false))
+                : std::nullopt;
+        logger.warn(fmt::format("the answers in {} are not used: {}", entry.path().native(),
+                                before ? difference(*before, answers).value_or("")
+                                       : "made by an earlier version of the program"));
+    }
+}
+
+/// The journals' folder, with what decides their answers beside them. On one rank.
+void open_journal_folder(const std::filesystem::path& folder, const Fingerprint& answers,
+                         const Logger& logger) {
+    if (std::filesystem::exists(folder / fingerprint_file))
+        return;
+    std::filesystem::create_directories(folder);
+    report_other_answers(folder, answers, logger);
+    write_text_file(folder / fingerprint_file, nlohmann::json(answers).dump(2) + "\n");
 }
 
 /// Makes what is missing, as far as time and budget go. Collective.
@@ -193,6 +242,10 @@ ExitStatus make_answers(const lm::ModelRanks& ranks, const SynthesisInputs& inpu
     const comm::Communicator& comm = ranks.leaders();
     const Logger& logger = inputs.logger;
     const auto directory = journal_directory(inputs, setup);
+    comm::run_on_all(comm, [&] {
+        if (comm.is_root())
+            open_journal_folder(directory, setup.answers, logger);
+    });
     ResponseLedger ledger(
         comm, directory, setup.instructions.size(), setup.plan,
         [&](std::uint64_t i, std::size_t g) { return setup.coverage->has_generation(i, g); },
@@ -217,12 +270,12 @@ ExitStatus make_answers(const lm::ModelRanks& ranks, const SynthesisInputs& inpu
 }  // namespace
 
 std::filesystem::path pair_file_path(const RunOptions& run) {
-    return run.pairs.empty() ? std::filesystem::path(run.directory) / "pairs.h5"
+    return run.pairs.empty() ? RunDirectory(run.directory).pairs()
                              : std::filesystem::path(run.pairs);
 }
 
 std::filesystem::path pairs_so_far_path(const RunOptions& run) {
-    return std::filesystem::path(run.directory) / "pairs-so-far.h5";
+    return RunDirectory(run.directory).pairs_so_far();
 }
 
 ExitStatus run_synthesis(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
@@ -231,16 +284,17 @@ ExitStatus run_synthesis(const lm::ModelRanks& ranks, const SynthesisInputs& inp
     const Logger& logger = inputs.logger;
     const SynthesisSetup setup = prepare_synthesis(comm, inputs);
     const auto path = pair_file_path(inputs.run);
-    if (comm::run_on_all(comm, [&] { return already_made(path, setup.key); })) {
+    if (comm::run_on_all(
+            comm, [&] { return already_made(path, pair_file_fingerprint(inputs, setup)); })) {
         logger.info(fmt::format("{}: complete already", path.native()));
         return ExitStatus::done;
     }
     if (inputs.synthesis.deterministic)
         at::set_num_threads(1);
     const auto start = std::chrono::steady_clock::now();
-    const ExitStatus made = make_answers(ranks, inputs, setup, deadline);
-    if (made != ExitStatus::done)
-        return made;
+    const ExitStatus status = make_answers(ranks, inputs, setup, deadline);
+    if (status != ExitStatus::done)
+        return status;
     const store::MergeReport report =
         merge(comm, inputs, setup, store::MergeInputs::Missing::error);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

@@ -1,5 +1,6 @@
 #include "synthesis/synthesizer.hpp"
 
+#include "synthesis/question.hpp"
 #include "synthesis/response_text.hpp"
 
 #include <popalign/comm/collectives.hpp>
@@ -23,9 +24,9 @@ constexpr std::size_t responses_per_sync = 64;
 std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
     std::vector<std::vector<std::size_t>> users(plan.generations.size());
     for (std::size_t p = 0; p < plan.pairs.size(); ++p)
-        for (std::optional<std::size_t> at : {plan.pairs[p].chosen, plan.pairs[p].rejected})
-            for (; at; at = plan.generations[*at].previous)
-                users[*at].push_back(p);
+        for (std::optional<std::size_t> generation : {plan.pairs[p].chosen, plan.pairs[p].rejected})
+            for (; generation; generation = plan.generations[*generation].previous)
+                users[*generation].push_back(p);
     return users;
 }
 
@@ -125,9 +126,9 @@ void Synthesizer::run() {
                                            comm::Reduction::maximum) == 0)
             continue;
         attempt([&] {
-            const auto answerer = open(models[number]);
+            const auto session = open(models[number]);
             if (!failure)
-                answer_all(models[number], *answerer, phase);
+                answer_all(models[number], *session, phase);
         });
     }
     comm::agree_on_failure(ranks_.leaders(), failure);
@@ -136,24 +137,24 @@ void Synthesizer::run() {
 }
 
 /// Collective over the leaders of the node.
-std::unique_ptr<lm::Answerer> Synthesizer::open(const std::string& model) {
+std::unique_ptr<lm::ModelSession> Synthesizer::open(const std::string& model) {
     const SynthesisOptions& options = inputs_.synthesis;
     const auto start = std::chrono::steady_clock::now();
-    auto answerer = comm::run_on_all(ranks_.node_leaders(), [&] {
+    auto session = comm::run_on_all(ranks_.node_leaders(), [&] {
         return setup_.models.at(model).source->open({options.sampling, options.batch_size,
                                                      options.deterministic, options.stop,
                                                      inputs_.run.device, ranks_, inputs_.logger});
     });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     work_[model].load_seconds += seconds.count();
-    return answerer;
+    return session;
 }
 
 bool Synthesizer::may_go_on() {
     return budget_.hours_left() && !deadline_.reached();
 }
 
-void Synthesizer::answer_all(const std::string& model, lm::Answerer& answerer, Phase& phase) {
+void Synthesizer::answer_all(const std::string& model, lm::ModelSession& session, Phase& phase) {
     const auto start = std::chrono::steady_clock::now();
     asked_.clear();
     const auto done = [&](std::size_t number, lm::Answer answer) {
@@ -185,7 +186,7 @@ void Synthesizer::answer_all(const std::string& model, lm::Answerer& answerer, P
         }
         return questions;
     };
-    tokens_.computed += answerer.answer({}, done, keep_going, more);
+    tokens_.computed += session.answer({}, done, keep_going, more);
     ledger_.sync();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     work_[model].seconds += seconds.count();
@@ -207,8 +208,9 @@ std::optional<lm::Question> Synthesizer::ask(const std::string& model, const Ite
 std::vector<std::string> Synthesizer::earlier_answers(const Item& item) {
     std::vector<std::string> answers;
     const auto& generations = setup_.plan.generations;
-    for (auto at = generations[item.generation].previous; at; at = generations[*at].previous)
-        answers.insert(answers.begin(), ledger_.text(item.instruction, *at));
+    for (auto earlier = generations[item.generation].previous; earlier;
+         earlier = generations[*earlier].previous)
+        answers.insert(answers.begin(), ledger_.text(item.instruction, *earlier));
     return answers;
 }
 

@@ -67,8 +67,8 @@ class Synthesizer {
     };
     class Phase;
 
-    std::unique_ptr<lm::Answerer> open(const std::string& model);
-    void answer_all(const std::string& model, lm::Answerer& answerer, Phase& phase);
+    std::unique_ptr<lm::ModelSession> open(const std::string& model);
+    void answer_all(const std::string& model, lm::ModelSession& session, Phase& phase);
     bool may_go_on();
     std::optional<lm::Question> ask(const std::string& model, const Item& item);
     std::vector<std::string> earlier_answers(const Item& item);

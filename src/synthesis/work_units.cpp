@@ -1,5 +1,7 @@
 #include "synthesis/work_units.hpp"
 
+#include "synthesis/question.hpp"
+
 #include <popalign/base/error.hpp>
 #include <popalign/base/range.hpp>
 #include <popalign/comm/work_schedule.hpp>

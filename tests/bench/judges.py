@@ -14,8 +14,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = ROOT / "../shared/data"
+DATA = pathlib.Path(os.environ.get("POPALIGN_TEST_DATA") or "POPALIGN_TEST_DATA")
 PAPER = {"GPT-4": 84.0, "PairRM": 65.5}  # table 2, Leaderboard
 
 

@@ -3,7 +3,7 @@
 python tests/bench/synthesis.py build/dev/popalign MODELS OUT [--instructions 200] [--tokens 256] [--variant alignment]
 
 MODELS has the quick start's two GGUF files. The instructions are the first ones of
-../shared/data/ultrafeedback/pairs_1000.jsonl of at most --words words. OUT keeps the pair file and a table in
+ultrafeedback/pairs_1000.jsonl in POPALIGN_TEST_DATA of at most --words words. OUT keeps the pair file and a table in
 Markdown; run again, it goes on where it stopped. It takes hours on two cores at full size: say with the figures
 how many instructions and tokens there were.
 """
@@ -15,8 +15,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = ROOT / "../shared/data/ultrafeedback/pairs_1000.jsonl"
+DATA = pathlib.Path(os.environ.get("POPALIGN_TEST_DATA") or "POPALIGN_TEST_DATA") / "ultrafeedback/pairs_1000.jsonl"
 TEACHER, STUDENT = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M.gguf", "SmolLM2-135M-Instruct-Q4_1.gguf"
 
 

@@ -1,5 +1,5 @@
 #include "gpu/gpu.hpp"
-#include "unit/lm/tiny_model.hpp"
+#include "support/tiny_model.hpp"
 
 #include <popalign/lm/engine/generator.hpp>
 #include <popalign/lm/engine/scorer.hpp>
@@ -64,8 +64,7 @@ TEST(CudaInferenceTest, ForestsAndTheirGradientsEqualTheCpus) {
     }
 }
 
-std::vector<lm::GeneratedTokens> answers(const lm::TrainableLm& model,
-                                         lm::GeneratorOptions options) {
+std::vector<lm::GeneratedTokens> answers(const lm::CausalLm& model, lm::GeneratorOptions options) {
     std::vector<lm::GenerationRequest> requests;
     for (std::size_t i = 0; i < 23; ++i) {
         auto prompt = random_tokens(6, 1);

@@ -1,6 +1,6 @@
 #include "gpu/gpu.hpp"
 #include "preference/pairs/pair_trainer.hpp"
-#include "unit/preference/tiny_model.hpp"
+#include "unit/preference/tiny_pairs.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -19,18 +19,19 @@ struct Stepped {
 /// One update on the global batch, with a policy away from its reference.
 Stepped step_on(at::Device device, const std::string& architecture, at::ScalarType dtype,
                 preference::PairTrainerOptions options = {}) {
-    lm::TrainableLm model = test::tiny_model(architecture, dtype, device);
+    lm::TrainableLm model = test::make_tiny_model(architecture, 7, dtype, device);
     const preference::PairData data = test::random_pairs(13);
     const auto reference = test::own_reference(model, data);
     test::perturb(model, 0.02);
     options.objective = preference::Objective({.beta = 0.5});
-    options.max_grad_norm = 1e9;
+    options.update.max_grad_norm = 1e9;
     preference::PairTrainer trainer(world(), model, options, 2);
     const auto report = trainer.step(test::share_of(world(), data, reference), 1e-3);
     std::vector<at::Tensor> flat;
     for (const lm::NamedParameter& parameter : model.parameters())
         flat.push_back(parameter.tensor.detach().reshape(-1).cpu());
-    return {trainer.parameters().whole_gradient(), at::cat(flat), report.statistics.mean_loss()};
+    return {trainer.update().parameters().whole_gradient(), at::cat(flat),
+            report.statistics.mean_loss()};
 }
 
 TEST(CudaTrainingTest, AStepEqualsTheCpus) {
@@ -52,11 +53,10 @@ TEST(CudaTrainingTest, PassesPackingAndRecomputationChangeNothing) {
     POPALIGN_REQUIRE_GPUS();
     const Stepped whole = step_on(test::gpu(), "llama", at::kFloat);
     for (const std::int64_t zero_stage : {0, 1, 2}) {
-        preference::PairTrainerOptions options{
-            .micro_batch_tokens = 40,
-            .activations = lm::PassOptions::Activations::recompute,
-            .packing = preference::PackingMode::separate};
-        options.sharding.sharding = preference::parse_zero_stage(zero_stage);
+        preference::PairTrainerOptions options{.micro_batch_tokens = 40,
+                                               .packing = preference::PackingMode::separate};
+        options.update.activations = lm::PassOptions::Activations::recompute;
+        options.update.sharding.sharding = preference::parse_zero_stage(zero_stage);
         const Stepped parts = step_on(test::gpu(), "llama", at::kFloat, options);
         EXPECT_NEAR(parts.loss, whole.loss, 1e-5);
         EXPECT_LE(distance(parts.gradient, whole.gradient), 1e-4);

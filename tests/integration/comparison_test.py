@@ -1,47 +1,44 @@
-"""The comparison with the baselines from its data to its tables, in small: every method has its row in the tables, and a
-second run finds all there and says the same."""
-import pathlib
+"""The comparison with the baselines from its data to its tables, in small."""
 import re
-import subprocess
 import sys
-import tempfile
 import time
 
-from harness import ROOT, check, environment, require_models
+import pytest
+from program import execute
 
 METHODS = ("the student", "Label-DPO", "RLAIF", "Context-Dist", "RLCD", "RLCD, six draws", "PopAlign (DPO)", "PopAlign (PPO)")
 INTERVAL = re.compile(r"\d+\.\d \[\d+\.\d, \d+\.\d\]")
+pytestmark = [pytest.mark.one_case, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
-def compare(program, model, labels, directory):
-    done = subprocess.run(
-        [sys.executable, ROOT / "analysis/comparison.py", "--program", program, "--teacher", model, "--student", model,
-         "--labels", labels, "--directory", directory, "--instructions", "4", "--held-out", "4", "--held-out-pairs", "4",
-         "--tokens", "8"], env=environment(), capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"failed: {done.stderr[-3000:]}")
-    return done.stdout
+@pytest.fixture(scope="module")
+def compare(program, root, model, published, shared_directory):
+    """compare() makes what is missing of the comparison and returns its tables."""
+    labels = published("ultrafeedback/pairs_1000.jsonl")
+    return lambda: execute(
+        sys.executable, root / "analysis/comparison.py", "--program", program.path, "--teacher", model, "--student", model,
+        "--labels", labels, "--directory", shared_directory / "comparison", "--instructions", 4, "--held-out", 4,
+        "--held-out-pairs", 4, "--tokens", 8, timeout=3600).stdout
 
 
-def main():
-    program, model = sys.argv[1], require_models(sys.argv[2])
-    labels = pathlib.Path(sys.argv[3])
-    if not labels.exists():
-        print(f"skipped: {labels} is absent")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        text = compare(program, model, labels, pathlib.Path(folder) / "comparison")
-        for method in METHODS:
-            rows = [line for line in text.splitlines() if line.startswith(f"| {method} |")]
-            check(len(rows) >= 2 and all(INTERVAL.search(row) for row in rows), f"{method} has its figures with intervals")
-        check("Table 5: DPO against PPO" in text and "the paper has it" in text, "the paper's order is told")
-        with open(pathlib.Path(folder) / "comparison/popalign/cost.jsonl", "a", encoding="utf8") as costs:
-            costs.write('{"stage": "train", "core_seconds": 0}\n')  # as a start leaves that was stopped
-        start = time.monotonic()
-        check(compare(program, model, labels, pathlib.Path(folder) / "comparison") == text, "run again, it says the same")
-        check(time.monotonic() - start < 30, "and makes nothing anew")
-    return 0
+@pytest.fixture(scope="module")
+def tables(compare):
+    return compare()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_its_figures_with_intervals(tables, method):
+    rows = [line for line in tables.splitlines() if line.startswith(f"| {method} |")]
+    assert len(rows) >= 2 and all(INTERVAL.search(row) for row in rows), rows
+
+
+def test_the_papers_order_is_told(tables):
+    assert "Table 5: DPO against PPO" in tables and "the paper has it" in tables
+
+
+def test_run_again_it_says_the_same_and_makes_nothing_anew(compare, tables, shared_directory):
+    with open(shared_directory / "comparison/popalign/cost.jsonl", "a", encoding="utf8") as costs:
+        costs.write('{"stage": "train", "core_seconds": 0}\n')  # as a start leaves that was stopped
+    start = time.monotonic()
+    assert compare() == tables
+    assert time.monotonic() - start < 30

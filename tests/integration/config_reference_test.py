@@ -1,11 +1,8 @@
 """configs/README.md has exactly the keys that the program reads."""
-import subprocess
-import sys
 
-from harness import ROOT, check, environment
 
-reference = subprocess.run([sys.argv[1], "--config-reference"], text=True, capture_output=True,
-                           env=environment()).stdout
-readme = (ROOT / "configs" / "README.md").read_text()
-check(len(reference) > 1000 and readme.endswith(reference),
-      "configs/README.md ends with the output of `popalign --config-reference`")
+def test_the_readme_ends_with_the_reference(program, root):
+    reference = program.run("--config-reference").stdout
+    assert len(reference) > 1000
+    assert (root / "configs/README.md").read_text().endswith(reference), \
+        "configs/README.md does not end with the output of `popalign --config-reference`"

@@ -1,25 +1,33 @@
-"""A server as teacher, rival and judge: through every fault no answer is lost, doubled or late, and the
-key shows nowhere. Files of ready answers in its place."""
-import json
-import os
-import pathlib
-import sys
-import tempfile
+"""A server as teacher, rival and judge: through every fault no answer is lost, doubled or late, and the key shows nowhere.
+Files of ready answers in its place."""
 import time
 
-from fault_server import FAULTS, FaultServer
-from harness import ROOT, check, run
+import pytest
+from fault_server import FAULTS
+from pair_files import read_json, read_rows, response_texts, write_rows
+from run_configs import INSTRUCTIONS, write_json
 
 KEY = "sk-test-7d1f00c4be"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("POPALIGN_TEST_KEY", KEY)
+
+
+@pytest.fixture
+def calm(serve):
+    """A server without faults."""
+    return serve(faults=("none",), key=KEY)
 
 
 def base_config(directory, server, **endpoint):
     model = {"url": server.url, "model": "any", "api_key_env": "POPALIGN_TEST_KEY", "timeout": 2,
              "backoff": 0.05, "prefill": "last_message", **endpoint}
     return {
-        "run": {"directory": str(directory), "device": "cpu"},
+        "run": {"directory": str(directory / "run"), "device": "cpu"},
         "models": {"teacher": model, "rival": model},
-        "instructions": {"path": str(ROOT / "data/instructions.jsonl"), "limit": 6, "held_out": 2},
+        "instructions": {"path": str(INSTRUCTIONS), "limit": 6, "held_out": 2},
         "strategies": [{"name": "prefix", "model": "teacher"},
                        {"name": "refine", "model": "teacher"},
                        {"name": "leaderboard", "chosen": "teacher", "rejected": "rival"}],
@@ -27,86 +35,79 @@ def base_config(directory, server, **endpoint):
     }
 
 
-def synthesize(program, config, ranks=1, expect=0):
-    directory = pathlib.Path(config["run"]["directory"])
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory.with_suffix(".json")
-    path.write_text(json.dumps(config))
+def synthesize(program, directory, config, **options):
+    """The messages of a run in `directory`."""
+    directory.mkdir(exist_ok=True)
+    return program.run("synthesize", "--config", write_json(directory / "run.json", config), **options).stderr
+
+
+def test_faults_lose_nothing(program, directory, serve, calm):
+    synthesize(program, directory / "calm", base_config(directory / "calm", calm), ranks=2)
+    expected = response_texts(directory / "calm/run")
+    assert all(expected) and sum(calm.answered.values()) == len(expected)
+    assert set(calm.answered.values()) == {1}, "a request was sent twice without need"
+
+    rough = serve(key=KEY)
     start = time.monotonic()
-    done = run(program, "synthesize", "--config", path, ranks=ranks, expect=expect)
-    return done.stderr, time.monotonic() - start
+    said = synthesize(program, directory / "rough", base_config(directory / "rough", rough), ranks=2)
+    assert time.monotonic() - start < 60, "silence of 30 s held it up"
+    assert all(rough.met[fault] for fault in FAULTS if fault != "none"), rough.met
+    assert response_texts(directory / "rough/run") == expected, "the pairs are those of a server without faults"
+    assert set(rough.answered.values()) == {1}, "a request was answered twice"
+    assert "retries" in said and "cost" in said
+    everything = said.encode() + b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+    assert KEY.encode() not in everything, "the key is in a log, a journal or a pair file"
 
 
-def responses(directory):
-    import h5py
-
-    with h5py.File(directory / "pairs.h5") as file:
-        text, at = file["responses/text/bytes"][()].tobytes(), file["responses/text/offsets"][()]
-        return [text[begin:end].decode() for begin, end in zip(at[:-1], at[1:])]
+def test_requests_in_flight_stay_within_their_limit(program, directory, calm):
+    synthesize(program, directory, base_config(directory, calm, requests_in_flight=2), ranks=2)
+    assert calm.most_in_flight <= 2
 
 
-def faults_lose_nothing(program, work):
-    calm = FaultServer(faults=("none",), key=KEY)
-    synthesize(program, base_config(work / "calm", calm), ranks=2)
-    expected = responses(work / "calm")
-    check(all(expected) and sum(calm.answered.values()) == len(expected), f"{len(expected)} answers, each asked for once")
-    check(set(calm.answered.values()) == {1}, "no request was sent twice without need")
-
-    rough = FaultServer(key=KEY)
-    said, seconds = synthesize(program, base_config(work / "rough", rough), ranks=2)
-    met = {fault: rough.met[fault] for fault in FAULTS if fault != "none"}
-    check(all(met.values()), f"every fault was met: {met}")
-    check(responses(work / "rough") == expected, "the pairs are those of a server without faults")
-    check(set(rough.answered.values()) == {1}, "no request was answered twice")
-    check(seconds < 60, f"silence of 30 s held nobody up ({seconds:.0f} s)")
-    check("retries" in said and "cost" in said, "retries, tokens and cost are reported")
-    everything = said + "".join(path.read_bytes().decode("latin-1")
-                                for path in work.rglob("*") if path.is_file())
-    check(KEY not in everything, "the key is in no log, journal or pair file")
-    return expected
+def test_retry_after_holds_for_all_requests(program, directory, serve):
+    server = serve(faults=("429",) + 1000 * ("none",), key=KEY)
+    synthesize(program, directory, base_config(directory, server, requests_in_flight=1))
+    assert server.times[1] - server.times[0] >= 1
 
 
-def limits_hold(program, work):
-    server = FaultServer(faults=("none",), key=KEY)
-    synthesize(program, base_config(work / "narrow", server, requests_in_flight=2), ranks=2)
-    check(server.most_in_flight <= 2, f"{server.most_in_flight} in flight where 2 may be")
-    server = FaultServer(faults=("429",) + 1000 * ("none",), key=KEY)
-    synthesize(program, base_config(work / "paused", server, requests_in_flight=1))
-    check(server.times[1] - server.times[0] >= 1, "Retry-After of 1 s is kept by all requests")
-    server = FaultServer(faults=("none",), key=KEY)
-    config = base_config(work / "slow", server, requests_per_minute=10)
+def test_requests_per_minute_and_a_deadline(program, directory, calm):
+    config = base_config(directory, calm, requests_per_minute=10)
     config["run"]["time_limit"] = 5
-    synthesize(program, config, expect=75)
-    check(len(server.times) == 10, "10 requests in the first minute, then the deadline: exit 75")
-    config["run"]["time_limit"] = 0
-    config["models"] = base_config(work / "slow", server)["models"]
-    synthesize(program, config)
-    check(set(server.answered.values()) == {1}, "the next start asks only for what is missing")
+    synthesize(program, directory, config, expect=75)
+    assert len(calm.times) == 10, "requests in the first minute"
+    synthesize(program, directory, base_config(directory, calm))
+    assert set(calm.answered.values()) == {1}, "the next start asks only for what is missing"
 
 
-def failures_are_clear(program, work):
-    server = FaultServer(key="another")
-    said, _ = synthesize(program, base_config(work / "wrong", server), ranks=2, expect=1)
-    check("401" in said and "api_key_env" in said and KEY not in said, "a wrong key is said, not shown")
-    server = FaultServer(faults=("400",), key=KEY)
-    said, _ = synthesize(program, base_config(work / "none", server), expect=1)
-    check("none of the first requests" in said, "a server that takes nothing ends the run")
-    server = FaultServer(faults=("none", "none", "400"), key=KEY)
-    said, _ = synthesize(program, base_config(work / "some", server))
-    check(server.met["400"] == responses(work / "some").count("") > 0,
-          "a request that is refused becomes an empty answer, flagged")
-    server = FaultServer(faults=("none",), key=KEY)
-    config = base_config(work / "prefix", server, prefill="none")
-    said, _ = synthesize(program, config, expect=2)
-    check("prefill" in said and not server.times, "what a server cannot do is said before any request")
-    server.close()
-    config = base_config(work / "gone", server, retries=2)
-    said, _ = synthesize(program, config, expect=1)
-    check("after 3 attempts" in said, "a server that is gone ends the run after its attempts")
-    os.environ.pop("POPALIGN_TEST_KEY")
-    said, _ = synthesize(program, config, expect=2)
-    check("POPALIGN_TEST_KEY" in said, "a missing key is named")
-    os.environ["POPALIGN_TEST_KEY"] = KEY
+def test_a_wrong_key_is_told_and_not_shown(program, directory, serve):
+    said = synthesize(program, directory, base_config(directory, serve(key="another")), ranks=2, expect=1)
+    assert "401" in said and "api_key_env" in said and KEY not in said
+
+
+def test_a_server_that_takes_nothing_ends_the_run(program, directory, serve):
+    said = synthesize(program, directory, base_config(directory, serve(faults=("400",), key=KEY)), expect=1)
+    assert "none of the first requests" in said
+
+
+def test_a_refused_request_becomes_an_empty_answer(program, directory, serve):
+    server = serve(faults=("none", "none", "400"), key=KEY)
+    synthesize(program, directory, base_config(directory, server))
+    assert server.met["400"] == response_texts(directory / "run").count("") > 0
+
+
+def test_what_a_server_cannot_do_is_told_before_any_request(program, directory, calm):
+    said = synthesize(program, directory, base_config(directory, calm, prefill="none"), expect=2)
+    assert "prefill" in said and not calm.times
+
+
+def test_a_server_that_is_gone_ends_the_run_after_its_attempts(program, directory, calm):
+    calm.close()
+    assert "after 3 attempts" in synthesize(program, directory, base_config(directory, calm, retries=2), expect=1)
+
+
+def test_a_missing_key_is_named(program, directory, calm, monkeypatch):
+    monkeypatch.delenv("POPALIGN_TEST_KEY")
+    assert "POPALIGN_TEST_KEY" in synthesize(program, directory, base_config(directory, calm), expect=2)
 
 
 def judge_says(body):
@@ -118,50 +119,29 @@ def judge_says(body):
     return "A" if len(first) > len(second.split("Which assistant")[0]) else "B"
 
 
-def files_and_judges(program, work):
-    server = FaultServer(faults=FAULTS, key=KEY, answer=judge_says)
-    config = base_config(work / "files", server, prefill="none")
-    rows = [json.loads(line) for line in (ROOT / "data/instructions.jsonl").read_text().splitlines()]
-    answers = work / "answers.jsonl"
-    answers.write_text("".join(json.dumps({"instruction": row["instruction"], "text": f"answer {i}"}) + "\n"
-                               for i, row in enumerate(rows[:8])))
+def ready_answers(directory, server, count):
+    """A config with the first `count` answers of the rival from a file."""
+    config = base_config(directory, server, prefill="none")
+    answers = write_rows(directory / "answers.jsonl", [{"instruction": row["instruction"], "text": f"answer {i}"}
+                                                       for i, row in enumerate(read_rows(INSTRUCTIONS)[:count])])
     config["models"]["rival"] = {"responses": str(answers)}
     config["strategies"] = config["strategies"][2:]
-    config |= {"judge": {"model": "teacher"}, "evaluate": {"judge": "teacher", "baseline": "rival"}}
-    synthesize(program, config, ranks=2)
-    made = responses(work / "files")
-    check(made[1::2] == [f"answer {i}" for i in range(8)], "ready answers are taken by their instruction")
-    path = (work / "files").with_suffix(".json")
-    run(program, "judge", "--config", path, ranks=2)
-    accuracy = json.loads((work / "files/contrast_accuracy.json").read_text())["all"]
-    check(accuracy["n_valid"] == accuracy["n"] and accuracy["accuracy"] == 1,
-          "a server judges: the longer answer wins in both orders")
-    run(program, "evaluate", "win-rate", "--config", path, "--model", "teacher", ranks=2)
-    rates = [json.loads(file.read_text()) for file in (work / "files").rglob("*.json")
-             if "win_rate" in file.read_text()]
-    check(len(rates) == 1 and rates[0]["win_rate"] == 1 and rates[0]["n_valid"] == rates[0]["n"],
-          "and evaluates a server's model against ready answers")
-    answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:-1]))
-    config["run"]["directory"] = str(work / "short")
-    said, _ = synthesize(program, config, ranks=2, expect=2)
-    check("no answer of generation" in said, "a missing answer is named before any work")
+    return config | {"judge": {"model": "teacher"}, "evaluate": {"judge": "teacher", "baseline": "rival"}}
 
 
-def main():
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        print(f"skipped: {error}")
-        return 77
-    program = sys.argv[1]
-    os.environ["POPALIGN_TEST_KEY"] = KEY
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        for part in (faults_lose_nothing, limits_hold, failures_are_clear, files_and_judges):
-            (work / part.__name__).mkdir()
-            part(program, work / part.__name__)
-    return 0
+def test_ready_answers_and_a_server_as_judge(program, directory, serve):
+    server = serve(faults=FAULTS, key=KEY, answer=judge_says)
+    synthesize(program, directory, ready_answers(directory, server, 8), ranks=2)
+    assert response_texts(directory / "run")[1::2] == [f"answer {i}" for i in range(8)], "they are taken by instruction"
+    config = directory / "run.json"
+    program.run("judge", "--config", config, ranks=2)
+    accuracy = read_json(directory / "run/contrast_accuracy.json")["all"]
+    assert accuracy["n_valid"] == accuracy["n"] and accuracy["accuracy"] == 1, "the longer answer wins in both orders"
+    program.run("evaluate", "win-rate", "--config", config, "--model", "teacher", ranks=2)
+    rates = [read_json(path) for path in (directory / "run").rglob("*.json") if "win_rate" in path.read_text()]
+    assert len(rates) == 1 and rates[0]["win_rate"] == 1 and rates[0]["n_valid"] == rates[0]["n"]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def test_a_missing_ready_answer_is_named_before_any_work(program, directory, calm):
+    said = synthesize(program, directory, ready_answers(directory, calm, 7), ranks=2, expect=2)
+    assert "no answer of generation" in said and not calm.times

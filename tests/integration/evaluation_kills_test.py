@@ -1,143 +1,114 @@
 """Judging and answering that are killed or told to stop, on changing ranks, end with the verdicts and answers of a run
-that was left alone: what was journalled is not made again.
-usage: evaluation_kills_test.py POPALIGN [SEED]
-"""
-import json
-import pathlib
+that was left alone: what was journalled is not made again."""
+import os
 import random
 import signal
-import subprocess
-import sys
-import tempfile
 
-from harness import SKIP, check, children, dataset_contents, run, start, wait_for
+import pytest
 from journals import count_records, write_small_run
-from kills_test import strike
+from pair_files import dataset_contents, differing, write_rows
+from run_configs import write_json
 from tiny_model import write_tiny_model
 
 INSTRUCTIONS, ITEMS = 120, 60
+pytestmark = pytest.mark.timeout(600)
 
 
 class Interrupted:
-    """A command that is started again and again on one directory."""
+    """A command that is started again and again on one directory. `wanted` is what its journals hold in the end."""
 
     def __init__(self, program, arguments, journals, wanted):
         self.program, self.arguments, self.journals, self.wanted = program, arguments, journals, wanted
+        self.draw = random.Random(0)
 
     def made(self):
         return count_records(self.journals) if self.journals.exists() else 0
 
-    def start(self, ranks):
-        return start(self.program, *self.arguments, ranks=ranks)
-
-    def wait_until_at_work(self, process):
-        """Returns how many there are, some of them made by this process."""
-        before = self.made()
-        wait_for(lambda: self.made() > before, process, "the job is at work", 120)
+    def start_and_wait_until_at_work(self, ranks):
+        """The job, and how many records there are, some of them made by it."""
+        job, before = self.program.start(*self.arguments, ranks=ranks), self.made()
+        job.wait_until(lambda: self.made() > before, "records are written", 120)
         made = self.made()
-        check(before < made < self.wanted,
-              f"at work: {made} of {self.wanted} are journalled, {before} of them before")
-        return made
+        assert before < made < self.wanted
+        return job, made
 
-    def kill(self, ranks, victims, draw):
-        process = self.start(ranks)
-        made = self.wait_until_at_work(process)
-        strike(process, ranks, victims, draw)
-        check(made <= self.made() <= self.wanted, f"{victims} of {ranks} killed, nothing is lost")
+    def kill_all(self, ranks):
+        job, made = self.start_and_wait_until_at_work(ranks)
+        job.kill_with_ranks()
+        assert made <= self.made() <= self.wanted, "nothing is lost"
+
+    def kill_one(self, ranks):
+        job, made = self.start_and_wait_until_at_work(ranks)
+        job.kill_one_rank(self.draw)
+        assert made <= self.made() <= self.wanted, "nothing is lost"
 
     def stop(self, ranks, by):
-        process = self.start(ranks)
-        self.wait_until_at_work(process)
-        target = children(process.pid)[0] if ranks > 1 else process.pid
-        subprocess.run(["kill", f"-{by.name.removeprefix('SIG')}", str(target)], check=True)
-        status = process.wait(timeout=120)
-        check(status == 75, f"{by.name} to one of {ranks}: exit status {status}")
+        job, _ = self.start_and_wait_until_at_work(ranks)
+        os.kill((job.children() or [job.pid])[0], by)
+        assert job.wait(timeout=120) == 75, by.name
 
-    def finish(self, ranks, what):
+    def finish(self, ranks, announced):
+        """The last run; it says `announced(KNOWN)`."""
         known = self.made()
-        done = run(self.program, *self.arguments, ranks=ranks)
-        for words in what(known, self.wanted - known):
-            check(words in done.stderr, f"the last run says '{words}'")
-        check(self.made() == self.wanted, f"{self.wanted} are journalled: none twice")
-        return done
+        assert known < self.wanted, "something is left for the last run"
+        said = self.program.run(*self.arguments, ranks=ranks).stderr
+        assert announced(known) in said
+        assert self.made() == self.wanted, "none is made twice"
 
 
-def judging(program, work, model, draw):
-    whole, directory = work / "whole", work / "killed"
-    config, _ = write_small_run(work / "whole.yaml", whole, model, INSTRUCTIONS, 24)
-    run(program, "synthesize", "--config", config, ranks=2)
-    directory.mkdir()
-    (directory / "pairs.h5").write_bytes((whole / "pairs.h5").read_bytes())
-    run(program, "judge", "--config", config, ranks=2)
+def test_judging(program, tiny_model, directory):
+    whole, killed = directory / "whole", directory / "killed"
+    config, _ = write_small_run(directory / "whole.yaml", whole, tiny_model, INSTRUCTIONS, 24)
+    program.run("synthesize", "--config", config, ranks=2)
+    killed.mkdir()
+    (killed / "pairs.h5").write_bytes((whole / "pairs.h5").read_bytes())
+    program.run("judge", "--config", config, ranks=2)
     wanted = count_records(whole / "verdicts")
-    arguments = ["judge", "--config", config, "--set", f"run.directory={directory}", "--set", "judge.batch_tokens=512"]
-    interrupted = Interrupted(program, arguments, directory / "verdicts", wanted)
-    interrupted.kill(3, "all ranks", draw)
-    interrupted.kill(2, "one rank", draw)
+    arguments = ["judge", "--config", config, "--set", f"run.directory={killed}", "--set", "judge.batch_tokens=512"]
+    interrupted = Interrupted(program, arguments, killed / "verdicts", wanted)
+    interrupted.kill_all(3)
+    interrupted.kill_one(2)
     interrupted.stop(1, signal.SIGTERM)
     interrupted.stop(2, signal.SIGUSR1)
-    journalled = interrupted.made()
-    interrupted.finish(4, lambda known, left: [f"; {left} to make"])
-    check(journalled < wanted, f"{wanted - journalled} were left for the last run")
-    contents, reference = (dataset_contents(path / "pairs.h5") for path in (directory, whole))
-    differing = [name for name in reference if contents.get(name) != reference[name]]
-    check(not differing, f"verdicts and all other columns are those of a run left alone {differing}")
+    interrupted.finish(4, lambda known: f"; {wanted - known} to make")
+    assert not differing(dataset_contents(killed / "pairs.h5"), dataset_contents(whole / "pairs.h5"))
 
 
-def write_hh(folder):
+def write_hh_rlhf(folder):
     folder.mkdir()
     for name in ("harmless", "helpful"):
-        rows = []
-        for i in range(ITEMS // 2):
-            dialogue = f"\n\nHuman: Tell me {i} {name} things.\n\nAssistant: "
-            rows.append({"chosen": dialogue + "Yes.", "rejected": dialogue + "No."})
-        (folder / f"{name}-base-test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        dialogues = [f"\n\nHuman: Tell me {i} {name} things.\n\nAssistant: " for i in range(ITEMS // 2)]
+        write_rows(folder / f"{name}-base-test.jsonl", [{"chosen": text + "Yes.", "rejected": text + "No."} for text in dialogues])
+    return folder
 
 
-def answering(program, work, model, draw):
-    write_hh(work / "hh")
-    config = work / "evaluate.yaml"
-    config.write_text(json.dumps({
-        "run": {"directory": str(work / "alone"), "device": "cpu"},
-        "models": {"one": {"path": str(model)}, "other": {"path": str(write_tiny_model(work / "other", seed=1))}},
-        "instructions": {"path": str(work / "none.jsonl")}, "strategies": [{"name": "prefix", "model": "one"}],
-        "evaluate": {"judge": "longest", "baseline": "other", "max_new_tokens": 192, "batch_size": 2, "temperature": 1.0}}))
-    arguments = ["evaluate", "hh-rlhf", "--config", config, "--model", "one", "--data", work / "hh"]
-    run(program, *arguments, ranks=2)
-    directory = work / "stopped"
-    interrupted = Interrupted(program, [*arguments, "--set", f"run.directory={directory}"], directory / "answers",
-                              2 * ITEMS)
-    interrupted.kill(2, "all ranks", draw)
+@pytest.fixture
+def answering(directory, tiny_model):
+    """The arguments of an evaluation on 60 dialogues, whose run directory is `alone`."""
+    config = write_json(directory / "evaluate.yaml", {
+        "run": {"directory": str(directory / "alone"), "device": "cpu"},
+        "models": {"one": {"path": str(tiny_model)}, "other": {"path": str(write_tiny_model(directory / "other", seed=1))}},
+        "instructions": {"path": str(directory / "none.jsonl")}, "strategies": [{"name": "prefix", "model": "one"}],
+        "evaluate": {"judge": "longest", "baseline": "other", "max_new_tokens": 192, "batch_size": 2, "temperature": 1.0}})
+    return ["evaluate", "hh-rlhf", "--config", config, "--model", "one", "--data", write_hh_rlhf(directory / "hh")]
+
+
+def test_answering(program, directory, answering):
+    program.run(*answering, ranks=2)
+    stopped = directory / "stopped"
+    interrupted = Interrupted(program, [*answering, "--set", f"run.directory={stopped}"], stopped / "answers", 2 * ITEMS)
+    interrupted.kill_all(2)
     interrupted.stop(1, signal.SIGUSR1)
-    interrupted.kill(3, "one rank", draw)
+    interrupted.kill_one(3)
     interrupted.stop(2, signal.SIGTERM)
-    check(not (directory / "evaluate").exists(), "no figures of unfinished answers")
-    interrupted.finish(4, lambda known, left: [f"{known if known < ITEMS else known - ITEMS} known"])
-    mine, alone = ((path / "evaluate/hh-rlhf.jsonl").read_bytes() for path in (directory, work / "alone"))
-    check(mine == alone, f"the {ITEMS} items, byte for byte, are those of a run left alone")
-    again = run(program, *arguments, "--set", f"run.directory={directory}")
-    check("loaded" not in again.stderr and interrupted.made() == 2 * ITEMS, "once more: no model is loaded for them")
-    late = [*arguments, "--set", f"run.directory={work}/late", "--set", "run.time_limit=1", "--set",
-            "evaluate.max_new_tokens=4000"]
-    run(program, *late, ranks=2, expect=75)
+    assert not (stopped / "evaluate").exists(), "no figures of unfinished answers"
+    interrupted.finish(4, lambda known: f"{known if known < ITEMS else known - ITEMS} known")
+    name = "evaluate/hh-rlhf.jsonl"
+    assert (stopped / name).read_bytes() == (directory / "alone" / name).read_bytes()
+    again = program.run(*answering, "--set", f"run.directory={stopped}")
+    assert "loaded" not in again.stderr and interrupted.made() == 2 * ITEMS, "once more: no model is loaded for them"
 
 
-def main():
-    program = pathlib.Path(sys.argv[1]).resolve()
-    draw = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as error:
-        print(f"skipped: {error}")
-        return SKIP
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        model = write_tiny_model(work / "model")
-        judging(program, work, model, draw)
-        answering(program, work, model, draw)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def test_a_deadline_ends_answering(program, directory, answering):
+    program.run(*answering, "--set", f"run.directory={directory}/late", "--set", "run.time_limit=1", "--set",
+                "evaluate.max_new_tokens=4000", ranks=2, expect=75)

@@ -1,8 +1,7 @@
-"""Journals as another program sees them, and runs that are worth being interrupted."""
-import json
+"""Journals as another program reads them, and a run that is worth interrupting."""
 import struct
 
-from harness import write_config
+from run_configs import strategies, write_config
 
 HEADER, FRAME = 16, 16
 
@@ -10,13 +9,13 @@ HEADER, FRAME = 16, 16
 def records(path):
     """(offset, length) of the payload of each whole record."""
     data = path.read_bytes()
-    at = HEADER
-    while at + FRAME <= len(data):
-        length = struct.unpack_from("<Q", data, at)[0]
-        if at + FRAME + length > len(data):
+    position = HEADER
+    while position + FRAME <= len(data):
+        length = struct.unpack_from("<Q", data, position)[0]
+        if position + FRAME + length > len(data):
             return
-        yield at + FRAME, length
-        at += FRAME + length
+        yield position + FRAME, length
+        position += FRAME + length
 
 
 def journals(directory):
@@ -29,11 +28,9 @@ def count_records(directory):
 
 def write_small_run(path, directory, model, instructions, tokens):
     """Five strategies of a tiny model, the same bytes on any number of ranks. Returns the config and how many answers
-    it makes. (Demonstrations are long, in tokens that are bytes.)"""
+    it makes. (No demonstrations: where tokens are bytes, these are long.)"""
     write_config(path, directory, model, instructions={"limit": instructions, "held_out": 0},
+                 strategies=strategies("prefix", "elicitive", "refine", "nparam", "leaderboard"),
                  synthesis={"deterministic": True, "max_new_tokens": tokens, "max_thought_tokens": 4, "batch_size": 4,
                             "max_input_tokens": 8000})
-    config = json.loads(path.read_text())
-    config["strategies"] = [entry for entry in config["strategies"] if entry["name"] != "demonstration"]
-    path.write_text(json.dumps(config))
     return path, 8 * instructions

@@ -1,170 +1,133 @@
-"""Damaged journals, a full disk, a directory that cannot be written, a clock that jumps, a merge while others write:
-each with a clear message, and nothing lost that was finished.
-usage: journals_test.py POPALIGN JUMPING_CLOCK
-"""
+"""Damaged journals, a full disk, a directory that cannot be written, a clock that jumps, a merge while others write: each
+with a clear message, and nothing lost that was finished."""
 import json
-import pathlib
 import shutil
-import subprocess
-import sys
-import tempfile
 import time
 
-from harness import check, command, dataset_contents, environment, run, start
+import pytest
 from journals import count_records, journals, records, write_small_run
-from tiny_model import write_tiny_model
+from pair_files import dataset_contents, differing, strings
+from program import execute, on_ranks
 
-SKIP = 77
 INSTRUCTIONS, TOKENS = 8, 32
-
-
-def interrupted(source, directory):
-    """A copy of a finished run without its pair file."""
-    shutil.copytree(source, directory)
-    (directory / "pairs.h5").unlink()
-    return directory
-
-
-def small_disk(path, size):
-    """Mounts a file system of that size; false without the right to."""
-    path.mkdir()
-    return subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)],
-                          capture_output=True).returncode == 0
-
-
-def remount(path, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+pytestmark = pytest.mark.timeout(300)
 
 
 class Case:
-    def __init__(self, program, model, work):
-        self.program, self.model, self.work = program, model, work
-        self.whole = work / "whole"
-        self.config, self.answers = write_small_run(work / "whole.yaml", self.whole, model, INSTRUCTIONS, TOKENS)
-        run(program, "synthesize", "--config", self.config, ranks=2)
+    """A finished run, and others of the same pairs."""
+
+    def __init__(self, program, model, directory):
+        self.program, self.model, self.directory = program, model, directory
+        self.whole = directory / "whole"
+        self.config, self.answers = write_small_run(directory / "whole.yaml", self.whole, model, INSTRUCTIONS, TOKENS)
+        program.run("synthesize", "--config", self.config, ranks=2)
         self.reference = dataset_contents(self.whole / "pairs.h5")
 
-    def config_for(self, directory):
-        return write_small_run(self.work / f"{directory.parent.name}-{directory.name}.yaml", directory, self.model,
-                               INSTRUCTIONS, TOKENS)[0]
+    def interrupted(self, name):
+        """A copy of the finished run without its pair file."""
+        shutil.copytree(self.whole, self.directory / name)
+        (self.directory / name / "pairs.h5").unlink()
+        return self.directory / name
 
-    def finish(self, directory, what, ranks=3, **options):
-        done = run(self.program, "synthesize", "--config", self.config_for(directory), ranks=ranks, **options)
-        check(dataset_contents(directory / "pairs.h5") == self.reference, f"{what}: the same pairs in the end")
-        return done.stderr
+    def command(self, directory):
+        config, _ = write_small_run(self.directory / f"{directory.name}.yaml", directory, self.model, INSTRUCTIONS, TOKENS)
+        return ["synthesize", "--config", config]
 
-    def torn_tail(self):
-        directory = interrupted(self.whole, self.work / "torn")
-        path = journals(directory)[1]
-        at, length = list(records(path))[-1]
-        path.write_bytes(path.read_bytes()[:at + length // 2])
-        said = self.finish(directory, "a torn tail")
-        check(f"{path}: {16 + length // 2} bytes of an unfinished record" in said, "the torn tail is told of")
-        check(f"{self.answers - 1} of {self.answers} answers are made" in said, "one answer is made again")
+    def require_same_pairs(self, path):
+        assert not differing(dataset_contents(path), self.reference)
 
-    def flipped_byte(self):
-        directory = interrupted(self.whole, self.work / "flipped")
-        path = journals(directory)[0]
-        data = bytearray(path.read_bytes())
-        at, length = list(records(path))[3]
-        data[at + length - 1] ^= 4
-        path.write_bytes(data)
-        said = self.finish(directory, "a flipped byte")
-        check(f"{path}: damaged at byte {at - 16}" in said, "the damage is told of")
-        check(f"{self.answers - 1} of {self.answers} answers are made" in said, "one answer is made again")
-
-    def full_disk(self):
-        disk = self.work / "disk"
-        if not small_disk(disk, "12k"):
-            print("skipped in part: no right to mount a small file system")
-            return
-        try:
-            directory = disk / "full"
-            config = self.config_for(directory)
-            said = run(self.program, "synthesize", "--config", config, ranks=2, expect=1).stderr
-            check("append to the journal" in said and "No space left on device" in said, "a full disk is told of")
-            kept = count_records(directory)
-            check(0 < kept < self.answers, f"{kept} of {self.answers} answers fitted and are kept")
-            remount(disk, "size=64k")  # enough for the journals
-            said = run(self.program, "synthesize", "--config", config, ranks=3, expect=1).stderr
-            check(f"{directory / 'pairs.h5.partial'}: cannot reserve its space" in said, "so is a pair file's")
-            check(count_records(directory) == self.answers, "its answers are kept")
-            remount(disk, "size=8m")
-            said = self.finish(directory, "after a full disk")
-            check(f"{self.answers} of {self.answers} answers are made already" in said, "none of them is made again")
-            (directory / "pairs.h5").unlink()
-            remount(disk, "ro")
-            said = run(self.program, "synthesize", "--config", config, ranks=2, expect=1).stderr
-            check("Read-only file system" in said and str(directory) in said, "a read-only directory is told of")
-            remount(disk, "rw")
-            self.finish(directory, "after a read-only directory")
-        finally:
-            subprocess.run(["umount", str(disk)], check=True)
-
-    def jumping_clock(self, library):
-        directory = self.work / "clock"
-        config = self.config_for(directory)
-        preloaded = command("env", 2, f"LD_PRELOAD={library}", self.program, "synthesize", "--config", config,
-                            "--set", "run.time_limit=3000")
-        done = subprocess.run(preloaded, env=environment(), text=True, capture_output=True, timeout=300)
-        check(done.returncode == 0, "a run whose clock jumps by days ends well" +
-              (f": {done.stderr[-500:]}" if done.returncode else ""))
-        check(dataset_contents(directory / "pairs.h5") == self.reference, "a jumping clock: the same pairs")
-
-    def merge_meanwhile(self):
-        directory = self.work / "live"
-        config = self.config_for(directory)
-        process = start(self.program, "synthesize", "--config", config, ranks=2)
-        merges = 0
-        while process.poll() is None:
-            if count_records(directory) < self.answers // 4:
-                time.sleep(0.02)
-                continue
-            said = run(self.program, "synthesize", "--config", config, "--merge-only", ranks=2).stderr
-            check("unfinished record" not in said, "a live journal's tail is nothing to tell of")
-            self.check_part(directory / "pairs-so-far.h5")
-            merges += 1
-        check(process.returncode == 0, f"a run of which {merges} merges were made meanwhile")
-        check(dataset_contents(directory / "pairs.h5") == self.reference, "and its pairs are the same")
-        run(self.program, "synthesize", "--config", config, "--merge-only", ranks=3)
-        check(dataset_contents(directory / "pairs-so-far.h5") == self.reference, "merged alone: the same pairs")
-
-    def check_part(self, path):
-        import h5py
-
-        verified = json.loads(run(self.program, "inspect", path, "--verify").stdout)
-        check(verified["problems"] == [], "a part of a run is consistent")
-        with h5py.File(path) as part, h5py.File(self.whole / "pairs.h5") as whole:
-            def answers(file):
-                text, offsets = file["responses/text/bytes"][:].tobytes(), file["responses/text/offsets"][:]
-                ids, places = file["instructions/id/bytes"][:].tobytes(), file["instructions/id/offsets"][:]
-                for i, s, *sides in zip(*(file[f"pairs/{name}"][:] for name in
-                                          ("instruction", "strategy", "chosen", "rejected"))):
-                    yield (ids[places[i]:places[i + 1]], int(s),
-                           *(text[offsets[row]:offsets[row + 1]] for row in sides))
-            known = list(answers(whole))
-            some = list(answers(part))
-            check(some == [pair for pair in known if pair in some], f"{len(some)} of {len(known)} pairs, in order")
+    def finish(self, directory, ranks=3):
+        """Ends a run; its messages."""
+        said = self.program.run(*self.command(directory), ranks=ranks).stderr
+        self.require_same_pairs(directory / "pairs.h5")
+        return said
 
 
-def main():
-    program, clock = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as error:
-        print(f"skipped: {error}")
-        return SKIP
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        case = Case(program, write_tiny_model(work / "model"), work)
-        case.torn_tail()
-        case.flipped_byte()
-        case.full_disk()
-        case.jumping_clock(clock)
-        case.merge_meanwhile()
-    return 0
+@pytest.fixture
+def case(program, tiny_model, directory):
+    return Case(program, tiny_model, directory)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def test_a_torn_tail(case):
+    run = case.interrupted("torn")
+    path = journals(run)[1]
+    position, length = list(records(path))[-1]
+    path.write_bytes(path.read_bytes()[:position + length // 2])
+    said = case.finish(run)
+    assert f"{path}: {16 + length // 2} bytes of an unfinished record" in said
+    assert f"{case.answers - 1} of {case.answers} answers are made" in said, "one answer is made again"
+
+
+def test_a_flipped_byte(case):
+    run = case.interrupted("flipped")
+    path = journals(run)[0]
+    data = bytearray(path.read_bytes())
+    position, length = list(records(path))[3]
+    data[position + length - 1] ^= 4
+    path.write_bytes(data)
+    said = case.finish(run)
+    assert f"{path}: damaged at byte {position - 16}" in said
+    assert f"{case.answers - 1} of {case.answers} answers are made" in said, "one answer is made again"
+
+
+def test_a_full_disk_and_one_that_is_read_only(program, case, small_disk):
+    disk = small_disk("12k")
+    run = disk.path / "full"
+    command = case.command(run)
+    said = program.run(*command, ranks=2, expect=1).stderr
+    assert "append to the journal" in said and "No space left on device" in said
+    assert 0 < count_records(run) < case.answers, "what fitted is kept"
+    disk.change("size=64k")  # enough for the journals
+    said = program.run(*command, ranks=3, expect=1).stderr
+    assert f"{run / 'pairs.h5.partial'}: cannot reserve its space" in said
+    assert count_records(run) == case.answers
+    disk.change("size=8m")
+    assert f"{case.answers} of {case.answers} answers are made already" in case.finish(run)
+    (run / "pairs.h5").unlink()
+    disk.change("ro")
+    said = program.run(*command, ranks=2, expect=1).stderr
+    assert "Read-only file system" in said and str(run) in said
+    disk.change("rw")
+    case.finish(run)
+
+
+def test_a_clock_that_jumps_by_days(program, case, root, directory):
+    library = directory / "jumping_clock.so"
+    execute("cc", "-shared", "-fPIC", "-o", library, root / "tests/support/jumping_clock.c", "-ldl")
+    run = directory / "clock"
+    execute(*on_ranks(2, "env", f"LD_PRELOAD={library}", program.path, *case.command(run), "--set", "run.time_limit=3000"))
+    case.require_same_pairs(run / "pairs.h5")
+
+
+def test_merges_while_others_write(program, case):
+    run = case.directory / "live"
+    command = case.command(run)
+    job = program.start(*command, ranks=2)
+    merges = 0
+    while job.poll() is None:
+        if count_records(run) < case.answers // 4:
+            time.sleep(0.02)
+            continue
+        said = program.run(*command, "--merge-only", ranks=2).stderr
+        assert "unfinished record" not in said, "a live journal's tail is nothing to tell of"
+        require_part(program, run / "pairs-so-far.h5", case.whole / "pairs.h5")
+        merges += 1
+    assert job.returncode == 0 and merges > 0, job.last_words()
+    case.require_same_pairs(run / "pairs.h5")
+    program.run(*command, "--merge-only", ranks=3)
+    case.require_same_pairs(run / "pairs-so-far.h5")
+
+
+def require_part(program, path, whole):
+    """The pairs of `path` are some of those of `whole`, in order."""
+    assert json.loads(program.run("inspect", path, "--verify").stdout)["problems"] == []
+    some, known = texts_of_pairs(path), texts_of_pairs(whole)
+    assert some == [pair for pair in known if pair in some]
+
+
+def texts_of_pairs(path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path) as file:
+        texts, ids = strings(file["responses/text"]), strings(file["instructions/id"])
+        return [(ids[i], int(s), texts[chosen], texts[rejected]) for i, s, chosen, rejected in zip(
+            *(file[f"pairs/{name}"][:] for name in ("instruction", "strategy", "chosen", "rejected")))]

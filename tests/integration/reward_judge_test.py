@@ -1,151 +1,138 @@
 """A reward model trained by `train` judges: what it says of pairs is what `evaluate preference` finds, on any number of
 ranks, in both orders."""
 import json
-import pathlib
-import sys
-import tempfile
 
-from harness import SKIP, check, run, write_config
+import pytest
 from journals import count_records
-from tiny_model import write_tiny_model
+from pair_files import read_json, read_rows, strings, write_rows
+from run_configs import strategies, write_config, write_json
+
+pytestmark = [pytest.mark.one_case, pytest.mark.timeout(900)]
 
 
-def write_instructions(path):
+def instruction(number):
     """Every third one is the end of a dialogue."""
-    rows = []
-    for i in range(18):
-        row = {"id": f"i{i}", "instruction": f"Tell me {i} things about the number {i}."}
-        if i % 3 == 0:
-            row = {"id": f"i{i}", "messages": [{"role": "user", "content": f"I like {i}."},
-                                               {"role": "assistant", "content": "Why?"},
-                                               {"role": "user", "content": f"Guess, {i} times."}]}
-        rows.append(row)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if number % 3:
+        return {"id": f"i{number}", "instruction": f"Tell me {number} things about the number {number}."}
+    return {"id": f"i{number}", "messages": [{"role": "user", "content": f"I like {number}."},
+                                             {"role": "assistant", "content": "Why?"},
+                                             {"role": "user", "content": f"Guess, {number} times."}]}
 
 
 def read_verdicts(path):
-    """{pair: [(order, label, probability, raw), ...]}"""
-    import h5py
-
+    """{pair: [(order, label, probability, scores), ...]}"""
+    h5py = pytest.importorskip("h5py")
+    by_pair = {}
     with h5py.File(path) as file:
         verdicts = file["verdicts"]
-        data, offsets = verdicts["raw/bytes"][()].tobytes(), verdicts["raw/offsets"][()]
-        by_pair = {}
-        for i, pair in enumerate(verdicts["pair"][()]):
-            by_pair.setdefault(int(pair), []).append(
-                (int(verdicts["order"][i]), int(verdicts["label"][i]), float(verdicts["probability"][i]),
-                 json.loads(data[offsets[i]:offsets[i + 1]])["score"]))
-        return by_pair
+        columns = [verdicts[name][()] for name in ("pair", "order", "label", "probability")]
+        for pair, order, label, probability, raw in zip(*columns, strings(verdicts["raw"]), strict=True):
+            by_pair.setdefault(int(pair), []).append((int(order), int(label), float(probability), json.loads(raw)["score"]))
+    return by_pair
 
 
-def judge(program, config, pairs, directory, ranks):
-    directory.mkdir()
-    (directory / "pairs.h5").write_bytes(pairs)
-    done = run(program, "judge", "--config", config, "--set", f"run.directory={directory}", "--set",
-               "judge.model=reward", ranks=ranks)
-    return done, read_verdicts(directory / "pairs.h5"), json.loads((directory / "contrast_accuracy.json").read_text())
+class Judged:
+    """The trained judge at work on copies of one pair file."""
+
+    def __init__(self, program, model, directory):
+        self.program, self.directory, self.run = program, directory, directory / "run"
+        rows = write_rows(directory / "instructions.jsonl", map(instruction, range(18)))
+        self.config = write_config(
+            directory / "run.yaml", self.run, model, strategies=strategies("prefix", "refine"),
+            models={"reward": {"path": str(self.run / "model")}},
+            instructions={"path": str(rows), "limit": 9, "held_out": 9},
+            synthesis={"max_new_tokens": 24, "max_input_tokens": 8000}, judge={"split": "held_out"},
+            train={"objective": "reward", "learning_rate": 1e-3, "exclude_flags": [], "max_length": 8192,
+                   "max_prompt_length": 8000})
+        for stage in (["synthesize"], ["train"], ["evaluate", "preference"]):
+            program.run(*stage, "--config", self.config)
+        self.pairs = (self.run / "pairs.h5").read_bytes()
+
+    def judge(self, ranks, name):
+        """Judges a fresh copy of the pair file. The command's messages and the verdicts."""
+        copy = self.directory / name
+        copy.mkdir(exist_ok=True)
+        (copy / "pairs.h5").write_bytes(self.pairs)
+        done = self.program.run("judge", "--config", self.config, "--set", f"run.directory={copy}", "--set",
+                                "judge.model=reward", ranks=ranks)
+        return done.stderr, read_verdicts(copy / "pairs.h5")
 
 
-def check_verdicts(verdicts):
-    ties = 0
-    for first, second in verdicts.values():
-        (_, label, probability, scores), (_, turned_label, turned_probability, turned_scores) = first, second
-        if scores != turned_scores[::-1] or label != turned_label or abs(probability - turned_probability) > 1e-12:
-            sys.exit(f"failed: {first} and, in the other order, {second}")
-        ties += label == 2
-        wanted = 2 if scores[0] == scores[1] else int(scores[0] > scores[1])
-        if label != wanted:
-            sys.exit(f"failed: the label {label} of the scores {scores}")
-    check(True, f"both orders of {len(verdicts)} pairs agree, {ties} of them are ties")
-    return ties
+@pytest.fixture(scope="module")
+def judged(program, tiny_model, shared_directory):
+    return Judged(program, tiny_model, shared_directory)
 
 
-def validation(program, config, directory, work):
-    """The same judge on labelled pairs."""
-    pairs = work / "labelled.json"
+@pytest.fixture(scope="module")
+def verdicts(judged):
+    """Those of one rank."""
+    return judged.judge(1, "one")[1]
+
+
+@pytest.fixture(scope="module")
+def table(judged, verdicts):
+    return read_json(judged.directory / "one/contrast_accuracy.json")
+
+
+def test_both_orders_agree_with_the_scores(verdicts):
+    assert len(verdicts) == 18, "every held-out pair is judged"
+    for (_, label, probability, scores), (_, turned_label, turned_probability, turned_scores) in verdicts.values():
+        assert scores == turned_scores[::-1] and label == turned_label
+        assert abs(probability - turned_probability) <= 1e-12
+        assert label == (2 if scores[0] == scores[1] else int(scores[0] > scores[1]))
+
+
+def test_a_reward_model_reads_no_template(table):
+    assert table["all"]["n_valid"] == 18
+    assert table["template"] == "" and "template_sha256" in table
+
+
+def test_its_accuracy_is_that_of_evaluate_preference(judged, verdicts, table):
+    """A tie counts half here and as wrong there."""
+    figures = read_json(judged.run / "evaluate/preference.json")
+    ties = sum(first[1] == 2 for first, _ in verdicts.values())
+    assert abs(table["all"]["accuracy"] - ties / 2 / 18 - figures["overall"]["accuracy"]["value"]) < 1e-12
+    margin = sum(first[3][0] - first[3][1] for first, _ in verdicts.values()) / 18
+    assert abs(margin - figures["overall"]["margin"]) < 1e-5
+    assert set(figures["strategies"]) == {"prefix", "refine"}
+    for name, strategy in figures["strategies"].items():
+        mine = table["strategies"][name]
+        assert abs(mine["accuracy"] - strategy["accuracy"]["value"] - mine["ties"] / 2 / 9) < 1e-12, name
+
+
+def test_three_ranks_give_the_same_scores_and_judge_nothing_again(judged, verdicts):
+    _, others = judged.judge(3, "three")
+    worst = max(abs(a - b) for pair in verdicts for mine, theirs in zip(verdicts[pair], others[pair], strict=True)
+                for a, b in zip(mine[3], theirs[3], strict=True))
+    assert worst < 1e-5
+    before = count_records(judged.directory / "three")
+    said, again = judged.judge(2, "three")
+    assert "36 known; 0 to make" in said and count_records(judged.directory / "three") == before
+    assert again == others, "what the journals hold comes back as it was"
+
+
+def test_evaluate_judge_finds_it_consistent(program, judged, directory):
     rows = [{"input": f"Name {i} words.", "output_1": "one " * (i + 1), "output_2": "No.", "label": 1 + i % 2}
             for i in range(6)]
     rows[5]["output_1"] = rows[5]["output_2"]
-    pairs.write_text(json.dumps(rows))
-    run(program, "evaluate", "judge", "--config", config, "--set", "judge.model=reward", "--pairs", pairs, "--format",
-        "llmbar", ranks=2)
-    worth = json.loads((directory / "evaluate/judge.json").read_text())
-    check(worth["n_valid"] == 6 and worth["agreement"] == 1 and worth["template"] == "",
-          "`evaluate judge` finds it consistent, and it reads no template")
-    winners = [json.loads(line)["winner"] for line in (directory / "evaluate/judge.jsonl").read_text().splitlines()]
-    check(winners[10:] == [0, 0] and 0 not in winners[:10], "equal answers are a tie, others are not")
+    program.run("evaluate", "judge", "--config", judged.config, "--set", "judge.model=reward", "--pairs",
+                write_json(directory / "labelled.json", rows), "--format", "llmbar", ranks=2)
+    found = read_json(judged.run / "evaluate/judge.json")
+    assert found["n_valid"] == 6 and found["agreement"] == 1 and found["template"] == ""
+    winners = [row["winner"] for row in read_rows(judged.run / "evaluate/judge.jsonl")]
+    assert winners[10:] == [0, 0] and 0 not in winners[:10], "equal answers are a tie, others are not"
 
 
-def win_rate(program, config, directory):
-    """Beside it, a model in three slices; the reward model is whole."""
-    run(program, "evaluate", "win-rate", "--config", config, "--model", "teacher", "--set", "evaluate.judge=reward",
-        "--set", "run.tensor_parallel=3", ranks=3)
-    result = json.loads((directory / "evaluate/win_rate.json").read_text())
-    check(result["n_valid"] == 9 and result["win_rate"] == 0.5 and result["ties"] == 9 and result["template"] == "",
-          "a model against itself wins half, by ties")
+def test_a_model_against_itself_wins_half(program, judged):
+    """Here beside a model in three slices; the reward model is whole."""
+    program.run("evaluate", "win-rate", "--config", judged.config, "--model", "teacher", "--set", "evaluate.judge=reward",
+                "--set", "run.tensor_parallel=3", ranks=3)
+    result = read_json(judged.run / "evaluate/win_rate.json")
+    assert result["n_valid"] == 9 and result["win_rate"] == 0.5 and result["ties"] == 9 and result["template"] == ""
 
 
-def main():
-    program = pathlib.Path(sys.argv[1])
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError as error:
-        print(f"skipped: {error}")
-        return SKIP
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        write_instructions(work / "instructions.jsonl")
-        model, directory = write_tiny_model(work / "tiny"), work / "run"
-        config = write_config(work / "run.yaml", directory, model,
-                              instructions={"path": str(work / "instructions.jsonl"), "limit": 9, "held_out": 9},
-                              synthesis={"max_new_tokens": 24, "max_input_tokens": 8000},
-                              judge={"split": "held_out"},
-                              train={"objective": "reward", "learning_rate": 1e-3, "exclude_flags": [], "max_length": 8192,
-                                     "max_prompt_length": 8000})
-        content = json.loads(config.read_text())
-        content["strategies"] = [{"name": name, "model": "teacher"} for name in ("prefix", "refine")]
-        content["models"]["reward"] = {"path": str(directory / "model")}
-        config.write_text(json.dumps(content))
-        run(program, "synthesize", "--config", config)
-        run(program, "train", "--config", config)
-        run(program, "evaluate", "preference", "--config", config)
-        figures = json.loads((directory / "evaluate/preference.json").read_text())
-        pairs = (directory / "pairs.h5").read_bytes()
-
-        done, verdicts, table = judge(program, config, pairs, work / "one", 1)
-        ties = check_verdicts(verdicts)
-        check(len(verdicts) == 18 and table["all"]["n_valid"] == 18, "every held-out pair is judged in both orders")
-        check(table["template"] == "" and "template_sha256" in table, "a reward model reads no template")
-        preference = figures["overall"]["accuracy"]["value"]
-        check(abs(table["all"]["accuracy"] - ties / 2 / 18 - preference) < 1e-12,
-              f"accuracy {table['all']['accuracy']:.3f} with {ties} ties is `preference`'s {preference:.3f}, where a tie is "
-              "wrong")
-        margin = sum(first[3][0] - first[3][1] for first, _ in verdicts.values()) / 18
-        check(abs(margin - figures["overall"]["margin"]) < 1e-5, f"so is the margin, {margin:.6f}")
-        for name, strategy in figures["strategies"].items():
-            check(abs(table["strategies"][name]["accuracy"] - strategy["accuracy"]["value"]
-                      - table["strategies"][name]["ties"] / 2 / 9) < 1e-12, f"and the accuracy of {name}")
-
-        _, others, _ = judge(program, config, pairs, work / "three", 3)
-        worst = max(abs(a - b) for pair in verdicts for mine, theirs in zip(verdicts[pair], others[pair])
-                    for a, b in zip(mine[3], theirs[3]))
-        check(worst < 1e-5, f"three ranks give the same scores ({worst:.1e} apart)")
-        (work / "three/pairs.h5").write_bytes(pairs)
-        before = count_records(work / "three")
-        done = run(program, "judge", "--config", config, "--set", f"run.directory={work}/three", "--set",
-                   "judge.model=reward", ranks=2)
-        check("36 known; 0 to make" in done.stderr and count_records(work / "three") == before,
-              "what the journals hold is not judged again")
-        check(read_verdicts(work / "three/pairs.h5") == others, "and comes back as it was")
-        validation(program, config, directory, work)
-        win_rate(program, config, directory)
-        (work / "in.jsonl").write_text(json.dumps({"prompt": "Hello"}) + "\n")
-        refused = run(program, "generate", "--model", directory / "model", "--input", work / "in.jsonl",
-                      "--output", work / "out.jsonl", expect=2)
-        check("as a judge" in refused.stderr, "it gives no answers")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def test_it_gives_no_answers(program, judged, directory):
+    prompts = write_rows(directory / "in.jsonl", [{"prompt": "Hello"}])
+    refused = program.run("generate", "--model", judged.run / "model", "--input", prompts, "--output",
+                          directory / "out.jsonl", expect=2)
+    assert "as a judge" in refused.stderr

@@ -1,77 +1,41 @@
 """A run as a chain of jobs on a two-node Slurm: pipeline.sh, srun with PMIx, and mpirun where PMIx is missing."""
-import json
-import pathlib
-import sys
-import tempfile
+import pytest
+from pair_files import read_json, read_rows
+from run_configs import write_config
+from slurm_testbed import NODES, TINY, logs
 
-from harness import check, write_config
-from slurm_testbed import Testbed, logs, require_slurm
-from tiny_model import write_tiny_model
-
-# Bytes are tokens: prompts are long and answers short.
-TINY = {"synthesis": {"max_new_tokens": 8, "max_input_tokens": 8192}, "evaluate": {"max_new_tokens": 8}}
-NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--time=10")
+pytestmark = [pytest.mark.one_case, pytest.mark.timeout(900)]
 
 
-def submit(testbed, config, *options, variables=None):
-    """Submits the chain; {stage: job}."""
-    output = testbed.run("bash", "slurm/pipeline.sh", "--config", config, *options, variables=variables or {})
-    return dict(line.split() for line in output.splitlines())
+def finish(testbed, jobs, directory):
+    states = [job["JobState"] for job in testbed.finish(jobs)]
+    assert set(states) == {"COMPLETED"}, logs(directory)
 
 
-def pipeline(testbed, config, directory):
-    jobs = submit(testbed, config, "--", *NODES)
-    check(list(jobs) == ["synthesize", "judge", "train", "evaluate"], f"four jobs are submitted: {jobs}")
-    states = [job["JobState"] for job in testbed.finish(jobs.values())]
-    if states != ["COMPLETED"] * 4:
-        sys.exit(f"failed: the chain ends in {states}\n{logs(directory)}")
-    check(True, "the chain completes with no hand on it")
-    rows = [json.loads(line) for line in (directory / "stages.jsonl").read_text().splitlines()]
-    check(len(rows) == 6 and all(row["nodes"] == 2 and row["ranks"] == 2 and row["status"] == 0 for row in rows),
-          "each of six steps ran on two ranks of two nodes")
-    figures = json.loads((directory / "evaluate/preference_after.json").read_text())
-    check(figures["n"] > 0 and (directory / "model/model.safetensors").exists(), "it ends in a model and its figures")
-    copies = list((directory / "slurm").glob("*.yaml"))
-    check(len(copies) == 4, "each job left its effective config")
-    spread = testbed.job(jobs["train"])["NodeList"]
-    check(spread == "n[1-2]", f"the job's nodes are {spread}")
+def test_a_chain_of_four_jobs(testbed, tiny_model):
+    run = testbed.work / "run"
+    config = write_config(testbed.work / "run.yaml", run, tiny_model, instructions={"limit": 6, "held_out": 2}, **TINY)
+    jobs = testbed.submit(config, "--", *NODES)
+    assert list(jobs) == ["synthesize", "judge", "train", "evaluate"]
+    finish(testbed, jobs.values(), run)
+    rows = read_rows(run / "stages.jsonl")
+    assert len(rows) == 6
+    assert all(row["nodes"] == 2 and row["ranks"] == 2 and row["status"] == 0 for row in rows), rows
+    assert read_json(run / "evaluate/preference_after.json")["n"] > 0 and (run / "model/model.safetensors").exists()
+    assert len(list((run / "slurm").glob("*.yaml"))) == 4, "each job left its effective config"
+    assert testbed.job(jobs["train"])["NodeList"] == "n[1-2]"
 
 
-def without_pmix(testbed, work, model):
-    directory = work / "mpirun"
-    config = write_config(work / "mpirun.yaml", directory, model, instructions={"limit": 1, "held_out": 1}, **TINY)
-    jobs = submit(testbed, config, "--stages", "synthesize", "--", *NODES,
-                  variables={"POPALIGN_LAUNCHER": "mpirun"})
-    states = [job["JobState"] for job in testbed.finish(jobs.values())]
-    text = logs(directory)
-    if states != ["COMPLETED"]:
-        sys.exit(f"failed: with mpirun the job ends {states}\n{text}")
-    check("started by mpirun" in text and (directory / "pairs.h5").exists(),
-          "without PMIx mpirun starts the ranks within the job")
-    check(len(list((directory / "synthesis").glob("*/*"))) >= 2, "both ranks have a journal")
+def test_without_pmix_mpirun_starts_the_ranks(testbed, tiny_model):
+    run = testbed.work / "mpirun"
+    config = write_config(testbed.work / "mpirun.yaml", run, tiny_model, instructions={"limit": 1, "held_out": 1}, **TINY)
+    jobs = testbed.submit(config, "--stages", "synthesize", "--", *NODES, variables={"POPALIGN_LAUNCHER": "mpirun"})
+    finish(testbed, jobs.values(), run)
+    assert "started by mpirun" in logs(run) and (run / "pairs.h5").exists()
+    assert len(list((run / "synthesis").glob("*/*"))) >= 2, "both ranks have a journal"
 
 
-def wrong_config(testbed, work, model):
-    config = write_config(work / "wrong.yaml", work / "wrong", model, train={"betta": 0.1})
-    done = testbed.run("bash", "slurm/pipeline.sh", "--config", config, check=False)
-    check(done.returncode == 2 and "betta" in done.stderr and not done.stdout,
-          "a wrong key is said before anything is submitted")
-
-
-def main():
-    program = sys.argv[1]
-    require_slurm()
-    with Testbed(program) as testbed:
-        work = pathlib.Path(tempfile.mkdtemp(dir=testbed.folder))
-        model = write_tiny_model(work / "model")
-        directory = work / "run"
-        config = write_config(work / "run.yaml", directory, model, instructions={"limit": 6, "held_out": 2},
-                              **TINY)
-        pipeline(testbed, config, directory)
-        without_pmix(testbed, work, model)
-        wrong_config(testbed, work, model)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def test_a_wrong_key_is_told_before_anything_is_submitted(testbed, tiny_model):
+    config = write_config(testbed.work / "wrong.yaml", testbed.work / "wrong", tiny_model, train={"betta": 0.1})
+    done = testbed.run("bash", "slurm/pipeline.sh", "--config", config, expect=2)
+    assert "betta" in done.stderr and not done.stdout

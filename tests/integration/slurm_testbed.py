@@ -3,31 +3,35 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 
-from harness import ROOT, SKIP, environment
+import pytest
+from program import execute
+from run_configs import ROOT
 
 SCRIPT = ROOT / "slurm/testbed/testbed.sh"
+NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--time=10")
+# Bytes are tokens of the tiny model: prompts are long and answers short.
+TINY = {"synthesis": {"max_new_tokens": 8, "max_input_tokens": 8192}, "evaluate": {"max_new_tokens": 8}}
 
 
 def require_slurm():
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     absent = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=path)]
     if absent:
-        print(f"skipped: {', '.join(absent)} absent (Debian: slurm-wlm, munge)")
-        sys.exit(SKIP)
+        pytest.skip(f"{', '.join(absent)} absent (Debian: slurm-wlm, munge)")
 
 
 class Testbed:
-    """Started by `with`, stopped at its end whatever happens. The folder is short, for sockets lie in it."""
+    """Started by `with`, stopped at its end whatever happens. Its folder is short, for sockets lie in it."""
 
     def __init__(self, program, cpus=2, max_array_size=8):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tb-", dir="/tmp"))
+        self.work = self.folder / "work"
+        self.work.mkdir()
         self.slurm = self.folder / "slurm"
-        self.variables = {**environment(), "POPALIGN": str(program), "TESTBED_CPUS": str(cpus),
+        self.variables = {"POPALIGN": str(program), "TESTBED_CPUS": str(cpus),
                           "TESTBED_MAX_ARRAY_SIZE": str(max_array_size),
                           "SLURM_CONF": str(self.slurm / "slurm.conf")}
 
@@ -40,33 +44,31 @@ class Testbed:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def control(self, command, *arguments):
-        done = subprocess.run(["bash", SCRIPT, command, self.slurm, *arguments], env=self.variables, text=True,
-                              capture_output=True, timeout=300)
-        if done.returncode:
-            sys.exit(f"testbed {command}: {done.stdout}{done.stderr}")
+        self.run("bash", SCRIPT, command, self.slurm, *arguments)
 
-    def run(self, *words, check=True, **options):
-        """A command with this Slurm; its output."""
-        done = subprocess.run(list(map(str, words)), env={**self.variables, **options.pop("variables", {})},
-                              text=True, capture_output=True, timeout=600, cwd=ROOT, **options)
-        if check and done.returncode:
-            sys.exit(f"{words}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout if check else done
+    def run(self, *words, variables=None, **options):
+        """A command with this Slurm, as `execute`; the finished process."""
+        return execute(*words, variables={**self.variables, **(variables or {})}, cwd=ROOT, **options)
+
+    def submit(self, config, *options, variables=None):
+        """Submits the chain of stages; {stage: job}."""
+        done = self.run("bash", "slurm/pipeline.sh", "--config", config, *options, variables=variables)
+        return dict(line.split() for line in done.stdout.splitlines())
 
     def job(self, number):
         """The controller's record of a job; asked again where a busy controller does not answer."""
         for _ in range(5):
-            answer = self.run("scontrol", "show", "job", number, check=False)
+            answer = self.run("scontrol", "show", "job", number, expect=None)
             if answer.returncode == 0:
                 return dict(re.findall(r"(\S+?)=(\S*)", answer.stdout))
             time.sleep(1)
-        sys.exit(f"scontrol show job {number}: exit status {answer.returncode}\n{answer.stderr}")
+        pytest.fail(f"scontrol show job {number}: exit status {answer.returncode}\n{answer.stderr}")
 
     def until(self, what, condition, limit=300):
         end = time.monotonic() + limit
         while not condition():
             if time.monotonic() > end:
-                sys.exit(f"failed: {what} within {limit} s\n{self.run('squeue', '--all')}")
+                pytest.fail(f"{what}: not within {limit} s\n{self.run('squeue', '--all').stdout}")
             time.sleep(0.2)
 
     def finish(self, numbers, limit=300):
@@ -77,6 +79,6 @@ class Testbed:
 
 
 def logs(directory):
-    """What the jobs of a run said, for messages of failed checks."""
+    """The last words of a run's jobs, for messages of failed checks."""
     return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in
                      sorted((directory / "slurm").glob("*.log")))

@@ -1,73 +1,38 @@
-"""Pairs are the same on 1, 2 and 4 ranks, byte for byte, and after a rank was killed."""
-import os
-import pathlib
-import signal
-import sys
-import tempfile
+"""Pairs of a real model are the same on 1, 2 and 4 ranks, byte for byte. (kills_test.py: and after ranks were killed.)"""
+import pytest
+from pair_files import dataset_contents, differing
+from run_configs import write_config
 
-from harness import (check, children, dataset_contents, require_models, run, start, wait_for,
-                     write_config)
+pytestmark = [pytest.mark.one_case, pytest.mark.timeout(600)]
 
 
-def journal_bytes(directory):
-    return sum(path.stat().st_size for path in directory.rglob("*.journal"))
+@pytest.fixture(scope="module")
+def synthesized(program, model, shared_directory):
+    """Config and pair file by the number of ranks."""
+    made = {}
+    for ranks in (1, 2, 4):
+        directory = shared_directory / f"ranks-{ranks}"
+        config = write_config(shared_directory / f"{ranks}.yaml", directory, model, synthesis={"deterministic": True})
+        program.run("synthesize", "--config", config, ranks=ranks)
+        made[ranks] = config, directory / "pairs.h5"
+    return made
 
 
-def kill_one_rank(program, config, directory):
-    """Starts on 2 ranks and kills one (SIGKILL) once some answers are in the journals."""
-    process = start(program, "synthesize", "--config", config, ranks=2)
-    wait_for(lambda: journal_bytes(directory) > 1500, process, "the job is running when a rank is killed")
-    ranks = children(process.pid)
-    os.kill(ranks[-1], signal.SIGKILL)
-    process.wait(timeout=60)
-    check(process.returncode != 0, "the launcher reports the killed rank")
-    check(not (directory / "pairs.h5").exists(), "no pair file of a killed run")
+def test_one_two_and_four_ranks_make_the_same_bytes(synthesized):
+    contents = {ranks: dataset_contents(path) for ranks, (_, path) in synthesized.items()}
+    assert contents[1] and not differing(contents[1], contents[2]) and not differing(contents[1], contents[4])
 
 
-def main():
-    program, model = sys.argv[1], require_models(sys.argv[2])
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        print(f"skipped: {error}")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        results = {}
-        for ranks in (1, 2, 4):
-            directory = work / f"ranks-{ranks}"
-            config = write_config(work / f"{ranks}.yaml", directory, model,
-                                  synthesis={"deterministic": True})
-            run(program, "synthesize", "--config", config, ranks=ranks)
-            results[ranks] = dataset_contents(directory / "pairs.h5")
-        check(results[1] == results[2] == results[4],
-              f"{len(results[1])} columns are byte for byte the same on 1, 2 and 4 ranks")
-        before = (work / "ranks-2" / "pairs.h5").stat().st_mtime_ns
-        run(program, "synthesize", "--config", work / "2.yaml", ranks=1)
-        check((work / "ranks-2" / "pairs.h5").stat().st_mtime_ns == before,
-              "a finished run is not made again")
-        run(program, "synthesize", "--config", work / "2.yaml", "--set", "run.seed=1", expect=2)
-
-        directory = work / "killed"
-        config = write_config(work / "killed.yaml", directory, model,
-                              synthesis={"deterministic": True})
-        kill_one_rank(program, config, directory)
-        kept = journal_bytes(directory)
-        again = run(program, "synthesize", "--config", config, ranks=2)
-        check(" 0 of " not in again.stderr and "answers are made already" in again.stderr,
-              f"the restart finds what {kept} bytes of journals hold")
-        check(dataset_contents(directory / "pairs.h5") == results[2],
-              "after the kill: nothing lost, nothing made twice")
-        whole = journal_bytes(work / "ranks-2")
-        check(abs(journal_bytes(directory) - whole) < 64, "no answer was journalled twice")
-
-        deadline = write_config(work / "late.yaml", work / "late", model,
-                                run={"directory": str(work / "late"), "device": "cpu",
-                                     "time_limit": 1})
-        run(program, "synthesize", "--config", deadline, ranks=2, expect=75)
-        check(not (work / "late" / "pairs.h5").exists(), "the deadline saves and exits with 75")
-    return 0
+def test_a_finished_run_is_not_made_again(program, synthesized):
+    config, path = synthesized[2]
+    before = path.stat().st_mtime_ns
+    program.run("synthesize", "--config", config)
+    assert path.stat().st_mtime_ns == before
+    program.run("synthesize", "--config", config, "--set", "run.seed=1", expect=2)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def test_a_deadline_saves_and_leaves_with_75(program, model, directory):
+    run = directory / "late"
+    config = write_config(directory / "late.yaml", run, model, run={"time_limit": 1})
+    program.run("synthesize", "--config", config, ranks=2, expect=75)
+    assert not (run / "pairs.h5").exists()

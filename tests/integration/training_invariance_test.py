@@ -1,68 +1,56 @@
 """The losses of 20 steps on a real model do not depend on ranks, passes, sharding or what is kept for the way back.
 
-python training_invariance_test.py popalign MODELS PAIRS.jsonl [--pairs 12] [--max-length 192]
-
 SmolLM2-135M in float32 within 1e-4 of the run on one rank. (float64 and every packing: tests/unit/preference.)
 """
-import argparse
-import json
-import pathlib
-import sys
-import tempfile
+import pytest
+from pair_files import read_rows
+from run_configs import write_json
 
-from harness import SKIP, check, require_models, run
-
-STEPS = 20
-VARIATIONS = [
-    ("one pair a pass", 1, {"micro_batch_tokens": 1}),
-    ("two ranks", 2, {"micro_batch_tokens": 300, "bucket_megabytes": 4}),
-    ("four ranks, ZeRO 1", 4, {"zero_stage": 1}),
-    ("two ranks, ZeRO 2, activations computed again", 2, {"zero_stage": 2, "activation_checkpointing": True}),
-]
+STEPS, PAIRS, MAX_LENGTH = 20, 12, 192
+VARIATIONS = {
+    "one pair a pass": (1, {"micro_batch_tokens": 1}),
+    "two ranks": (2, {"micro_batch_tokens": 300, "bucket_megabytes": 4}),
+    "four ranks, ZeRO 1": (4, {"zero_stage": 1}),
+    "two ranks, ZeRO 2, activations computed again": (2, {"zero_stage": 2, "activation_checkpointing": True}),
+}
+pytestmark = [pytest.mark.one_case, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
-def train(arguments, work, model, pairs, name, ranks, options):
-    directory = work / name.replace(" ", "_").replace(",", "")
-    directory.mkdir()
-    (directory / "pairs.h5").write_bytes(pairs)
-    config = directory / "run.yaml"
-    size = max(1, arguments.pairs * 5 // STEPS)
-    config.write_text(json.dumps({
-        "run": {"directory": str(directory), "device": "cpu"}, "models": {"student": {"path": str(model)}},
-        "train": {"model": "student", "beta": 0.1, "learning_rate": 1e-6, "global_batch_size": size, "epochs": 5,
-                  "max_length": arguments.max_length, "max_prompt_length": arguments.max_length // 2,
-                  "checkpoint_steps": 1000, "exclude_flags": [], **options}}))
-    run(arguments.program, "train", "--config", config, ranks=ranks)
-    lines = [json.loads(line) for line in (directory / "train/metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines]
+@pytest.fixture(scope="module")
+def pairs(program, published, shared_directory):
+    rows = shared_directory / "rows.jsonl"
+    with open(published("ultrafeedback/pairs_1000.jsonl"), encoding="utf-8") as file:
+        rows.write_text("".join(file.readline() for _ in range(PAIRS)))
+    program.run("import", "--format", "trl", "--input", rows, "--output", shared_directory / "pairs.h5")
+    return shared_directory / "pairs.h5"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program")
-    parser.add_argument("models")
-    parser.add_argument("rows", type=pathlib.Path)
-    parser.add_argument("--pairs", type=int, default=12)
-    parser.add_argument("--max-length", type=int, default=192)
-    arguments = parser.parse_args()
-    model = require_models(arguments.models)
-    if not arguments.rows.exists():
-        print(f"skipped: {arguments.rows} is absent")
-        return SKIP
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        with open(arguments.rows, encoding="utf-8") as file:
-            (work / "rows.jsonl").write_text("".join(file.readline() for _ in range(arguments.pairs)))
-        run(arguments.program, "import", "--format", "trl", "--input", work / "rows.jsonl", "--output", work / "pairs.h5")
-        pairs = (work / "pairs.h5").read_bytes()
-        expected = train(arguments, work, model, pairs, "alone", 1, {})
-        check(len(expected) == STEPS and expected[-1] < expected[0], f"{STEPS} steps, and the loss falls")
-        for name, ranks, options in VARIATIONS:
-            found = train(arguments, work, model, pairs, name, ranks, options)
-            worst = max(abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
-            check(worst < 1e-4, f"{name}: the same losses within {worst:.1e}")
-    return 0
+def train(program, model, pairs, run, ranks, options):
+    """The losses."""
+    run.mkdir()
+    (run / "pairs.h5").write_bytes(pairs.read_bytes())
+    config = write_json(run / "run.yaml", {
+        "run": {"directory": str(run), "device": "cpu"}, "models": {"student": {"path": str(model)}},
+        "train": {"model": "student", "beta": 0.1, "learning_rate": 1e-6, "global_batch_size": PAIRS * 5 // STEPS,
+                  "epochs": 5, "max_length": MAX_LENGTH, "max_prompt_length": MAX_LENGTH // 2,
+                  "checkpoint_steps": 1000, "exclude_flags": [], **options}})
+    program.run("train", "--config", config, ranks=ranks)
+    return [row["loss"] for row in read_rows(run / "train/metrics.jsonl")]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.fixture(scope="module")
+def expected(program, model, pairs, shared_directory):
+    return train(program, model, pairs, shared_directory / "alone", 1, {})
+
+
+def test_the_loss_falls_on_one_rank(expected):
+    assert len(expected) == STEPS and expected[-1] < expected[0]
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_the_same_losses(program, model, pairs, expected, directory, name):
+    ranks, options = VARIATIONS[name]
+    found = train(program, model, pairs, directory / "run", ranks, options)
+    worst = max(abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
+    assert worst < 1e-4
+    print(f"{name}: within {worst:.1e}")

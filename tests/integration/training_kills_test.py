@@ -1,167 +1,150 @@
 """Training that is killed again and again ends with the losses of a run that was left alone.
 
-python training_kills_test.py popalign [--kills 3]
-
-Every kill (SIGKILL to the launcher and all ranks) comes at a random moment, many of them while a checkpoint is written.
+Every kill (SIGKILL to the launcher and all ranks) comes at a random moment, half of them while a checkpoint is written.
 """
-import argparse
-import json
 import os
-import pathlib
 import random
 import signal
-import sys
-import tempfile
 import time
 
-from harness import check, check_running, last_words, run, start, wait_for
-from tiny_model import write_tiny_model
+import pytest
+from pair_files import read_rows, write_rows
+from run_configs import write_json
 
 STEPS_PER_EPOCH = 12
+FEW, MANY = 3, 20
+pytestmark = pytest.mark.timeout(600)
 
 
-def write_run(work, name, pairs, epochs, zero_stage=0):
-    directory = work / name
-    directory.mkdir()
-    (directory / "pairs.h5").write_bytes(pairs)
-    config = work / f"{name}.yaml"
-    config.write_text(json.dumps({
-        "run": {"directory": str(directory), "device": "cpu"}, "models": {"student": {"path": str(work / "model")}},
-        "train": {"model": "student", "beta": 0.1, "learning_rate": 1e-3, "global_batch_size": 4, "epochs": epochs,
-                  "checkpoint_steps": 1, "exclude_flags": [], "zero_stage": zero_stage}}))
-    return config, directory
+class Trainings:
+    """Trainings of the same model on the same 48 pairs, which differ by how they are interrupted."""
 
-
-def losses(directory, epochs):
-    lines = [json.loads(line) for line in (directory / "train/metrics.jsonl").read_text().splitlines()]
-    check([line["step"] for line in lines] == list(range(1, STEPS_PER_EPOCH * epochs + 1)), "every step has one line of metrics")
-    return [line["loss"] for line in lines]
-
-
-def start_training(program, config, ranks):
-    return start(program, "train", "--config", config, ranks=ranks, start_new_session=True)
-
-
-def ranks_of(process):
-    """Process ids of the ranks, by rank."""
-    found = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and b"train\0" in (entry / "cmdline").read_bytes():
-                variables = dict(part.split(b"=", 1) for part in (entry / "environ").read_bytes().split(b"\0") if b"=" in part)
-                rank = variables.get(b"OMPI_COMM_WORLD_RANK")
-                if rank is not None and os.getsid(int(entry.name)) in (process.pid, int(entry.name)) and \
-                        descends(int(entry.name), process.pid):
-                    found[int(rank)] = int(entry.name)
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def descends(process, ancestor):
-    while process > 1:
-        if process == ancestor:
-            return True
-        process = int(pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    return False
-
-
-def kill_all(process):
-    targets = [*ranks_of(process).values(), process.pid]
-    for target in targets:
-        try:
-            os.kill(target, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    process.wait(timeout=30)
-
-
-def newest(directory):
-    names = sorted(path.name for path in (directory / "train/checkpoints").glob("step-??????"))
-    return int(names[-1][5:]) if names else 0
-
-
-def kill_repeatedly(program, config, directory, kills, ranks):
-    """Returns how many kills came while a checkpoint was being written."""
-    draw, done, writing = random.Random(7), 0, 0
-    checkpoints = directory / "train/checkpoints"
-    while done < kills:
-        process, before = start_training(program, config, ranks[done % len(ranks)]), newest(directory)
-        # Half of them within a write, the others a random time after some step of this start.
-        inside = done % 2 == 0
-        message = f"kill {done + 1} of {kills} comes while the run goes on"
-        wait_for(lambda: newest(directory) > before and (not inside or any(checkpoints.glob("*.partial"))), process, message)
-        if not inside:
-            time.sleep(draw.uniform(0, 0.05))
-            check_running(process, message)
-        kill_all(process)
-        done += 1
-        writing += any(checkpoints.glob("*.partial"))
-    return writing
-
-
-def stop_by_signal(program, work, pairs, epochs, expected):
-    for name in ("SIGUSR1", "SIGTERM"):
-        config, directory = write_run(work, name, pairs, epochs)
-        process = start_training(program, config, 2)
-        wait_for(lambda: newest(directory) >= 2, process, "the training has begun")
-        for pid in ranks_of(process).values():
-            os.kill(pid, getattr(signal, name))
-        check(process.wait(timeout=60) == 75, f"{name} ends the job with 75")
-        check(newest(directory) < STEPS_PER_EPOCH * epochs, f"{name} stopped it early")
-        run(program, "train", "--config", config, ranks=2)
-        check(losses(directory, epochs) == expected, f"stopped by {name} and continued, the losses are the same")
-
-
-def lose_a_rank(program, work, pairs):
-    config, directory = write_run(work, "lost", pairs, epochs=8)
-    process = start_training(program, config, 2)
-    wait_for(lambda: newest(directory) >= 1 and 1 in ranks_of(process), process, "the training has begun")
-    began = time.monotonic()
-    os.kill(ranks_of(process)[1], signal.SIGKILL)
-    status = process.wait(timeout=60)
-    seconds = time.monotonic() - began
-    check(status != 0 and "rank 1" in last_words(process) and seconds < 10,
-          f"a dead rank ends the job in {seconds:.1f} s, and is named")
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program")
-    parser.add_argument("--kills", type=int, default=3)
-    arguments = parser.parse_args()
-    program, kills = arguments.program, arguments.kills
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        write_tiny_model(work / "model")
+    def __init__(self, program, model, directory):
+        self.program, self.model, self.directory = program, model, directory
         rows = [{"id": str(i), "prompt": f"Question {i % 24}?", "chosen": "Yes, " + "so " * (i % 7), "rejected": f"No {i}"}
                 for i in range(48)]
-        (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        run(program, "import", "--format", "trl", "--input", work / "rows.jsonl", "--output", work / "pairs.h5")
-        pairs = (work / "pairs.h5").read_bytes()
-        # Each start makes a step at least, and a few more before the kill comes.
-        epochs = 2 + kills // 2
-        config, directory = write_run(work, "whole", pairs, epochs)
-        run(program, "train", "--config", config, ranks=2)
-        expected = losses(directory, epochs)
+        write_rows(directory / "rows.jsonl", rows)
+        program.run("import", "--format", "trl", "--input", directory / "rows.jsonl", "--output", directory / "pairs.h5")
+        self.losses_alone = {}
 
-        for zero_stage in (0, 2):
-            config, directory = write_run(work, f"killed{zero_stage}", pairs, epochs, zero_stage)
-            writing = kill_repeatedly(program, config, directory, kills, [2])
-            run(program, "train", "--config", config, ranks=2)
-            found = losses(directory, epochs)
-            same = found == expected if zero_stage == 0 else max(abs(a - b) for a, b in zip(found, expected)) < 1e-6
-            check(writing > 0 and same,
-                  f"ZeRO stage {zero_stage}: {kills} kills, {writing} of them within a write, and the same losses")
-        config, directory = write_run(work, "other", pairs, epochs)
-        kill_repeatedly(program, config, directory, kills, [1, 4, 2])
-        run(program, "train", "--config", config, ranks=3)
-        worst = max(abs(a - b) / b for a, b in zip(losses(directory, epochs), expected, strict=True))
-        check(worst < 1e-4, f"{kills} kills, each start on another number of ranks: losses within {worst:.1e}")
-        stop_by_signal(program, work, pairs, epochs, expected)
-        lose_a_rank(program, work, pairs)
-    return 0
+    def make(self, name, epochs, zero_stage=0):
+        run = self.directory / name
+        run.mkdir()
+        (run / "pairs.h5").write_bytes((self.directory / "pairs.h5").read_bytes())
+        config = write_json(self.directory / f"{name}.yaml", {
+            "run": {"directory": str(run), "device": "cpu"}, "models": {"student": {"path": str(self.model)}},
+            "train": {"model": "student", "beta": 0.1, "learning_rate": 1e-3, "global_batch_size": 4, "epochs": epochs,
+                      "checkpoint_steps": 1, "exclude_flags": [], "zero_stage": zero_stage}})
+        return Training(self.program, config, run, epochs)
+
+    def alone(self, epochs):
+        """The losses of a run that nobody interrupts."""
+        if epochs not in self.losses_alone:
+            self.losses_alone[epochs] = self.make(f"whole-{epochs}", epochs).finish(2)
+        return self.losses_alone[epochs]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class Training:
+    def __init__(self, program, config, directory, epochs):
+        self.program, self.directory, self.epochs = program, directory, epochs
+        self.arguments = ["train", "--config", config]
+
+    def start(self, ranks):
+        return self.program.start(*self.arguments, ranks=ranks)
+
+    def finish(self, ranks):
+        """Runs to the end. The losses."""
+        self.program.run(*self.arguments, ranks=ranks)
+        rows = read_rows(self.directory / "train/metrics.jsonl")
+        assert [row["step"] for row in rows] == list(range(1, STEPS_PER_EPOCH * self.epochs + 1)), "one line a step"
+        return [row["loss"] for row in rows]
+
+    def checkpoints(self, pattern):
+        return sorted(path.name for path in (self.directory / "train/checkpoints").glob(pattern))
+
+    def newest(self):
+        """The step of the newest checkpoint."""
+        names = self.checkpoints("step-??????")
+        return int(names[-1][5:]) if names else 0
+
+    def kill_repeatedly(self, kills, ranks):
+        """Kills it at work, each start on the next of the `ranks`. How many kills came within a write."""
+        draw, writing = random.Random(7), 0
+        for done in range(kills):
+            job, before, inside = self.start(ranks[done % len(ranks)]), self.newest(), done % 2 == 0
+            # Half of the kills come within a write, the others a random time after some step of this start.
+            job.wait_until(lambda: self.newest() > before and (not inside or self.checkpoints("*.partial")), "a step is made")
+            if not inside:
+                time.sleep(draw.uniform(0, 0.05))
+                job.require_running("a kill comes while the run goes on")
+            job.kill_with_ranks()
+            writing += bool(self.checkpoints("*.partial"))
+        return writing
+
+
+@pytest.fixture(scope="module")
+def trainings(program, tiny_model, shared_directory):
+    return Trainings(program, tiny_model, shared_directory)
+
+
+def check_kills(trainings, kills, zero_stage):
+    epochs = 2 + kills // 2  # each start makes a step at least, and a few more before the kill comes
+    training = trainings.make(f"killed-{zero_stage}", epochs, zero_stage)
+    assert training.kill_repeatedly(kills, [2]) > 0, "no kill came within a write"
+    found, expected = training.finish(2), trainings.alone(epochs)
+    if zero_stage == 0:
+        assert found == expected
+    else:
+        assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) < 1e-6
+
+
+def check_kills_on_other_ranks(trainings, kills):
+    epochs = 2 + kills // 2
+    training = trainings.make("other", epochs)
+    training.kill_repeatedly(kills, [1, 4, 2])
+    worst = max(abs(a - b) / b for a, b in zip(training.finish(3), trainings.alone(epochs), strict=True))
+    assert worst < 1e-4
+
+
+@pytest.mark.parametrize("zero_stage", (0, 2))
+def test_killed(trainings, zero_stage):
+    check_kills(trainings, FEW, zero_stage)
+
+
+def test_killed_on_another_number_of_ranks_each_time(trainings):
+    check_kills_on_other_ranks(trainings, FEW)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("zero_stage", (0, 2))
+def test_killed_twenty_times(trainings, zero_stage):
+    check_kills(trainings, MANY, zero_stage)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_killed_twenty_times_on_another_number_of_ranks_each_time(trainings):
+    check_kills_on_other_ranks(trainings, MANY)
+
+
+@pytest.mark.parametrize("name", ("SIGUSR1", "SIGTERM"))
+def test_stopped_by_a_signal(trainings, name):
+    training = trainings.make(name, epochs=3)
+    job = training.start(2)
+    job.wait_until(lambda: training.newest() >= 2, "the training has begun")
+    for process in job.ranks().values():
+        os.kill(process, getattr(signal, name))
+    assert job.wait(timeout=60) == 75
+    assert training.newest() < STEPS_PER_EPOCH * training.epochs, "it was stopped early"
+    assert training.finish(2) == trainings.alone(training.epochs)
+
+
+def test_a_lost_rank_ends_the_job_and_is_named(trainings):
+    training = trainings.make("lost", epochs=8)
+    job = training.start(2)
+    job.wait_until(lambda: training.newest() >= 1 and 1 in job.ranks(), "the training has begun")
+    start = time.monotonic()
+    os.kill(job.ranks()[1], signal.SIGKILL)
+    assert job.wait(timeout=60) != 0 and time.monotonic() - start < 10
+    assert "rank 1" in job.last_words()

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <popalign/base/enum_names.hpp>
+
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -42,9 +45,35 @@ void apply_override(ConfigNode& root, const std::string& assignment);
 
 enum class Presence { optional, required };
 
+/// How a key acts on what a run makes. The names of a sweep's parts, and the checks before a run
+/// goes on, follow from it (base/fingerprint.hpp).
+enum class Effect {
+    result,  ///< it changes what comes out
+    speed,   ///< only time, memory, limits, reports or where things lie
+    model,   ///< it names an entry of `models`, whose own keys and files change what comes out
+    file     ///< it names a file or folder, whose content changes what comes out
+};
+constexpr auto names_of(Effect) {
+    return std::to_array<Named<Effect>>({{Effect::result, "result"},
+                                         {Effect::speed, "speed"},
+                                         {Effect::model, "model"},
+                                         {Effect::file, "file"}});
+}
+
+/// The words that may follow a key's documentation: either alone, or `{presence, effect}`.
+struct KeyTraits {
+    KeyTraits() = default;
+    KeyTraits(Presence p) : presence(p) {}
+    KeyTraits(Effect e) : effect(e) {}
+    KeyTraits(Presence p, Effect e) : presence(p), effect(e) {}
+
+    Presence presence = Presence::optional;
+    Effect effect = Effect::result;  ///< a section's `speed` holds for all its keys
+};
+
 /// Structs that are configured have `template <class Visitor> void visit(Visitor& v)`, which names
-/// each member once: `v.field("beta", beta, "what it is for")`. Reading, printing and documenting
-/// all use that one description.
+/// each member once: `v.field("beta", beta, "what it is for")`. Reading, printing, documenting and
+/// fingerprints all use that one description.
 template <class T>
 concept Configurable = requires(T& value, struct ConfigProbe& probe) {
     value.visit(probe);
@@ -52,7 +81,7 @@ concept Configurable = requires(T& value, struct ConfigProbe& probe) {
 
 struct ConfigProbe {
     template <class T>
-    void field(std::string_view, T&, std::string_view, Presence = Presence::optional) {}
+    void field(std::string_view, T&, std::string_view, KeyTraits = {}) {}
 };
 
 namespace config_detail {
@@ -82,11 +111,49 @@ struct Shape<std::optional<T>> {
 template <class T>
 struct Shape<std::vector<T>> {
     static constexpr bool optional = false, list = true, table = false;
+    using Item = T;
 };
-template <class T>
-struct Shape<std::map<std::string, T>> {
+template <class Key, class T, class Order>
+struct Shape<std::map<Key, T, Order>> {
     static constexpr bool optional = false, list = false, table = true;
+    using Item = T;
 };
+
+template <NamedEnum Enum>
+Enum parse_name(const ConfigNode& node, const std::string& path, const std::string& name) {
+    if (const auto value = value_of<Enum>(name))
+        return *value;
+    fail(node, path, "'" + name + "' is not " + list_names<Enum>());
+}
+
+template <NamedEnum Enum>
+void parse(const ConfigNode& node, const std::string& path, Enum& value) {
+    expect(node, path, ConfigNode::Kind::scalar);
+    value = parse_name<Enum>(node, path, node.scalar);
+}
+
+template <NamedEnum Enum>
+std::string text(Enum value) {
+    return std::string(name_of(value));
+}
+
+/// A key of a mapping: a text, or a name of an enum.
+template <class Key>
+Key key_of(const ConfigNode& node, const std::string& path, const std::string& text) {
+    if constexpr (NamedEnum<Key>)
+        return parse_name<Key>(node, path, text);
+    else
+        return text;
+}
+
+/// Whether keys of their own lie in it, or in its items.
+template <class T>
+constexpr bool holds_sections() {
+    if constexpr (Shape<T>::list || Shape<T>::table)
+        return Configurable<typename Shape<T>::Item>;
+    else
+        return Configurable<T>;
+}
 
 }  // namespace config_detail
 
@@ -101,12 +168,11 @@ class ConfigReader {
     }
 
     template <class T>
-    void field(std::string_view name, T& value, std::string_view,
-               Presence presence = Presence::optional) {
+    void field(std::string_view name, T& value, std::string_view, KeyTraits traits = {}) {
         known_.emplace_back(name);
         if (const ConfigNode* child = node_.find(name))
             read_config(*child, value, config_detail::join(path_, name));
-        else if (presence == Presence::required)
+        else if (traits.presence == Presence::required)
             missing(name);
     }
     void finish() const;
@@ -137,7 +203,9 @@ void read_config(const ConfigNode& node, T& value, const std::string& path) {
                 read_config(child, value.emplace_back(),
                             config_detail::join(path, std::to_string(i)));
             else
-                read_config(child, value[key], config_detail::join(path, key));
+                read_config(child,
+                            value[config_detail::key_of<typename T::key_type>(child, path, key)],
+                            config_detail::join(path, key));
         }
     } else if constexpr (Configurable<T>) {
         ConfigReader reader(node, path);
@@ -151,13 +219,15 @@ void read_config(const ConfigNode& node, T& value, const std::string& path) {
 /// `value` as YAML with every default filled in; reading it back gives the same value.
 template <class T>
 std::string print_config(const T& value, int indent = 0);
+/// Printed YAML with its line ends as spaces, for people and for fingerprints: no YAML any more.
+std::string on_one_line(const std::string& yaml);
 
 class ConfigPrinter {
   public:
     explicit ConfigPrinter(int indent) : indent_(indent) {}
 
     template <class T>
-    void field(std::string_view name, T& value, std::string_view, Presence = Presence::optional) {
+    void field(std::string_view name, T& value, std::string_view, KeyTraits = {}) {
         text_ += std::string(static_cast<std::size_t>(indent_), ' ') + std::string(name) + ":" +
                  print_config(value, indent_ + 2);
     }
@@ -200,52 +270,5 @@ std::string print_config(const T& value, int indent) {
         return " " + config_detail::text(value) + "\n";
     }
 }
-
-/// One line of the reference: the key's path, its default and what it is for.
-struct ConfigEntry {
-    std::string path, value, documentation;
-};
-
-class ConfigDocumenter {
-  public:
-    explicit ConfigDocumenter(std::string path) : path_(std::move(path)) {}
-
-    template <class T>
-    void field(std::string_view name, T& value, std::string_view documentation,
-               Presence presence = Presence::optional) {
-        const std::string path = config_detail::join(path_, name);
-        if constexpr (Configurable<T>) {
-            entries_.push_back({path, "", std::string(documentation)});
-            descend(value, path);
-        } else {
-            using Shape = config_detail::Shape<T>;
-            std::string shown = presence == Presence::required ? "required" : print_config(value);
-            while (!shown.empty() && (shown.back() == '\n' || shown.front() == ' '))
-                shown.back() == '\n' ? shown.pop_back() : (void)shown.erase(0, 1);
-            entries_.push_back({path, shown, std::string(documentation)});
-            if constexpr (Shape::list) {
-                typename T::value_type item{};
-                if constexpr (Configurable<typename T::value_type>)
-                    descend(item, path + "[]");
-            } else if constexpr (Shape::table) {
-                typename T::mapped_type item{};
-                if constexpr (Configurable<typename T::mapped_type>)
-                    descend(item, path + ".<name>");
-            }
-        }
-    }
-    const std::vector<ConfigEntry>& entries() const { return entries_; }
-
-  private:
-    template <class T>
-    void descend(T& value, const std::string& path) {
-        ConfigDocumenter inner(path);
-        value.visit(inner);
-        entries_.insert(entries_.end(), inner.entries_.begin(), inner.entries_.end());
-    }
-
-    std::string path_;
-    std::vector<ConfigEntry> entries_;
-};
 
 }  // namespace popalign

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/base/descriptor.hpp>
+
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -45,7 +47,7 @@ class AtomicFile {
 
   private:
     std::filesystem::path path_, partial_;
-    int descriptor_ = -1;
+    Descriptor descriptor_;
 };
 
 void write_text_file(const std::filesystem::path& path, std::string_view text);

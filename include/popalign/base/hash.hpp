@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 namespace popalign {
 
@@ -16,5 +18,12 @@ std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t previous = 0
 std::string sha256_hex(std::string_view data);
 /// Throws Error if the file cannot be read.
 std::string sha256_file(const std::filesystem::path& path);
+
+/// The values as they lie in memory, to be hashed. Valid as long as they are.
+template <class T>
+requires std::has_unique_object_representations_v<T> std::string_view bytes_of(
+    const std::vector<T>& values) {
+    return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
 
 }  // namespace popalign

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <popalign/base/config.hpp>
+
 #include <cstdint>
 #include <string>
 
 namespace popalign {
 
-/// What all commands of one run share.
+/// The section `run` of a config, shared by all commands of one run.
 struct RunOptions {
     std::string name = "run";
     std::string directory = "runs/run";
@@ -17,17 +19,19 @@ struct RunOptions {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("name", name, "what people call the run");
-        v.field("directory", directory, "where everything it makes goes");
-        v.field("pairs", pairs,
-                "the pair file, where runs share one; empty: pairs.h5 in `directory`");
-        v.field("seed", seed, "of every random draw");
-        v.field("device", device, "auto, cpu or cuda");
+        v.field("name", name, "name of the run, for people", Effect::speed);
+        v.field("directory", directory, "folder for all outputs of the run", Effect::speed);
+        v.field("pairs", pairs, "pair file, if runs share one; empty: pairs.h5 in `directory`",
+                Effect::file);
+        v.field("seed", seed, "seeds every random draw");
+        v.field("device", device, "device for models: auto, cpu or cuda", Effect::speed);
         v.field("time_limit", time_limit,
-                "stop and save after this long [s]; 0: at the Slurm job's end or a signal only");
+                "stop and save after this long [s]; 0: at the Slurm job's end or a signal only",
+                Effect::speed);
         v.field("tensor_parallel", tensor_parallel,
                 "ranks of a node that hold a model together in synthesize, judge and evaluate "
-                "win-rate");
+                "win-rate",
+                Effect::speed);
     }
 };
 

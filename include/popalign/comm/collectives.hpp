@@ -5,7 +5,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace popalign::comm {
@@ -48,5 +50,21 @@ std::vector<std::vector<std::byte>> all_to_all(const Communicator& comm,
 /// What every rank gave, in rank order, on all ranks; lengths may differ.
 std::vector<std::vector<std::byte>> all_gather_bytes(const Communicator& comm,
                                                      std::span<const std::byte> data);
+
+/// Every rank's values, one rank's behind the other's, on all ranks.
+template <class T>
+requires std::is_trivially_copyable_v<T> std::vector<T> all_gather_values(
+    const Communicator& comm, const std::vector<T>& mine) {
+    if (comm.size() == 1)
+        return mine;
+    std::vector<T> all;
+    for (const auto& bytes : all_gather_bytes(comm, std::as_bytes(std::span(mine)))) {
+        const std::size_t before = all.size();
+        all.resize(before + bytes.size() / sizeof(T));
+        if (!bytes.empty())
+            std::memcpy(all.data() + before, bytes.data(), bytes.size());
+    }
+    return all;
+}
 
 }  // namespace popalign::comm

@@ -10,10 +10,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <sstream>
 #include <string>
 #include <vector>
+
+namespace boost::serialization {
+
+/// Boost 1.74 to 1.83 know boost::optional alone.
+template <class Archive, class T>
+void serialize(Archive& archive, std::optional<T>& value, unsigned) {
+    bool present = value.has_value();
+    archive& present;
+    if (present)
+        archive&(value ? *value : value.emplace());
+    else
+        value.reset();
+}
+
+}  // namespace boost::serialization
 
 namespace popalign::comm {
 

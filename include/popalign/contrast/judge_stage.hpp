@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/config.hpp>
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/log.hpp>
@@ -21,11 +22,12 @@ struct JudgeOptions {
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("model", model,
-                "which of `models` judges, also a reward model, or longest or random");
+                "which of `models` judges, also a reward model, or longest or random",
+                Effect::model);
         v.field("template", template_name, "a built-in judge template, or a .yaml file");
         v.field("split", split, "judge the pairs of: all, train or held_out");
         v.field("limit", limit, "judge the first pairs of each strategy alone; 0: all");
-        v.field("batch_tokens", batch_tokens, "rows of one forward pass");
+        v.field("batch_tokens", batch_tokens, "rows of one forward pass", Effect::speed);
     }
     void validate() const;
 };

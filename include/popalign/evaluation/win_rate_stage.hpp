@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/config.hpp>
 #include <popalign/base/deadline.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/log.hpp>
@@ -24,15 +25,18 @@ struct EvaluateOptions {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("baseline", baseline, "which of `models` the aligned one is compared with");
         v.field("judge", judge,
-                "which of `models` judges, also a reward model, or longest or random");
+                "which of `models` judges, also a reward model, or longest or random",
+                Effect::model);
+        v.field("baseline", baseline, "which of `models` the aligned one is compared with",
+                Effect::model);
         v.field("judge_template", judge_template,
                 "a built-in judge template, or a .yaml file; empty: the benchmark's own");
         v.field("limit", limit, "the first items of each category alone; 0: all");
         v.field("max_new_tokens", max_new_tokens, "longest answer");
-        v.field("batch_size", batch_size, "sequences a rank decodes together");
-        v.field("batch_tokens", batch_tokens, "rows of one forward pass of the judge");
+        v.field("batch_size", batch_size, "sequences a rank decodes together", Effect::speed);
+        v.field("batch_tokens", batch_tokens, "rows of one forward pass of the judge",
+                Effect::speed);
         v.field("stop", stop, "texts that end an answer, which does not hold them");
         sampling.visit(v);
     }

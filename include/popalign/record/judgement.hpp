@@ -9,9 +9,9 @@
 
 namespace popalign {
 
-/// What a judge is shown: an instruction with two answers, or, to be rated, with `first` alone. The
-/// other fields are empty where there is no known good answer and no second turn.
-struct Showing {
+/// A question to a judge: which of two answers to an instruction is better, or how good `first` is
+/// alone. The other fields are empty where there is no known good answer and no second turn.
+struct JudgeQuery {
     std::string instruction, first, second;
     std::string reference = {};
     std::string instruction_2 = {}, first_2 = {}, second_2 = {}, reference_2 = {};
@@ -24,12 +24,12 @@ struct Showing {
         archive& instruction& first& second& reference& instruction_2& first_2& second_2&
             reference_2& dialogue& first_cut& second_cut;
     }
-    bool operator==(const Showing&) const = default;
+    bool operator==(const JudgeQuery&) const = default;
 };
 
-Showing show(const Instruction& instruction, std::string first, std::string second);
+JudgeQuery judge_query(const Instruction& instruction, std::string first, std::string second);
 /// The same answers in the other order.
-Showing turned(Showing showing);
+JudgeQuery swapped(JudgeQuery query);
 
 enum class Outcome : std::uint8_t {
     second = 0,

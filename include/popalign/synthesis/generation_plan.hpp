@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 #include <popalign/synthesis/strategy.hpp>
 
 #include <cstdint>

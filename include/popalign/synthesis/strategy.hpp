@@ -123,10 +123,12 @@ struct StrategyOptions {
         v.field("variant", variant,
                 "alignment or leaderboard: the paper's two wordings; prefix also has "
                 "rlcd_harmless and rlcd_helpful");
-        v.field("model", model, "the model of both answers (prompt and pipeline level)");
-        v.field("chosen", chosen, "the better model (model level)");
-        v.field("rejected", rejected, "the worse model (model level)");
-        v.field("file", file, "template of a strategy of your own; empty: the built-in one");
+        v.field("model", model, "the model of both answers (prompt and pipeline level)",
+                Effect::model);
+        v.field("chosen", chosen, "the better model (model level)", Effect::model);
+        v.field("rejected", rejected, "the worse model (model level)", Effect::model);
+        v.field("file", file, "template of a strategy of your own; empty: the built-in one",
+                Effect::file);
         v.field("draws", draws, "pairs of each instruction, each drawn afresh");
         v.field("share", share,
                 "part of the instructions it is applied to; those of a smaller share are among "

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <popalign/base/config.hpp>
 #include <popalign/base/log.hpp>
 #include <popalign/base/run_options.hpp>
 #include <popalign/lm/backends/model_options.hpp>
@@ -20,24 +21,28 @@ struct InstructionOptions {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("path", path, "JSONL of {id?, instruction, category?}", Presence::required);
-        v.field("offset", offset, "pass over this many");
-        v.field("limit", limit, "use this many for the pairs; 0: all that are left");
-        v.field("held_out", held_out, "and this many after them for evaluation");
-        v.field("evaluation_sets", evaluation_sets,
-                "prompts of benchmarks, JSONL or JSON: pairs whose instruction shares eight words "
-                "in a row with one are flagged `overlap`");
+        v.field("path", path, "JSONL of {id?, instruction, category?}",
+                {Presence::required, Effect::file});
+        v.field("offset", offset, "number of first instructions to skip");
+        v.field("limit", limit, "number of instructions for pairs; 0: all that remain");
+        v.field("held_out", held_out,
+                "number of instructions after those, held out for evaluation");
+        v.field(
+            "evaluation_sets", evaluation_sets,
+            "files with prompts of benchmarks, JSONL or JSON; a pair is flagged `overlap` if its "
+            "instruction shares eight consecutive words with one");
     }
 };
 
-/// What a run may use, all its starts together; 0: any.
+/// Limits of a run over all its starts; 0: no limit.
 struct BudgetOptions {
     double cost = 0, hours = 0;
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("cost", cost, "of endpoints, in the currency of their prices; 0: any");
-        v.field("hours", hours, "of generating; 0: any");
+        v.field("cost", cost,
+                "most cost of endpoints, in the currency of their prices; 0: no limit");
+        v.field("hours", hours, "most time for generation [h]; 0: no limit");
     }
 };
 
@@ -53,28 +58,32 @@ struct SynthesisOptions {
     void visit(Visitor& v) {
         v.field("share", share, "make equal generations once; false: draw each afresh");
         v.field("deterministic", deterministic,
-                "the same bytes on any number of ranks; slower, one thread a rank");
-        v.field("max_new_tokens", max_new_tokens, "longest answer");
+                "true: the same bytes on any number of ranks; slower, one thread per rank");
+        v.field("max_new_tokens", max_new_tokens, "longest answer [token]");
         v.field("max_thought_tokens", max_thought_tokens,
-                "further tokens where a template asks for a thought first");
+                "further tokens if a template asks for a thought first");
         v.field("max_input_tokens", max_input_tokens,
-                "instructions whose first prompt is longer are left out and counted");
+                "longest first prompt; instructions with a longer one are left out and counted");
         v.field("batch_size", batch_size,
-                "sequences a rank decodes together; fewer where memory is short");
+                "sequences that a rank decodes together; fewer if memory is short. With "
+                "`deterministic` it changes the result",
+                deterministic ? Effect::result : Effect::speed);
         v.field("parse_retries", parse_retries,
-                "how often an answer without the format that its template asks for is drawn anew");
+                "further draws of an answer that lacks the format its template asks for");
         v.field("plan_sample", plan_sample,
-                "instructions that `--plan` really answers, to know lengths and speed; 0: none");
+                "instructions that `--plan` answers to measure lengths and speed; 0: none",
+                Effect::speed);
         v.field("merge_memory", merge_memory,
-                "MiB a rank that answers may take while journals become the pair file");
-        v.field("max_budget", max_budget, "synthesis stops before it uses more");
-        v.field("stop", stop, "texts that end an answer, which does not hold them");
+                "memory of a rank for answers while journals are merged [MiB]", Effect::speed);
+        v.field("max_budget", max_budget,
+                "limits of the run; synthesis stops before it exceeds them", Effect::speed);
+        v.field("stop", stop, "texts that end an answer and are cut from it");
         sampling.visit(v);
     }
     void validate() const;
 };
 
-/// Everything the stage needs; a plain value.
+/// Inputs of the synthesis stage.
 struct SynthesisInputs {
     RunOptions run;
     std::map<std::string, lm::ModelOptions> models;

@@ -1,5 +1,6 @@
 #include "app/command/config.hpp"
 
+#include <popalign/base/config_reference.hpp>
 #include <popalign/base/error.hpp>
 
 #include <CLI/CLI.hpp>
@@ -47,11 +48,11 @@ std::string config_reference() {
     ConfigDocumenter documenter("");
     Config config;
     config.visit(documenter);
-    std::string text = "| key | default | what it is for |\n|---|---|---|\n";
-    for (const auto& entry : documenter.entries())
-        text +=
-            fmt::format("| `{}` | {} | {} |\n", entry.path,
-                        entry.value.empty() ? "" : "`" + entry.value + "`", entry.documentation);
+    std::string text = "| key | default | effect | what it is for |\n|---|---|---|---|\n";
+    for (const ConfigEntry& entry : documenter.entries())
+        text += fmt::format("| `{}` | {} | {} | {} |\n", entry.path,
+                            entry.value.empty() ? "" : "`" + entry.value + "`",
+                            entry.effect ? name_of(*entry.effect) : "", entry.documentation);
     return text;
 }
 

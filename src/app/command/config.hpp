@@ -18,7 +18,7 @@ class App;
 
 namespace popalign::app {
 
-/// A whole config file. Every command reads all of it, so that a wrong key is found by any.
+/// A whole config file. Every command reads all of it, so that each reports a wrong key.
 struct Config {
     RunOptions run;
     std::map<std::string, lm::ModelOptions> models;
@@ -32,10 +32,10 @@ struct Config {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("run", run, "what all commands share");
-        v.field("models", models, "by a name of your choice");
-        v.field("instructions", instructions, "what is asked");
-        v.field("strategies", strategies, "how pairs are made");
+        v.field("run", run, "settings of all commands");
+        v.field("models", models, "models, each under a name of your choice");
+        v.field("instructions", instructions, "instructions that models answer");
+        v.field("strategies", strategies, "strategies that make pairs");
         v.field("synthesis", synthesis, "command `synthesize`");
         v.field("judge", judge, "command `judge`");
         v.field("train", train, "command `train`");
@@ -44,23 +44,23 @@ struct Config {
     }
 };
 
-/// What the command line says about the config.
+/// Command line options of the config file.
 struct ConfigArguments {
     std::string file;
     std::vector<std::string> overrides;
     bool print = false;
 
     void add_to(CLI::App& parser);
-    /// `more` are further overrides, after the command line's.
+    /// Reads the file and applies the overrides of the command line, then `more`.
     Config load(const std::vector<std::string>& more = {}) const;
 };
 
-/// The model of that name under `models`. Throws UsageError.
+/// Returns the model of that name under `models`. Throws UsageError if there is none.
 const lm::ModelOptions& find_model(const Config& config, const std::string& name);
-/// A name under `models`, or else a path.
+/// Returns the model of that name under `models`; else takes the name as a path.
 lm::ModelOptions model_or_path(const Config& config, const std::string& name);
 
-/// configs/README.md: every key with its default and purpose.
+/// Returns the table of configs/README.md: every key with its default and purpose.
 std::string config_reference();
 
 }  // namespace popalign::app

@@ -1,8 +1,8 @@
 #include "app/command/rows.hpp"
 
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
-#include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/rows/messages.hpp>
@@ -15,15 +15,8 @@
 namespace popalign::app {
 namespace {
 
-struct DescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept { ::close(handle); }
-};
-
 void write_at(const std::filesystem::path& path, std::string_view text, std::uint64_t offset) {
-    const UniqueHandle<DescriptorTraits> file(
-        ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
     if (!file)
         throw_system_error("create it", path.native());
     while (!text.empty()) {

@@ -10,68 +10,69 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <set>
 
 namespace popalign::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Keys = std::set<std::string, std::less<>>;
 
-/// Values that differ from the defaults, so that a key that is added later changes no name.
-template <class Options>
-std::string determinants(const std::string& section, Options options, const Keys& without = {}) {
-    FingerprintVisitor given(without), defaults(without);
-    options.visit(given);
-    Options untouched;
-    untouched.visit(defaults);
+std::string lines(const Fingerprint& keys) {
     std::string text;
-    for (const auto& [name, value] : given.fingerprint())
-        if (defaults.fingerprint().at(name) != value)
-            text += fmt::format("{}.{}={}\n", section, name, value);
+    for (const auto& [name, value] : keys)
+        text += fmt::format("{}={}\n", name, value);
     return text;
 }
 
+/// All but those of speed, where they differ from the defaults.
+template <class Options>
+Fingerprint determining_keys(const Options& options, const std::string& section) {
+    return changed_keys_of({Effect::result, Effect::model, Effect::file}, options, section);
+}
+
+/// A name that is no entry of `models`, as a built-in judge's, speaks for itself.
 std::string model(const Config& config, const std::string& name) {
     const auto found = config.models.find(name);
     return found == config.models.end() ? name + "\n"
-                                        : determinants("models." + name, found->second);
+                                        : lines(determining_keys(found->second, "models." + name));
+}
+
+/// A section's keys, then those of the models that it names. A model's name counts too: answers are
+/// drawn, and verdicts filed, by it.
+template <class Options>
+std::string determinants(const Config& config, const std::string& section, const Options& options) {
+    std::string text = lines(determining_keys(options, section));
+    for (const ConfigValue& key : config_values(options, section))
+        if (key.effect == Effect::model && !key.bare.empty())
+            text += model(config, key.bare);
+    return text;
 }
 
 std::string data_determinants(const Config& config) {
-    std::string text =
-        fmt::format("run.seed={}\n", config.run.seed) +
-        determinants("instructions", config.instructions) +
-        determinants("synthesis", config.synthesis, {"batch_size", "plan_sample", "max_budget"});
-    for (const synthesis::StrategyOptions& strategy : config.strategies) {
-        text += determinants("strategy", strategy);
-        for (const std::string& name : {strategy.model, strategy.chosen, strategy.rejected})
-            text += name.empty() ? "" : model(config, name);
-    }
-    return config.sweep.judge
-               ? text + determinants("judge", config.judge) + model(config, config.judge.model)
-               : text;
+    std::string text = fmt::format("run.seed={}\n", config.run.seed) +
+                       determinants(config, "instructions", config.instructions) +
+                       determinants(config, "synthesis", config.synthesis);
+    for (const synthesis::StrategyOptions& strategy : config.strategies)
+        text += determinants(config, "strategy", strategy);
+    return config.sweep.judge ? text + determinants(config, "judge", config.judge) : text;
 }
 
+/// What the base model's evaluation reads of `train`: which pairs, their limits and beta.
 std::string base_determinants(const Config& config) {
-    preference::TrainOptions limits;
-    limits.max_length = config.train.max_length;
-    limits.max_prompt_length = config.train.max_prompt_length;
-    limits.exclude_flags = config.train.exclude_flags;
-    limits.beta = config.train.beta;
-    return determinants("train", limits) + model(config, config.train.model) +
+    preference::TrainOptions read;
+    read.strategies = config.train.strategies;
+    read.max_length = config.train.max_length;
+    read.max_prompt_length = config.train.max_prompt_length;
+    read.exclude_flags = config.train.exclude_flags;
+    read.beta = config.train.beta;
+    return lines(determining_keys(read, "train")) + model(config, config.train.model) +
            (config.train.reference.empty() ? "" : model(config, config.train.reference));
 }
 
 std::string run_determinants(const Config& config) {
-    static const Keys speed_only{"micro_batch_tokens", "checkpoint_steps", "keep_checkpoints",
-                                 "logging_steps"};
-    std::string text = fmt::format("run.seed={}\n", config.run.seed) +
-                       determinants("train", config.train, speed_only) +
-                       model(config, config.train.model);
+    std::string text =
+        fmt::format("run.seed={}\n", config.run.seed) + determinants(config, "train", config.train);
     if (std::ranges::find(config.sweep.evaluations, "win-rate") != config.sweep.evaluations.end())
-        text += determinants("evaluate", config.evaluate) + model(config, config.evaluate.judge) +
-                model(config, config.evaluate.baseline);
+        text += determinants(config, "evaluate", config.evaluate);
     for (const std::string& evaluation : config.sweep.evaluations)
         text += "evaluation " + evaluation + "\n";
     return text;
@@ -90,13 +91,10 @@ std::string determinants_of(campaign::SweepPart part, const Config& config) {
 }
 
 /// A list item as YAML, on one line.
-std::string one_line(synthesis::StrategyOptions strategy) {
-    FingerprintVisitor visitor({});
-    strategy.visit(visitor);
+std::string one_line(const synthesis::StrategyOptions& strategy) {
     std::string text;
-    for (const auto& [name, value] : visitor.fingerprint())
-        if (value != "''" && value != "\"\"")
-            text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, value);
+    for (const ConfigValue& key : config_values(strategy))
+        text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", key.path, on_one_line(key.yaml));
     return "{" + text + "}";
 }
 

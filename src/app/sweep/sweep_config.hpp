@@ -2,6 +2,7 @@
 
 #include "app/command/config.hpp"
 
+#include <popalign/base/run_directory.hpp>
 #include <popalign/campaign/sweep_plan.hpp>
 
 #include <filesystem>
@@ -18,7 +19,7 @@ struct Sweep {
         return std::filesystem::path(config.run.directory) / unit.name;
     }
     std::filesystem::path pair_file(const std::string& data) const {
-        return std::filesystem::path(config.run.directory) / data / "pairs.h5";
+        return RunDirectory(std::filesystem::path(config.run.directory) / data).pairs();
     }
     /// The config of a part, in its own directory and on its pair file.
     Config config_of(const campaign::SweepUnit& unit) const;

@@ -1,8 +1,8 @@
-#include "app/sweep/sweep_run.hpp"
-
 #include "app/stages/stages.hpp"
+#include "app/sweep/sweep.hpp"
 
 #include <popalign/base/file.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/campaign/sweep_results.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
@@ -46,7 +46,7 @@ ExitStatus make_base(const CommandContext& context, const Config& config,
     const ExitStatus status = run_train_stage(context, config, preference::TrainGoal::reference);
     return status == ExitStatus::done
                ? run_preference_stage(context, config,
-                                      {model, directory / "evaluate" / "preference.json"})
+                                      {model, RunDirectory(directory).preference()})
                : status;
 }
 
@@ -58,16 +58,16 @@ ExitStatus make_run(const CommandContext& context, const Sweep& sweep,
         return status;
     lm::ModelOptions trained =
         comm::run_on_all(context.comm, [&] { return find_model(config, config.train.model); });
-    trained.path = (directory / "model").native();
+    trained.path = RunDirectory(directory).model().native();
     const Config evaluation = evaluation_config(sweep, run, config);
     for (const std::string& name : config.sweep.evaluations) {
         const bool preference = name == "preference";
-        const EvaluationTarget target{
-            trained, directory / "evaluate" / (preference ? "preference.json" : "win_rate.json")};
-        const bool there =
+        const EvaluationTarget target{trained, preference ? RunDirectory(directory).preference()
+                                                          : RunDirectory(directory).win_rate()};
+        const bool is_made =
             comm::run_on_all(context.comm, [&] { return std::filesystem::exists(target.output); });
         comm::barrier(context.comm);  // nobody makes it before all have looked
-        if (there)
+        if (is_made)
             continue;
         const ExitStatus status = preference ? run_preference_stage(context, evaluation, target)
                                              : run_win_rate_stage(context, evaluation, target);
@@ -76,7 +76,8 @@ ExitStatus make_run(const CommandContext& context, const Sweep& sweep,
     }
     comm::run_on_all(context.comm, [&] {
         if (context.comm.is_root() && !config.sweep.keep_models)
-            for (const auto& part : {directory / "model", directory / "train" / "checkpoints"})
+            for (const auto& part :
+                 {RunDirectory(directory).model(), RunDirectory(directory).train().checkpoints()})
                 std::filesystem::remove_all(part);
     });
     return ExitStatus::done;
@@ -91,7 +92,7 @@ ExitStatus make_unit(const CommandContext& context, const Sweep& sweep,
             return;
         campaign::write_status(directory,
                                {campaign::UnitState::started, "", 0, context.comm.size()});
-        write_text_file(directory / "config.yaml", print_config(config));
+        write_text_file(RunDirectory(directory).config(), print_config(config));
     });
     switch (unit.part) {
         case campaign::SweepPart::data:

@@ -1,7 +1,8 @@
-#include "app/sweep/sweep_submit.hpp"
+#include "app/sweep/sweep.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/campaign/sweep_results.hpp>
 
 #include <fmt/format.h>
@@ -94,9 +95,9 @@ std::vector<campaign::SweepJob> left_to_do(std::vector<campaign::SweepJob> jobs,
 }  // namespace
 
 void submit_sweep(const Sweep& sweep, const SubmitOptions& options) {
-    const campaign::SweepOptions& own = sweep.config.sweep;
-    const std::filesystem::path root = sweep.config.run.directory, scripts = own.scripts;
-    const std::filesystem::path folder = root / "slurm";
+    const campaign::SweepOptions& sweep_options = sweep.config.sweep;
+    const std::filesystem::path root = sweep.config.run.directory, scripts = sweep_options.scripts;
+    const std::filesystem::path folder = RunDirectory(root).slurm();
     const auto script = scripts / "submit_sweep.sh";
     if (!std::filesystem::exists(script))
         throw UsageError(script.native() +
@@ -105,14 +106,14 @@ void submit_sweep(const Sweep& sweep, const SubmitOptions& options) {
     if (sweep.arguments.file.empty())
         throw UsageError("sweep --submit needs --config FILE, which its jobs read again");
     std::filesystem::create_directories(folder);
-    const auto size =
-        static_cast<std::size_t>(own.max_array_size > 0 ? own.max_array_size : 1'000'000);
+    const auto size = static_cast<std::size_t>(
+        sweep_options.max_array_size > 0 ? sweep_options.max_array_size : 1'000'000);
     const auto jobs = left_to_do(campaign::make_sweep_jobs(sweep.plan, size), root);
     if (jobs.empty())
         throw UsageError("every part is done; `sweep --collect` makes the table");
     write_text_file(folder / "jobs.txt", write_lists(jobs, folder));
     std::vector<std::string> command{"bash", script.native(), folder.native(),
-                                     std::to_string(own.max_running),
+                                     std::to_string(sweep_options.max_running),
                                      std::filesystem::absolute(sweep.arguments.file).native()};
     for (const std::string& assignment : sweep.arguments.overrides) {
         command.push_back("--set");

@@ -71,14 +71,14 @@ class AnswerTable {
     std::unordered_map<std::string, std::string> answers_;
 };
 
-class FileAnswerer : public Answerer {
+class FileSession : public ModelSession {
   public:
-    explicit FileAnswerer(const AnswerTable& table) : table_(table) {}
+    explicit FileSession(const AnswerTable& table) : table_(table) {}
 
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
                          const std::function<bool()>& keep_going,
-                         const More<Question>& more) override {
+                         const RequestSource<Question>& more) override {
         constexpr std::size_t at_once = 1024;
         std::vector<Question> next(questions.begin(), questions.end());
         std::size_t number = 0;
@@ -100,7 +100,7 @@ class FileAnswerer : public Answerer {
     const AnswerTable& table_;
 };
 
-class AnswerFile : public ModelSource {
+class AnswerFile : public ModelBackend {
   public:
     explicit AnswerFile(const std::string& path) : path_(path), table_(path) {}
 
@@ -118,8 +118,8 @@ class AnswerFile : public ModelSource {
     std::uint64_t weight_bytes(const ModelIdentity&) const override { return 0; }
     std::uint64_t cache_bytes(std::int64_t) const override { return 0; }
 
-    std::unique_ptr<Answerer> open(const AnswerOptions&) const override {
-        return std::make_unique<FileAnswerer>(table_);
+    std::unique_ptr<ModelSession> open(const AnswerOptions&) const override {
+        return std::make_unique<FileSession>(table_);
     }
 
   private:
@@ -129,7 +129,7 @@ class AnswerFile : public ModelSource {
 
 }  // namespace
 
-std::unique_ptr<ModelSource> make_answer_file(const std::string& path) {
+std::unique_ptr<ModelBackend> make_answer_file(const std::string& path) {
     return std::make_unique<AnswerFile>(path);
 }
 

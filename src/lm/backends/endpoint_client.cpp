@@ -51,7 +51,7 @@ class Session {
         add({requests.begin(), requests.end()});
     }
 
-    void run(const std::function<bool()>& keep_going, const More<ChatRequest>& more) {
+    void run(const std::function<bool()>& keep_going, const RequestSource<ChatRequest>& more) {
         std::optional<TimePoint> stopped;
         for (;;) {
             if (!stopped && keep_going && !keep_going())
@@ -102,16 +102,16 @@ class Session {
     Seconds start_what_may() {
         while (!waiting_.empty() && transfers_.in_flight() < in_flight_limit_) {
             const auto [from, index] = waiting_.top();
-            const TimePoint at = now();
+            const TimePoint time = now();
             const double tokens = budgeted_tokens(index);
             const TimePoint ready =
-                std::max({from, paused_until_, requests_a_minute_.ready_at(1, at),
-                          tokens_a_minute_.ready_at(tokens, at)});
-            if (ready > at)
-                return ready - at;
+                std::max({from, paused_until_, requests_a_minute_.ready_at(1, time),
+                          tokens_a_minute_.ready_at(tokens, time)});
+            if (ready > time)
+                return ready - time;
             waiting_.pop();
-            requests_a_minute_.spend(index, 1, at);
-            tokens_a_minute_.spend(index, tokens, at);
+            requests_a_minute_.spend(index, 1, time);
+            tokens_a_minute_.spend(index, tokens, time);
             ++attempts_[index];
             transfers_.start(index, chat_request_body(options_, requests_[index], sampling_));
         }
@@ -205,8 +205,8 @@ class Session {
 
     /// Servers like to repeat a wrong key.
     std::string without_key(std::string text) const {
-        for (std::size_t at = 0; !key_.empty() && (at = text.find(key_, at)) != text.npos;)
-            text.replace(at, key_.size(), "[key]");
+        for (std::size_t place = 0; !key_.empty() && (place = text.find(key_, place)) != text.npos;)
+            text.replace(place, key_.size(), "[key]");
         return text;
     }
 
@@ -245,29 +245,6 @@ std::string read_key(const EndpointOptions& options) {
 
 }  // namespace
 
-void EndpointOptions::validate(const std::string& name) const {
-    const auto fail = [&](std::string_view problem) {
-        throw UsageError(fmt::format("models.{}: {}", name, problem));
-    };
-    if (!url.starts_with("http://") && !url.starts_with("https://"))
-        fail(fmt::format("the url '{}' does not begin with http:// or https://", url));
-    if (url.find('@') != url.npos || url.find('?') != url.npos)
-        fail("no user, key or query belongs into the url; keys come from api_key_env");
-    if (model.empty())
-        fail("an endpoint needs `model`, the server's name for it");
-    if (prefill != "none" && prefill != "continue" && prefill != "last_message")
-        fail(fmt::format("prefill '{}' is not none, continue or last_message", prefill));
-    if (length_field != "max_tokens" && length_field != "max_completion_tokens")
-        fail(fmt::format("length_field '{}' is not max_tokens or max_completion_tokens",
-                         length_field));
-    if (requests_in_flight < 1 || requests_per_minute < 0 || tokens_per_minute < 0 || retries < 0 ||
-        top_logprobs < 0 || !(timeout >= 0.001 && timeout <= 86400) ||
-        !(backoff >= 0 && backoff <= 60) || !(prompt_price >= 0) || !(completion_price >= 0))
-        fail(
-            "requests_in_flight must be at least 1, timeout between 0.001 and 86400 s, backoff "
-            "between 0 and 60 s, and no limit or price negative");
-}
-
 double EndpointUsage::cost(const EndpointOptions& options) const {
     return (static_cast<double>(prompt_tokens) * options.prompt_price +
             static_cast<double>(completion_tokens) * options.completion_price) /
@@ -279,7 +256,8 @@ EndpointClient::EndpointClient(EndpointOptions options, Logger logger, int share
 
 void EndpointClient::chat(std::span<const ChatRequest> requests, const SamplingOptions& sampling,
                           const std::function<void(std::size_t, ChatAnswer)>& done,
-                          const std::function<bool()>& keep_going, const More<ChatRequest>& more) {
+                          const std::function<bool()>& keep_going,
+                          const RequestSource<ChatRequest>& more) {
     Session(options_, logger_, shares_, key_, requests, sampling, done, usage_)
         .run(keep_going, more);
 }

@@ -68,7 +68,8 @@ class EndpointClient {
     /// failed for good or the server rejects all of them.
     void chat(std::span<const ChatRequest> requests, const SamplingOptions& sampling,
               const std::function<void(std::size_t, ChatAnswer)>& done,
-              const std::function<bool()>& keep_going = {}, const More<ChatRequest>& more = {});
+              const std::function<bool()>& keep_going = {},
+              const RequestSource<ChatRequest>& more = {});
 
     const EndpointUsage& usage() const noexcept { return usage_; }
 

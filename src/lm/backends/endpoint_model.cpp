@@ -23,16 +23,16 @@ ChatRequest chat_request(const Question& question, const std::vector<std::string
     return request;
 }
 
-class EndpointAnswerer : public Answerer {
+class EndpointSession : public ModelSession {
   public:
-    EndpointAnswerer(const EndpointOptions& endpoint, const AnswerOptions& options)
+    EndpointSession(const EndpointOptions& endpoint, const AnswerOptions& options)
         : endpoint_(endpoint),
           sampling_(options.sampling),
           stop_(options.stop),
           logger_(options.logger),
           client_(endpoint, options.logger, options.logger.ranks()) {}
 
-    ~EndpointAnswerer() override {
+    ~EndpointSession() override {
         const EndpointUsage& usage = client_.usage();
         logger_.info_local(fmt::format(
             "{}: {} answers, {} refused, {} retries; {} prompt and {} answer tokens, cost {:.4f}",
@@ -43,14 +43,14 @@ class EndpointAnswerer : public Answerer {
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
                          const std::function<bool()>& keep_going,
-                         const More<Question>& more) override {
+                         const RequestSource<Question>& more) override {
         const auto to_requests = [&](std::span<const Question> some) {
             std::vector<ChatRequest> requests;
             for (const Question& question : some)
                 requests.push_back(chat_request(question, stop_));
             return requests;
         };
-        More<ChatRequest> request_more;
+        RequestSource<ChatRequest> request_more;
         if (more)
             request_more = [&](const Occupancy& occupancy) { return to_requests(more(occupancy)); };
         client_.chat(
@@ -76,7 +76,7 @@ class EndpointAnswerer : public Answerer {
     EndpointClient client_;
 };
 
-class EndpointModel : public ModelSource {
+class EndpointModel : public ModelBackend {
   public:
     explicit EndpointModel(const EndpointOptions& options) : options_(options) {}
 
@@ -103,8 +103,8 @@ class EndpointModel : public ModelSource {
     std::uint64_t weight_bytes(const ModelIdentity&) const override { return 0; }
     std::uint64_t cache_bytes(std::int64_t) const override { return 0; }
 
-    std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {
-        return std::make_unique<EndpointAnswerer>(options_, options);
+    std::unique_ptr<ModelSession> open(const AnswerOptions& options) const override {
+        return std::make_unique<EndpointSession>(options_, options);
     }
 
   private:
@@ -113,7 +113,7 @@ class EndpointModel : public ModelSource {
 
 }  // namespace
 
-std::unique_ptr<ModelSource> make_endpoint_model(const EndpointOptions& options) {
+std::unique_ptr<ModelBackend> make_endpoint_model(const EndpointOptions& options) {
     return std::make_unique<EndpointModel>(options);
 }
 

@@ -1,5 +1,5 @@
 #include "lm/backends/model_kinds.hpp"
-#include "lm/engine/group_model.hpp"
+#include "lm/engine/tensor_parallel_model.hpp"
 
 #include <popalign/lm/backends/model_options.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
@@ -8,7 +8,7 @@
 #include <popalign/lm/engine/occupancy.hpp>
 #include <popalign/lm/text/chat_template.hpp>
 #include <popalign/lm/text/stop_strings.hpp>
-#include <popalign/lm/transformer/machine_limits.hpp>
+#include <popalign/lm/transformer/device_memory.hpp>
 #include <popalign/record/token.hpp>
 
 #include <fmt/format.h>
@@ -33,9 +33,10 @@ std::vector<TokenId> encode(const ModelFrontEnd& front_end, const Question& ques
     return encode_pieces(front_end.tokenizer, render(front_end, question));
 }
 
-class LocalAnswerer : public Answerer {
+class LocalSession : public ModelSession {
   public:
-    LocalAnswerer(GroupModel model, const ModelFrontEnd& front_end, const AnswerOptions& options)
+    LocalSession(TensorParallelModel model, const ModelFrontEnd& front_end,
+                 const AnswerOptions& options)
         : model_(std::move(model)),
           front_end_(front_end),
           stop_(front_end.tokenizer, options.stop),
@@ -44,7 +45,7 @@ class LocalAnswerer : public Answerer {
     std::uint64_t answer(std::span<const Question> questions,
                          const std::function<void(std::size_t, Answer)>& done,
                          const std::function<bool()>& keep_going,
-                         const More<Question>& more) override {
+                         const RequestSource<Question>& more) override {
         std::vector<std::size_t> prompt_tokens;  // by question
         const auto encode_all = [&](std::span<const Question> some) {
             std::vector<GenerationRequest> requests;
@@ -60,7 +61,7 @@ class LocalAnswerer : public Answerer {
                          std::move(result.tokens), result.logprob, result.finish_reason, false,
                          prompt_tokens[index], result.token_logprobs.size()});
         };
-        More<GenerationRequest> encode_more;
+        RequestSource<GenerationRequest> encode_more;
         if (more)
             encode_more = [&](const Occupancy& occupancy) { return encode_all(more(occupancy)); };
         const auto statistics = model_.generate(encode_all(questions), front_end_.stop_tokens,
@@ -80,13 +81,13 @@ class LocalAnswerer : public Answerer {
         return result;
     }
 
-    GroupModel model_;
+    TensorParallelModel model_;
     const ModelFrontEnd& front_end_;
     StopStrings stop_;
     GeneratorOptions options_;
 };
 
-class LocalModel : public ModelSource {
+class LocalModel : public ModelBackend {
   public:
     explicit LocalModel(const ModelOptions& options)
         : options_(options),
@@ -114,14 +115,15 @@ class LocalModel : public ModelSource {
                static_cast<std::uint64_t>(cache_extent(tokens));
     }
 
-    std::unique_ptr<Answerer> open(const AnswerOptions& options) const override {
+    std::unique_ptr<ModelSession> open(const AnswerOptions& options) const override {
         const auto start = std::chrono::steady_clock::now();
-        auto answerer = std::make_unique<LocalAnswerer>(
-            GroupModel(options.ranks, options_.path, scalar_type(options_), options.device),
+        auto session = std::make_unique<LocalSession>(
+            TensorParallelModel(options.ranks, options_.path, scalar_type(options_),
+                                options.device),
             front_end_, options);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
         options.logger.info(fmt::format("loaded {} in {:.1f} s", options_.path, seconds.count()));
-        return answerer;
+        return session;
     }
 
   private:
@@ -131,7 +133,7 @@ class LocalModel : public ModelSource {
 
 }  // namespace
 
-std::unique_ptr<ModelSource> make_local_model(const ModelOptions& options) {
+std::unique_ptr<ModelBackend> make_local_model(const ModelOptions& options) {
     return std::make_unique<LocalModel>(options);
 }
 

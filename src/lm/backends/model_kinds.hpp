@@ -1,14 +1,14 @@
 #pragma once
 
-#include <popalign/lm/backends/model_source.hpp>
+#include <popalign/lm/backends/model_backend.hpp>
 
 #include <memory>
 #include <string>
 
 namespace popalign::lm {
 
-std::unique_ptr<ModelSource> make_local_model(const ModelOptions& options);
-std::unique_ptr<ModelSource> make_endpoint_model(const EndpointOptions& options);
-std::unique_ptr<ModelSource> make_answer_file(const std::string& path);
+std::unique_ptr<ModelBackend> make_local_model(const ModelOptions& options);
+std::unique_ptr<ModelBackend> make_endpoint_model(const EndpointOptions& options);
+std::unique_ptr<ModelBackend> make_answer_file(const std::string& path);
 
 }  // namespace popalign::lm

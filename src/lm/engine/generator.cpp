@@ -71,7 +71,7 @@ struct Shape {
 struct Calls {
     const Done& done;
     const std::function<bool()>& keep_going;
-    const More<GenerationRequest>& more;
+    const RequestSource<GenerationRequest>& more;
 };
 
 /// One run of the generator: what it was given, has under way and learned.
@@ -408,7 +408,7 @@ void Generator::check(std::span<const GenerationRequest> requests) const {
 
 GenerationStatistics Generator::generate(std::span<const GenerationRequest> requests,
                                          const Done& done, const std::function<bool()>& keep_going,
-                                         const More<GenerationRequest>& more) const {
+                                         const RequestSource<GenerationRequest>& more) const {
     const c10::AutoGradMode no_gradients(false);
     check(requests);
     const bool apart = options_.deterministic;

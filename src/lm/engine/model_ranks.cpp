@@ -1,4 +1,4 @@
-#include "lm/engine/group_model.hpp"
+#include "lm/engine/tensor_parallel_model.hpp"
 
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
@@ -35,9 +35,9 @@ ExitStatus ModelRanks::run(const std::function<ExitStatus()>& stage) const {
         } catch (const comm::AgreedError& error) {  // of all leaders
             failure = error;
         }
-        dismiss_followers(*this);
+        release_followers(*this);
     } else {
-        follow(*this);
+        serve_as_follower(*this);
     }
     comm::agree_on_failure(world_, failure);
     comm::broadcast(world_, std::span(&status, 1));

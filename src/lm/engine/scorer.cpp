@@ -56,32 +56,33 @@ void score(const CausalLm& model, std::span<const ScoreRequest> requests, std::i
         whole.back().insert(whole.back().end(), request.completion.begin(),
                             request.completion.end());
     }
-    for_each_group(model, Spans(whole.begin(), whole.end()), token_budget,
-                   [&](const std::vector<std::size_t>& members, const PrefixForest& packed,
-                       const at::Tensor& hidden) {
-                       std::vector<std::int64_t> rows, targets;
-                       for (std::size_t i = 0; i < members.size(); ++i) {
-                           const auto& sequence = whole[members[i]];
-                           for (std::size_t at = requests[members[i]].prompt.size();
-                                at < sequence.size(); ++at) {
-                               rows.push_back(packed.row(i, static_cast<std::int64_t>(at) - 1));
-                               targets.push_back(sequence[at]);
-                           }
-                       }
-                       const at::Tensor values =
-                           model
-                               .target_log_probabilities(
-                                   hidden.index_select(0, to_tensor(rows).to(hidden.device())),
-                                   to_tensor(targets))
-                               .to(at::kCPU, at::kFloat)
-                               .contiguous();
-                       const float* next = values.data_ptr<float>();
-                       for (std::size_t member : members) {
-                           const std::size_t count = requests[member].completion.size();
-                           done(member, std::vector<float>(next, next + count));
-                           next += count;
-                       }
-                   });
+    for_each_group(
+        model, Spans(whole.begin(), whole.end()), token_budget,
+        [&](const std::vector<std::size_t>& members, const PrefixForest& packed,
+            const at::Tensor& hidden) {
+            std::vector<std::int64_t> rows, targets;
+            for (std::size_t i = 0; i < members.size(); ++i) {
+                const auto& sequence = whole[members[i]];
+                for (std::size_t position = requests[members[i]].prompt.size();
+                     position < sequence.size(); ++position) {
+                    rows.push_back(packed.row(i, static_cast<std::int64_t>(position) - 1));
+                    targets.push_back(sequence[position]);
+                }
+            }
+            const at::Tensor values =
+                model
+                    .target_log_probabilities(
+                        hidden.index_select(0, to_tensor(rows).to(hidden.device())),
+                        to_tensor(targets))
+                    .to(at::kCPU, at::kFloat)
+                    .contiguous();
+            const float* next = values.data_ptr<float>();
+            for (std::size_t member : members) {
+                const std::size_t count = requests[member].completion.size();
+                done(member, std::vector<float>(next, next + count));
+                next += count;
+            }
+        });
 }
 
 void score_next_token(const CausalLm& model, std::span<const std::vector<TokenId>> prompts,

@@ -24,17 +24,17 @@ bool is_reward_judge(const JudgeSpec& judge) {
 
 }  // namespace
 
-Question judge_question(const JudgeTemplate& judge_template, const Showing& showing,
+Question judge_question(const JudgeTemplate& judge_template, const JudgeQuery& query,
                         std::uint64_t seed) {
     const bool letters = judge_template.verdict == "letters";
-    return {judge_messages(judge_template, showing),
-            judge_template.assistant_prefix,
-            letters ? 1 : judge_template.max_new_tokens,
-            RandomStream(seed, showing.instruction + '\0' + showing.first + '\0' + showing.second,
-                         "judge"),
-            "",
-            showing.instruction,
-            "verdict"};
+    return {
+        judge_messages(judge_template, query),
+        judge_template.assistant_prefix,
+        letters ? 1 : judge_template.max_new_tokens,
+        RandomStream(seed, query.instruction + '\0' + query.first + '\0' + query.second, "judge"),
+        "",
+        query.instruction,
+        "verdict"};
 }
 
 bool reads_template(const JudgeSpec& judge) {
@@ -43,7 +43,7 @@ bool reads_template(const JudgeSpec& judge) {
 
 ModelIdentity identify_judge(const JudgeSpec& judge) {
     if (judge.model)
-        return make_model_source(judge.name, model_of(judge))->identify();
+        return make_model_backend(judge.name, model_of(judge))->identify();
     open_baseline_judge(judge.name, 0);  // throws for another name
     ModelIdentity identity;
     identity.path = judge.name;
@@ -51,19 +51,19 @@ ModelIdentity identify_judge(const JudgeSpec& judge) {
     return identity;
 }
 
-JudgeUsage measure_showings(const JudgeSpec& judge, std::span<const Showing* const> showings) {
+JudgeUsage measure_queries(const JudgeSpec& judge, std::span<const JudgeQuery> queries) {
     JudgeUsage usage;
     if (!judge.model)
         return usage;
     if (is_reward_judge(judge))
-        return measure_reward_showings(*judge.model, showings);
-    const auto source = make_model_source(judge.name, model_of(judge));
+        return measure_reward_queries(*judge.model, queries);
+    const auto backend = make_model_backend(judge.name, model_of(judge));
     const EndpointOptions& endpoint = judge.model->endpoint;
-    for (const Showing* showing : showings) {
-        Question question = judge_question(judge.judge_template, *showing, 0);
+    for (const JudgeQuery& query : queries) {
+        Question question = judge_question(judge.judge_template, query, 0);
         if (!endpoint.url.empty() && endpoint.prefill == "none")
             question.assistant_prefix.clear();
-        usage.prompt_tokens += source->measure(question);
+        usage.prompt_tokens += backend->measure(question);
         usage.answer_tokens += static_cast<std::uint64_t>(question.max_new_tokens);
     }
     usage.cost = price(endpoint, usage);

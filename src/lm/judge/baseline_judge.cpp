@@ -20,30 +20,30 @@ Judgement certain(std::ptrdiff_t ahead) {
     return judgement;
 }
 
-Judgement longest(const Showing& showing) {
-    const auto first = length_of(showing.first) + length_of(showing.first_2);
-    const auto second = length_of(showing.second) + length_of(showing.second_2);
+Judgement longest(const JudgeQuery& query) {
+    const auto first = length_of(query.first) + length_of(query.first_2);
+    const auto second = length_of(query.second) + length_of(query.second_2);
     Judgement judgement = certain(first - second);
     judgement.raw = fmt::format("{} and {} code points", first, second);
     return judgement;
 }
 
-Judgement random(const Showing& showing, std::uint64_t seed) {
-    const RandomStream stream(
-        seed, showing.instruction + '\0' + showing.first + '\0' + showing.second, "random judge");
+Judgement random(const JudgeQuery& query, std::uint64_t seed) {
+    const RandomStream stream(seed, query.instruction + '\0' + query.first + '\0' + query.second,
+                              "random judge");
     return certain(stream.uniform(0) < 0.5 ? 1 : -1);
 }
 
 class BaselineJudge : public AnswerJudge {
   public:
-    using Rule = std::function<Judgement(const Showing&)>;
+    using Rule = std::function<Judgement(const JudgeQuery&)>;
     explicit BaselineJudge(Rule rule) : rule_(std::move(rule)) {}
 
-    JudgeUsage judge(std::span<const Showing> showings,
+    JudgeUsage judge(std::span<const JudgeQuery> queries,
                      const std::function<void(std::size_t, Judgement)>& done,
                      const std::function<bool()>& keep_going) override {
-        for (std::size_t i = 0; i < showings.size() && (!keep_going || keep_going()); ++i)
-            done(i, rule_(showings[i]));
+        for (std::size_t i = 0; i < queries.size() && (!keep_going || keep_going()); ++i)
+            done(i, rule_(queries[i]));
         return {};
     }
 
@@ -58,7 +58,7 @@ std::unique_ptr<AnswerJudge> open_baseline_judge(const std::string& name, std::u
         return std::make_unique<BaselineJudge>(longest);
     if (name == "random")
         return std::make_unique<BaselineJudge>(
-            [seed](const Showing& showing) { return random(showing, seed); });
+            [seed](const JudgeQuery& query) { return random(query, seed); });
     throw UsageError(fmt::format(
         "the judge '{}' is not among `models` and not longest or random; add it there", name));
 }

@@ -65,12 +65,12 @@ class EndpointJudge : public AnswerJudge {
           template_(std::move(judge_template)),
           client_(endpoint, logger, logger.ranks()) {}
 
-    JudgeUsage judge(std::span<const Showing> showings,
+    JudgeUsage judge(std::span<const JudgeQuery> queries,
                      const std::function<void(std::size_t, Judgement)>& done,
                      const std::function<bool()>& keep_going) override {
         std::vector<ChatRequest> requests;
-        for (const Showing& showing : showings)
-            requests.push_back(request(showing));
+        for (const JudgeQuery& query : queries)
+            requests.push_back(request(query));
         JudgeUsage usage;
         client_.chat(
             requests, {.temperature = 0},
@@ -85,9 +85,9 @@ class EndpointJudge : public AnswerJudge {
     }
 
   private:
-    ChatRequest request(const Showing& showing) const {
+    ChatRequest request(const JudgeQuery& query) const {
         ChatRequest request;
-        request.messages = judge_messages(template_, showing);
+        request.messages = judge_messages(template_, query);
         if (endpoint_.prefill != "none")
             request.assistant_prefix = template_.assistant_prefix;
         request.max_tokens = verdict_tokens;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/lm/backends/model_source.hpp>
+#include <popalign/lm/backends/model_backend.hpp>
 #include <popalign/lm/judge/answer_judge.hpp>
 
 #include <memory>
@@ -22,13 +22,12 @@ std::unique_ptr<AnswerJudge> open_words_judge(const JudgeSpec& judge,
 std::unique_ptr<AnswerJudge> open_reward_judge(const ModelOptions& model,
                                                const JudgeRunOptions& options);
 /// The tokens that one would read of all of this.
-JudgeUsage measure_reward_showings(const ModelOptions& model,
-                                   std::span<const Showing* const> showings);
+JudgeUsage measure_reward_queries(const ModelOptions& model, std::span<const JudgeQuery> queries);
 /// `longest` or `random`.
 std::unique_ptr<AnswerJudge> open_baseline_judge(const std::string& name, std::uint64_t seed);
 
-/// What a model is asked of a showing.
-Question judge_question(const JudgeTemplate& judge_template, const Showing& showing,
+/// What a model is asked of a query.
+Question judge_question(const JudgeTemplate& judge_template, const JudgeQuery& query,
                         std::uint64_t seed);
 
 double price(const EndpointOptions& endpoint, const JudgeUsage& usage);

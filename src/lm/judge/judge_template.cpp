@@ -15,28 +15,28 @@ std::span<const EmbeddedText> builtin_judges();
 namespace {
 
 /// Fills in the marks in one pass: answers may themselves contain one.
-std::string fill(const std::string& text, const Showing& showing) {
+std::string fill(const std::string& text, const JudgeQuery& query) {
     const std::array<std::pair<std::string_view, const std::string*>, 8> marks{
-        {{"{instruction}", &showing.instruction},
-         {"{first}", &showing.first},
-         {"{second}", &showing.second},
-         {"{reference}", &showing.reference},
-         {"{instruction_2}", &showing.instruction_2},
-         {"{first_2}", &showing.first_2},
-         {"{second_2}", &showing.second_2},
-         {"{reference_2}", &showing.reference_2}}};
+        {{"{instruction}", &query.instruction},
+         {"{first}", &query.first},
+         {"{second}", &query.second},
+         {"{reference}", &query.reference},
+         {"{instruction_2}", &query.instruction_2},
+         {"{first_2}", &query.first_2},
+         {"{second_2}", &query.second_2},
+         {"{reference_2}", &query.reference_2}}};
     std::string result;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t position = 0; position < text.size();) {
         bool filled = false;
         for (const auto& [mark, value] : marks)
-            if (text.compare(at, mark.size(), mark) == 0) {
+            if (text.compare(position, mark.size(), mark) == 0) {
                 result += *value;
-                at += mark.size();
+                position += mark.size();
                 filled = true;
                 break;
             }
         if (!filled)
-            result += text[at++];
+            result += text[position++];
     }
     return result;
 }
@@ -92,11 +92,11 @@ std::string judge_template_sha256(const JudgeTemplate& judge_template) {
     return sha256_hex(print_config(judge_template));
 }
 
-std::vector<Message> judge_messages(const JudgeTemplate& judge_template, const Showing& showing) {
+std::vector<Message> judge_messages(const JudgeTemplate& judge_template, const JudgeQuery& query) {
     std::vector<Message> messages;
     if (!judge_template.system.empty())
         messages.push_back({Role::system, judge_template.system});
-    messages.push_back({Role::user, fill(judge_template.user, showing)});
+    messages.push_back({Role::user, fill(judge_template.user, query)});
     return messages;
 }
 

@@ -12,36 +12,40 @@
 namespace popalign::lm {
 namespace {
 
-/// What is asked of this rank.
-struct Work {
-    std::vector<std::vector<Showing>> incoming;  ///< by the rank that asks
-    std::vector<std::vector<std::string>> keys;  ///< of these
-    std::vector<const Showing*> missing;         ///< each once
-    std::vector<std::string> missing_keys;
-    std::uint64_t distinct = 0;
+/// A query on its way to the rank that judges it.
+struct SentQuery {
+    store::MapKey key;
+    JudgeQuery query;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& key& query;
+    }
 };
 
-Work receive(const comm::Communicator& comm, const JudgeKey& key, std::span<const Showing> mine,
-             const JudgementCache& cache) {
-    std::vector<std::vector<Showing>> outgoing(static_cast<std::size_t>(comm.size()));
-    for (const Showing& showing : mine)
-        outgoing[static_cast<std::size_t>(judging_rank(showing, comm.size()))].push_back(showing);
+/// This rank's part of the work.
+struct Work {
+    std::vector<JudgeQuery> queries;  ///< to be judged here, each once
+    std::vector<store::MapKey> keys;  ///< of these
+    std::uint64_t distinct = 0;       ///< queries that came here, with those judged before
+};
+
+/// Sends every query to the rank that judges it. `keys` are those of `mine`. Collective.
+Work distribute(const comm::Communicator& comm, std::span<const JudgeQuery> mine,
+                std::span<const store::MapKey> keys, const JudgementCache& cache) {
+    std::vector<std::vector<SentQuery>> outgoing(static_cast<std::size_t>(comm.size()));
+    for (std::size_t i = 0; i < mine.size(); ++i)
+        outgoing[cache.rank_of(keys[i])].push_back({keys[i], mine[i]});
     Work work;
-    work.incoming = comm::all_to_all_objects(comm, outgoing);
     std::unordered_set<std::string> seen;
-    for (const auto& part : work.incoming) {
-        auto& keys = work.keys.emplace_back();
-        for (const Showing& showing : part) {
-            keys.push_back(content_key(key, showing));
-            if (!seen.insert(keys.back()).second)
+    for (auto& part : comm::all_to_all_objects(comm, outgoing))
+        for (auto& [key, query] : part) {
+            if (!seen.insert(key.text).second || cache.find(key.text) != nullptr)
                 continue;
-            ++work.distinct;
-            if (cache.find(keys.back()) == nullptr) {
-                work.missing.push_back(&showing);
-                work.missing_keys.push_back(keys.back());
-            }
+            work.keys.push_back(std::move(key));
+            work.queries.push_back(std::move(query));
         }
-    }
+    work.distinct = seen.size();
     return work;
 }
 
@@ -53,8 +57,7 @@ std::uint64_t total(const comm::Communicator& comm, std::uint64_t value) {
 /// Says what is to come. Collective.
 void announce(const comm::Communicator& comm, const JudgeSpec& judge, const Work& work,
               const JudgingReport& report, const Logger& logger) {
-    JudgeUsage usage =
-        comm::run_on_all(comm, [&] { return measure_showings(judge, work.missing); });
+    JudgeUsage usage = comm::run_on_all(comm, [&] { return measure_queries(judge, work.queries); });
     usage.prompt_tokens = total(comm, usage.prompt_tokens);
     usage.answer_tokens = total(comm, usage.answer_tokens);
     usage.cost = comm::all_reduce(comm, usage.cost, comm::Reduction::sum);
@@ -68,54 +71,24 @@ void announce(const comm::Communicator& comm, const JudgeSpec& judge, const Work
         usage.cost > 0 ? fmt::format(", cost at most {:.4f}", usage.cost) : ""));
 }
 
-/// Asks the judge for what this rank lacks.
-JudgeUsage make(AnswerJudge& judge, const Work& work, JudgementCache& cache,
-                const JudgingOptions& options, std::uint64_t& made) {
-    std::vector<Showing> showings;
-    for (const Showing* showing : work.missing)
-        showings.push_back(*showing);
-    Progress progress(options.run.logger, "judge", "judgements", showings.size());
+/// Asks the judge; `judged` counts.
+JudgeUsage judge_all(AnswerJudge& judge, const Work& work, JudgementCache& cache,
+                     const JudgingOptions& options, std::uint64_t& judged) {
+    Progress progress(options.run.logger, "judge", "judgements", work.queries.size());
     const auto keep_going = [&] {
         return options.deadline == nullptr || !options.deadline->reached();
     };
-    constexpr std::uint64_t between_syncs = 64;
     const JudgeUsage usage = judge.judge(
-        showings,
+        work.queries,
         [&](std::size_t index, Judgement judgement) {
-            cache.add(work.missing_keys[index], showings[index], std::move(judgement));
+            const store::MapKey& key = work.keys[index];
+            cache.add({key.route, key.text, std::move(judgement)});
             progress.advance();
-            if (++made % between_syncs == 0)
-                cache.sync();
+            ++judged;
         },
         keep_going);
     cache.sync();
     return usage;
-}
-
-/// Sends the judgements back to where they were asked for, in that order.
-std::vector<std::optional<Judgement>> answer(const comm::Communicator& comm, const Work& work,
-                                             std::span<const Showing> mine,
-                                             const JudgementCache& cache) {
-    std::vector<std::vector<Judgement>> found(work.keys.size());
-    std::vector<std::vector<std::uint8_t>> there(work.keys.size());
-    for (std::size_t rank = 0; rank < work.keys.size(); ++rank)
-        for (const std::string& key : work.keys[rank]) {
-            const Judgement* judgement = cache.find(key);
-            there[rank].push_back(judgement != nullptr ? 1 : 0);
-            if (judgement != nullptr)
-                found[rank].push_back(*judgement);
-        }
-    auto judgements = comm::all_to_all_objects(comm, found);
-    const auto whether = comm::all_to_all_objects(comm, there);
-    std::vector<std::size_t> next(whether.size(), 0), taken(whether.size(), 0);
-    std::vector<std::optional<Judgement>> result;
-    for (const Showing& showing : mine) {
-        const auto from = static_cast<std::size_t>(judging_rank(showing, comm.size()));
-        auto& place = result.emplace_back();
-        if (whether[from][next[from]++] != 0)
-            place = std::move(judgements[from][taken[from]++]);
-    }
-    return result;
 }
 
 }  // namespace
@@ -135,40 +108,44 @@ JudgeKey judge_key(const comm::Communicator& comm, const JudgeSpec& judge) {
     return key;
 }
 
-std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, const JudgeKey& key,
-                                                     std::span<const Showing> mine,
-                                                     const JudgingOptions& options,
-                                                     JudgingReport* report) {
+std::vector<std::optional<Judgement>> judge_queries(const JudgeSpec& judge, const JudgeKey& key,
+                                                    std::span<const JudgeQuery> mine,
+                                                    const JudgingOptions& options,
+                                                    JudgingReport* report) {
+    constexpr std::uint64_t judgements_per_sync = 64;
     const comm::Communicator& comm = options.run.ranks.leaders();
     const Logger& logger = options.run.logger;
-    JudgementCache cache(comm, options.journals, logger);
-    const Work work = receive(comm, key, mine, cache);
-    JudgingReport made;
-    made.asked = total(comm, mine.size());
-    made.distinct = total(comm, work.distinct);
-    made.known = made.distinct - total(comm, work.missing.size());
-    announce(comm, judge, work, made, logger);
-    if (made.known < made.distinct) {
+    JudgementCache cache(comm, options.journals, judgements_per_sync, logger);
+    std::vector<store::MapKey> keys;
+    for (const JudgeQuery& query : mine)
+        keys.push_back(judgement_key(key, query));
+    const Work work = distribute(comm, mine, keys, cache);
+    JudgingReport sums;
+    sums.asked = total(comm, mine.size());
+    sums.distinct = total(comm, work.distinct);
+    sums.known = sums.distinct - total(comm, work.queries.size());
+    announce(comm, judge, work, sums, logger);
+    if (sums.known < sums.distinct) {
         const auto answer_judge =
             comm::run_on_all(comm, [&] { return open_judge(judge, options.run); });
         const auto start = std::chrono::steady_clock::now();
-        std::uint64_t here = 0;
-        const JudgeUsage usage =
-            comm::run_on_all(comm, [&] { return make(*answer_judge, work, cache, options, here); });
-        made.judged = total(comm, here);
-        made.usage.prompt_tokens = total(comm, usage.prompt_tokens);
-        made.usage.answer_tokens = total(comm, usage.answer_tokens);
-        made.usage.cost = comm::all_reduce(comm, usage.cost, comm::Reduction::sum);
-        made.seconds =
+        std::uint64_t judged = 0;
+        const JudgeUsage usage = comm::run_on_all(
+            comm, [&] { return judge_all(*answer_judge, work, cache, options, judged); });
+        sums.judged = total(comm, judged);
+        sums.usage.prompt_tokens = total(comm, usage.prompt_tokens);
+        sums.usage.answer_tokens = total(comm, usage.answer_tokens);
+        sums.usage.cost = comm::all_reduce(comm, usage.cost, comm::Reduction::sum);
+        sums.seconds =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         logger.info(fmt::format(
             "judge {}: {} judgements in {:.1f} s, {} prompt and {} answer tokens{}", judge.name,
-            made.judged, made.seconds, made.usage.prompt_tokens, made.usage.answer_tokens,
-            made.usage.cost > 0 ? fmt::format(", cost {:.4f}", made.usage.cost) : ""));
+            sums.judged, sums.seconds, sums.usage.prompt_tokens, sums.usage.answer_tokens,
+            sums.usage.cost > 0 ? fmt::format(", cost {:.4f}", sums.usage.cost) : ""));
     }
     if (report != nullptr)
-        *report = made;
-    return answer(comm, work, mine, cache);
+        *report = sums;
+    return cache.find_on_all(keys);
 }
 
 }  // namespace popalign::lm

@@ -1,4 +1,4 @@
-#include "lm/engine/group_model.hpp"
+#include "lm/engine/tensor_parallel_model.hpp"
 #include "lm/judge/judge_kinds.hpp"
 
 #include <popalign/base/error.hpp>
@@ -19,7 +19,7 @@ namespace {
 /// Reads the next-token log-probabilities of the two labels.
 class LocalJudge : public AnswerJudge {
   public:
-    LocalJudge(GroupModel model, ModelFrontEnd front_end, JudgeTemplate judge_template,
+    LocalJudge(TensorParallelModel model, ModelFrontEnd front_end, JudgeTemplate judge_template,
                std::int64_t batch_tokens)
         : model_(std::move(model)),
           front_end_(std::move(front_end)),
@@ -40,23 +40,23 @@ class LocalJudge : public AnswerJudge {
         }
     }
 
-    JudgeUsage judge(std::span<const Showing> showings,
+    JudgeUsage judge(std::span<const JudgeQuery> queries,
                      const std::function<void(std::size_t, Judgement)>& done,
                      const std::function<bool()>& keep_going) override {
         // A forward pass cannot be left: the question is asked between parts.
         constexpr std::size_t part = 32;
         JudgeUsage usage;
-        for (std::size_t at = 0; at < showings.size() && (!keep_going || keep_going());
-             at += part) {
-            const auto now = showings.subspan(at, std::min(part, showings.size() - at));
+        for (std::size_t begin = 0; begin < queries.size() && (!keep_going || keep_going());
+             begin += part) {
+            const auto now = queries.subspan(begin, std::min(part, queries.size() - begin));
             std::vector<std::vector<TokenId>> prompts;
-            for (const Showing& showing : now) {
-                prompts.push_back(prompt(showing));
+            for (const JudgeQuery& query : now) {
+                prompts.push_back(prompt(query));
                 usage.prompt_tokens += prompts.back().size();
             }
             model_.score_next_token(prompts, labels_, batch_tokens_,
                                     [&](std::size_t index, const std::vector<float>& logprobs) {
-                                        done(at + index, judgement(logprobs));
+                                        done(begin + index, judgement(logprobs));
                                     });
         }
         return usage;
@@ -74,13 +74,13 @@ class LocalJudge : public AnswerJudge {
         return judgement;
     }
 
-    std::vector<TokenId> prompt(const Showing& showing) const {
+    std::vector<TokenId> prompt(const JudgeQuery& query) const {
         return encode_pieces(front_end_.tokenizer,
-                             front_end_.chat->render_prompt(judge_messages(template_, showing),
+                             front_end_.chat->render_prompt(judge_messages(template_, query),
                                                             template_.assistant_prefix));
     }
 
-    GroupModel model_;
+    TensorParallelModel model_;
     ModelFrontEnd front_end_;
     JudgeTemplate template_;
     std::int64_t batch_tokens_;
@@ -93,14 +93,14 @@ std::unique_ptr<AnswerJudge> open_local_judge(const ModelOptions& model,
                                               JudgeTemplate judge_template,
                                               const JudgeRunOptions& options) {
     ModelFrontEnd front_end = comm::run_on_all(options.ranks.node_leaders(), [&] {
-        ModelFrontEnd made =
+        ModelFrontEnd loaded =
             load_front_end(model.path, model.chat_template, model.template_arguments);
-        made.require_chat(model.path);
-        return made;
+        loaded.require_chat(model.path);
+        return loaded;
     });
     return std::make_unique<LocalJudge>(
-        GroupModel(options.ranks, model.path,
-                   model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, options.device),
+        TensorParallelModel(options.ranks, model.path,
+                            model.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat, options.device),
         std::move(front_end), std::move(judge_template), options.batch_tokens);
 }
 

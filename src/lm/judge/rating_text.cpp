@@ -26,13 +26,14 @@ std::optional<double> rating_of(std::string_view text) {
 /// What stands between doubled brackets.
 std::set<double> ratings_in_brackets(std::string_view text) {
     std::set<double> ratings;
-    for (auto at = text.find("[["); at != std::string_view::npos; at = text.find("[[", at + 1)) {
-        const auto end = text.find("]]", at + 2);
+    for (auto bracket = text.find("[["); bracket != std::string_view::npos;
+         bracket = text.find("[[", bracket + 1)) {
+        const auto end = text.find("]]", bracket + 2);
         if (end == std::string_view::npos)
             break;
-        if (end - at > longest_label)
+        if (end - bracket > longest_label)
             continue;
-        if (const auto rating = rating_of(text.substr(at + 2, end - at - 2)))
+        if (const auto rating = rating_of(text.substr(bracket + 2, end - bracket - 2)))
             ratings.insert(*rating);
     }
     return ratings;

@@ -37,20 +37,19 @@ class RewardReader {
     }
 
     /// Of the answer shown first.
-    std::vector<TokenId> read(const Showing& showing) const {
-        std::vector<Message> dialogue = showing.dialogue;
+    std::vector<TokenId> read(const JudgeQuery& query) const {
+        std::vector<Message> dialogue = query.dialogue;
         if (dialogue.empty())
-            dialogue.push_back({Role::user, showing.instruction});
-        const bool two_turns = !showing.instruction_2.empty();
+            dialogue.push_back({Role::user, query.instruction});
+        const bool two_turns = !query.instruction_2.empty();
         if (two_turns) {
-            dialogue.push_back({Role::assistant, showing.first});
-            dialogue.push_back({Role::user, showing.instruction_2});
+            dialogue.push_back({Role::assistant, query.first});
+            dialogue.push_back({Role::user, query.instruction_2});
         }
         auto tokens = encode_pieces(front_end_.tokenizer, front_end_.chat->render_prompt(dialogue));
-        const auto answer =
-            front_end_.tokenizer.encode(two_turns ? showing.first_2 : showing.first);
+        const auto answer = front_end_.tokenizer.encode(two_turns ? query.first_2 : query.first);
         tokens.insert(tokens.end(), answer.begin(), answer.end());
-        if (!showing.first_cut)
+        if (!query.first_cut)
             tokens.push_back(*end_);
         return tokens;
     }
@@ -61,11 +60,10 @@ class RewardReader {
 };
 
 std::string key_of(const std::vector<TokenId>& tokens) {
-    return sha256_hex(
-        {reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(TokenId)});
+    return sha256_hex(bytes_of(tokens));
 }
 
-/// Scores each answer once, however many showings have it; what its scores differ by are the
+/// Scores each answer once, however many queries have it; what its scores differ by are the
 /// log-odds that the first is better (Bradley and Terry 1952).
 class RewardJudge : public AnswerJudge {
   public:
@@ -76,20 +74,20 @@ class RewardJudge : public AnswerJudge {
                                    select_device(options.device, options.ranks.node().rank()))),
           batch_tokens_(options.batch_tokens) {}
 
-    JudgeUsage judge(std::span<const Showing> showings,
+    JudgeUsage judge(std::span<const JudgeQuery> queries,
                      const std::function<void(std::size_t, Judgement)>& done,
                      const std::function<bool()>& keep_going) override {
         // Even: both orders of a pair are next to each other.
         constexpr std::size_t part = 32;
         JudgeUsage usage;
-        for (std::size_t at = 0; at < showings.size() && (!keep_going || keep_going());
-             at += part) {
-            const auto now = showings.subspan(at, std::min(part, showings.size() - at));
+        for (std::size_t begin = 0; begin < queries.size() && (!keep_going || keep_going());
+             begin += part) {
+            const auto now = queries.subspan(begin, std::min(part, queries.size() - begin));
             std::vector<std::string> first, second;
             std::vector<std::vector<TokenId>> wanted;
-            for (const Showing& showing : now) {
-                first.push_back(want(reader_.read(showing), wanted));
-                second.push_back(want(reader_.read(turned(showing)), wanted));
+            for (const JudgeQuery& query : now) {
+                first.push_back(want(reader_.read(query), wanted));
+                second.push_back(want(reader_.read(swapped(query)), wanted));
             }
             for (const auto& tokens : wanted)
                 usage.prompt_tokens += tokens.size();
@@ -97,7 +95,7 @@ class RewardJudge : public AnswerJudge {
                 scores_.at(key_of(wanted[index])) = score;
             });
             for (std::size_t i = 0; i < now.size(); ++i)
-                done(at + i, judgement(scores_.at(first[i]), scores_.at(second[i])));
+                done(begin + i, judgement(scores_.at(first[i]), scores_.at(second[i])));
         }
         return usage;
     }
@@ -125,13 +123,12 @@ class RewardJudge : public AnswerJudge {
 
 }  // namespace
 
-JudgeUsage measure_reward_showings(const ModelOptions& model,
-                                   std::span<const Showing* const> showings) {
+JudgeUsage measure_reward_queries(const ModelOptions& model, std::span<const JudgeQuery> queries) {
     const RewardReader reader(model);
     std::set<std::string> seen;
     JudgeUsage usage;
-    for (const Showing* showing : showings)
-        for (const Showing& shown : {*showing, turned(*showing)})
+    for (const JudgeQuery& query : queries)
+        for (const JudgeQuery& shown : {query, swapped(query)})
             if (const auto tokens = reader.read(shown); seen.insert(key_of(tokens)).second)
                 usage.prompt_tokens += tokens.size();
     return usage;

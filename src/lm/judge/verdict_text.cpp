@@ -79,9 +79,9 @@ Finding in_brackets(std::string_view text, const Labels& labels, std::string_vie
     constexpr std::size_t words_before = 24;  // [bytes] that may deny what follows
     Finding finding;
     for (const std::string_view line : lines_of(text))
-        for (auto at = line.find(open); at != std::string_view::npos;
-             at = line.find(open, at + 1)) {
-            const auto begin = at + open.size();
+        for (auto bracket = line.find(open); bracket != std::string_view::npos;
+             bracket = line.find(open, bracket + 1)) {
+            const auto begin = bracket + open.size();
             const auto end = line.find(close, begin);
             if (end == std::string_view::npos)
                 break;
@@ -90,8 +90,8 @@ Finding in_brackets(std::string_view text, const Labels& labels, std::string_vie
             const auto inside = stripped(line.substr(begin, end - begin), decoration);
             if (const auto label = labels.find(inside)) {
                 finding.labels.insert(*label);
-                const auto from = at > words_before ? at - words_before : 0;
-                finding.denied |= denies(line.substr(from, at - from));
+                const auto from = bracket > words_before ? bracket - words_before : 0;
+                finding.denied |= denies(line.substr(from, bracket - from));
             }
         }
     return finding;

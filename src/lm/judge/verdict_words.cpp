@@ -61,15 +61,15 @@ constexpr std::string_view announcements[] = {"my final verdict is",
 
 std::string unified(std::string_view text) {
     std::string result;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t position = 0; position < text.size();) {
         const auto found = std::ranges::find_if(spellings, [&](const Replacement& replacement) {
-            return text.substr(at).starts_with(replacement.first);
+            return text.substr(position).starts_with(replacement.first);
         });
         if (found == std::end(spellings)) {
-            result += text[at++];
+            result += text[position++];
         } else {
             result += found->second;
-            at += found->first.size();
+            position += found->first.size();
         }
     }
     return result;

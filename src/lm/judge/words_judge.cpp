@@ -14,7 +14,7 @@ class WordsJudge : public AnswerJudge {
         : endpoint_(judge.model->endpoint),
           template_(judge.judge_template),
           seed_(options.seed),
-          source_(make_model_source(judge.name, *judge.model)) {
+          backend_(make_model_backend(judge.name, *judge.model)) {
         if (!endpoint_.url.empty() && endpoint_.prefill == "none")
             template_.assistant_prefix.clear();
         AnswerOptions answering;
@@ -22,22 +22,22 @@ class WordsJudge : public AnswerJudge {
         answering.device = options.device;
         answering.ranks = options.ranks;
         answering.logger = options.logger;
-        answerer_ = source_->open(answering);
+        session_ = backend_->open(answering);
     }
 
-    JudgeUsage judge(std::span<const Showing> showings,
+    JudgeUsage judge(std::span<const JudgeQuery> queries,
                      const std::function<void(std::size_t, Judgement)>& done,
                      const std::function<bool()>& keep_going) override {
         std::vector<Question> questions;
-        for (const Showing& showing : showings)
-            questions.push_back(judge_question(template_, showing, seed_));
+        for (const JudgeQuery& query : queries)
+            questions.push_back(judge_question(template_, query, seed_));
         JudgeUsage usage;
-        answerer_->answer(
+        session_->answer(
             questions,
             [&](std::size_t index, Answer answer) {
                 usage.prompt_tokens += answer.prompt_tokens > 0
                                            ? answer.prompt_tokens
-                                           : source_->measure(questions[index]);
+                                           : backend_->measure(questions[index]);
                 usage.answer_tokens +=
                     std::max<std::uint64_t>(answer.answer_tokens, answer.tokens.size());
                 Judgement judgement = judgement_of_words(template_, answer.text);
@@ -54,8 +54,8 @@ class WordsJudge : public AnswerJudge {
     EndpointOptions endpoint_;
     JudgeTemplate template_;
     std::uint64_t seed_;
-    std::unique_ptr<ModelSource> source_;
-    std::unique_ptr<Answerer> answerer_;
+    std::unique_ptr<ModelBackend> backend_;
+    std::unique_ptr<ModelSession> session_;
 };
 
 }  // namespace

@@ -147,7 +147,7 @@ struct CodePointRange {{
     char32_t first, last, stand_in = 0;
 }};
 """)
-    print(table("numeric_ranges", ["What Rust's char::is_numeric accepts."], numeric(), False))
+    print(table("numeric_ranges", ["Code points that Rust's char::is_numeric accepts."], numeric(), False))
     print(
         table(
             "stand_ins",

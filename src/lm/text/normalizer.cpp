@@ -15,10 +15,10 @@ std::string replace_all(const std::string& text, const std::string& pattern,
                         const std::string& content) {
     std::string result;
     std::size_t done = 0;
-    for (std::size_t at = text.find(pattern); at != std::string::npos;
-         at = text.find(pattern, done)) {
-        result.append(text, done, at - done).append(content);
-        done = at + pattern.size();
+    for (std::size_t found = text.find(pattern); found != std::string::npos;
+         found = text.find(pattern, done)) {
+        result.append(text, done, found - done).append(content);
+        done = found + pattern.size();
     }
     return result.append(text, done);
 }

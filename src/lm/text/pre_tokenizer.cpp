@@ -95,12 +95,12 @@ void PreTokenizer::apply(const Digits& step, std::string_view text, std::string_
     bool in_digits = false;
     std::size_t piece_begin = 0;
     for (std::size_t offset = 0; offset < text.size();) {
-        const std::size_t at = offset;
+        const std::size_t character = offset;
         const bool digit = is_numeric(next_code_point(text, offset));
         const bool cut = digit != in_digits || (digit && step.individual);
-        if (cut && piece_begin < at) {
-            pieces.push_back({begin + piece_begin, begin + at});
-            piece_begin = at;
+        if (cut && piece_begin < character) {
+            pieces.push_back({begin + piece_begin, begin + character});
+            piece_begin = character;
         }
         in_digits = digit;
     }

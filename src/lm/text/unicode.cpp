@@ -30,8 +30,8 @@ struct Sequence {
 
 /// The well-formed sequence at the start of `bytes`, or the part of one that is to be replaced.
 Sequence leading_sequence(std::string_view bytes) {
-    const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-    const unsigned lead = at(0);
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+    const unsigned lead = byte(0);
     if (lead < 0x80)
         return {1, true};
     if (lead < 0xC2 || lead > 0xF4)
@@ -41,8 +41,8 @@ Sequence leading_sequence(std::string_view bytes) {
     const unsigned lowest = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     const unsigned highest = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
     for (std::size_t i = 1; i < length; ++i)
-        if (i >= bytes.size() || at(i) < (i == 1 ? lowest : 0x80) ||
-            at(i) > (i == 1 ? highest : 0xBF))
+        if (i >= bytes.size() || byte(i) < (i == 1 ? lowest : 0x80) ||
+            byte(i) > (i == 1 ? highest : 0xBF))
             return {i, false};
     return {length, true};
 }

@@ -1,16 +1,16 @@
 #include "preference/data/pair_data.hpp"
 
-#include "preference/data/gather.hpp"
 #include "preference/data/prompts.hpp"
-#include "preference/data/token_hash.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/hash.hpp>
+#include <popalign/base/random.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/record/verdict_summary.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -125,7 +125,7 @@ std::vector<std::uint64_t> select_rows(const comm::Communicator& comm, const sto
         });
         return found;
     });
-    const auto candidates = gather_all(comm, mine);
+    const auto candidates = comm::all_gather_values(comm, mine);
     if (!weights.empty())
         return mix_rows(candidates, weights);
     std::vector<std::uint64_t> rows;
@@ -208,7 +208,7 @@ std::vector<Measured> measure(const comm::Communicator& comm, const PairEncoder&
         }
         return measured;
     });
-    return gather_all(comm, mine);
+    return comm::all_gather_values(comm, mine);
 }
 
 }  // namespace
@@ -218,6 +218,10 @@ PairLengths lengths_of(const PairExample& example) noexcept {
         return static_cast<std::uint32_t>(tokens.size());
     };
     return {length(example.prompt), length(example.chosen), length(example.rejected)};
+}
+
+std::uint64_t token_hash(const std::vector<TokenId>& tokens) noexcept {
+    return stable_hash(bytes_of(tokens));
 }
 
 PairHashes hashes_of(const PairExample& example) noexcept {
@@ -292,6 +296,7 @@ PairData open_pair_data(const comm::Communicator& comm, const std::filesystem::p
     }
     for (const store::StrategyRow& strategy : encoder->file().header().strategies)
         data.strategy_names.push_back(strategy.name);
+    data.limits = limits;
     data.digest = sha256_hex(bytes_of(measured));
     data.file_pairs = encoder->file().pair_count();
     data.example = [encoder, kept = data.rows](std::size_t item) {

@@ -35,10 +35,11 @@ struct PairLengths {
 };
 PairLengths lengths_of(const PairExample& example) noexcept;
 
-/// Of the tokens: where two pairs' are equal, what they name is computed once.
+/// Hashes of the token sequences. Pairs with equal hashes share that part of the forward pass.
 struct PairHashes {
     std::uint64_t prompt = 0, chosen = 0, rejected = 0;
 };
+std::uint64_t token_hash(const std::vector<TokenId>& tokens) noexcept;
 PairHashes hashes_of(const PairExample& example) noexcept;
 
 struct PairSelection {
@@ -80,6 +81,7 @@ struct PairData {
     std::vector<std::uint32_t> strategies;    ///< rows of /strategies
     std::vector<std::uint64_t> instructions;  ///< rows of /instructions
     std::vector<std::string> strategy_names;  ///< by row of /strategies
+    TokenLimits limits;                       ///< that the texts are cut to
     std::string digest;                       ///< of all rows and tokens
     std::uint64_t file_pairs = 0;             ///< pairs in the whole file
     std::uint64_t dropped = 0;                ///< selected, but a completion had no room left

@@ -1,12 +1,12 @@
 #include "preference/data/prompt_data.hpp"
 
-#include "preference/data/gather.hpp"
 #include "preference/data/prompts.hpp"
-#include "preference/data/token_hash.hpp"
 
 #include <popalign/base/hash.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <memory>
 
@@ -36,7 +36,7 @@ PromptData open_prompt_data(const comm::Communicator& comm, const std::filesyste
             hashes.push_back(token_hash(data.prompt(item)));
         return hashes;
     });
-    data.digest = sha256_hex(bytes_of(gather_all(comm, mine)));
+    data.digest = sha256_hex(bytes_of(comm::all_gather_values(comm, mine)));
     return data;
 }
 

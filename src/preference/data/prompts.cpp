@@ -1,9 +1,9 @@
 #include "preference/data/prompts.hpp"
 
-#include "preference/data/gather.hpp"
-
 #include <popalign/base/range.hpp>
+#include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 namespace popalign::preference {
 namespace {
@@ -17,7 +17,7 @@ std::vector<Split> read_splits(const comm::Communicator& comm, const store::Pair
         });
         return splits;
     });
-    return gather_all(comm, mine);
+    return comm::all_gather_values(comm, mine);
 }
 
 }  // namespace

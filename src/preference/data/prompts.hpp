@@ -4,7 +4,7 @@
 
 #include <popalign/base/range.hpp>
 #include <popalign/comm/communicator.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <algorithm>
 #include <vector>

@@ -3,35 +3,22 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/provenance.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/checkpoint/language_model.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <utility>
-
 namespace popalign::preference {
 namespace {
-
-/// Keys that change speed or where things lie, not what comes out; models are in by their hashes.
-const std::set<std::string, std::less<>> not_in_result{"model",
-                                                       "reference",
-                                                       "micro_batch_tokens",
-                                                       "reference_micro_batch_tokens",
-                                                       "activation_checkpointing",
-                                                       "zero_stage",
-                                                       "bucket_megabytes",
-                                                       "machine",
-                                                       "checkpoint_steps",
-                                                       "keep_checkpoints",
-                                                       "logging_steps"};
 
 /// What a finished run leaves beside its checkpoints.
 class FinishedMark {
   public:
     explicit FinishedMark(const std::filesystem::path& directory)
-        : path_(directory / "train" / "finished.json"), model_(directory / "model") {}
+        : path_(RunDirectory(directory).train().finished()),
+          model_(RunDirectory(directory).model()) {}
 
     /// Throws UsageError if another run finished here.
     bool holds(const Fingerprint& fingerprint) const {
@@ -57,16 +44,11 @@ class FinishedMark {
 
 }  // namespace
 
-Fingerprint options_fingerprint(const TrainInputs& inputs, const lm::ModelIdentity& model,
-                                const std::set<std::string>& besides) {
-    std::set<std::string, std::less<>> without = not_in_result;
-    without.insert(besides.begin(), besides.end());
-    FingerprintVisitor visitor(std::move(without));
-    TrainOptions options = inputs.options;
-    options.visit(visitor);
-    Fingerprint fingerprint;
-    for (const auto& [name, value] : visitor.fingerprint())
-        fingerprint["train." + name] = value;
+Fingerprint options_fingerprint(const TrainInputs& inputs, const lm::ModelIdentity& model) {
+    Fingerprint fingerprint = keys_of({Effect::result}, inputs.options, "train");
+    if (inputs.options.objective != "ppo")
+        std::erase_if(fingerprint,
+                      [](const auto& key) { return key.first.starts_with("train.ppo."); });
     fingerprint["run.seed"] = std::to_string(inputs.seed);
     fingerprint["dtype"] = inputs.model.dtype;
     fingerprint["model.sha256"] = model.sha256;
@@ -81,7 +63,7 @@ bool is_finished(const comm::Communicator& comm, const TrainInputs& inputs,
         comm::run_on_all(comm, [&] { return FinishedMark(inputs.directory).holds(fingerprint); });
     if (finished)
         logger.info(fmt::format("{} is trained already; nothing to do",
-                                (inputs.directory / "model").native()));
+                                RunDirectory(inputs.directory).model().native()));
     return finished;
 }
 
@@ -96,7 +78,8 @@ void save_trained_model(const comm::Communicator& comm, const TrainInputs& input
         if (!provenance.is_object())
             provenance = nlohmann::json::object();
         provenance["training"] = fingerprint;
-        lm::save_hf_model(inputs.directory / "model", model, front_end, provenance.dump(2));
+        lm::save_hf_model(RunDirectory(inputs.directory).model(), model, front_end,
+                          provenance.dump(2));
         FinishedMark(inputs.directory).write(fingerprint);
     });
 }

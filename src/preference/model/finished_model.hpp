@@ -5,18 +5,17 @@
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/model_identity.hpp>
-#include <popalign/lm/transformer/trainable_lm.hpp>
 #include <popalign/preference/options/train_inputs.hpp>
 
-#include <set>
-#include <string>
+namespace popalign::lm {
+class TrainableLm;
+}
 
 namespace popalign::preference {
 
-/// What of a run's options and model determines its result; `besides` are further keys of `train`
-/// that do not.
-Fingerprint options_fingerprint(const TrainInputs& inputs, const lm::ModelIdentity& model,
-                                const std::set<std::string>& besides = {});
+/// What of a run's options and model determines its result; keys of `train.ppo` only where PPO is
+/// the objective.
+Fingerprint options_fingerprint(const TrainInputs& inputs, const lm::ModelIdentity& model);
 
 /// Whether this very run has been finished before; says so. Throws AgreedError if another run has
 /// been finished here. Collective.

@@ -5,29 +5,47 @@
 #include <popalign/lm/checkpoint/front_end.hpp>
 #include <popalign/lm/checkpoint/model_identity.hpp>
 #include <popalign/lm/transformer/trainable_lm.hpp>
+#include <popalign/preference/options/train_options.hpp>
 
+#include <cstdint>
 #include <string>
 
 namespace popalign::preference {
 
-/// A model's front end and hashes, without weights.
+/// A model of the run before its weights are loaded.
 struct ModelCard {
-    lm::ModelFrontEnd front_end;
+    lm::ModelOptions options;
     lm::ModelIdentity identity;
+    bool is_reward_model = false;
 };
 
-/// One rank hashes the weight files. Collective.
-ModelCard open_model(const comm::Communicator& comm, const lm::ModelOptions& options);
+/// The model that is trained or measured, with the front end that encodes the texts for all.
+struct PolicyCard : ModelCard {
+    lm::ModelFrontEnd front_end;
+};
+
+/// Reads the front end on every rank and hashes the weight files on one. Collective.
+PolicyCard open_policy(const comm::Communicator& comm, const lm::ModelOptions& options);
+
+/// Opens a model that works on the policy's tokens. If `options` name no path, it is the policy
+/// itself. Throws AgreedError if its tokenizer is another than the policy's. Collective.
+ModelCard open_reference(const comm::Communicator& comm, const lm::ModelOptions& options,
+                         const ModelCard& policy);
+
+/// Opens a reward model, or one that a critic starts as. Throws AgreedError if it is none, or its
+/// tokenizer is another than the policy's. Collective.
+ModelCard open_scorer(const comm::Communicator& comm, const lm::ModelOptions& options,
+                      const ModelCard& policy);
 
 /// Collective.
-lm::TrainableLm load_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+lm::TrainableLm load_weights(const comm::Communicator& comm, const ModelCard& card,
                              const std::string& device);
 
-/// As a reward model, with a new head drawn from `seed` if it has none. Collective.
-lm::TrainableLm load_reward_weights(const comm::Communicator& comm, const lm::ModelOptions& options,
+/// Loads a reward model, with a new head drawn from `seed` if it has none. Collective.
+lm::TrainableLm load_reward_weights(const comm::Communicator& comm, const ModelCard& card,
                                     const std::string& device, std::uint64_t seed = 0);
 
-/// Throws UsageError if the two encode texts differently.
-void require_same_tokenizer(const lm::ModelIdentity& policy, const lm::ModelIdentity& reference);
+/// Adds the adapters that are trained instead of the weights, if the options ask for them.
+void add_adapters(lm::TrainableLm& model, const TrainOptions& options, std::uint64_t seed);
 
 }  // namespace popalign::preference

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "preference/objective/dual.hpp"
+#include "preference/objective/dual_number.hpp"
 #include "preference/objective/objective.hpp"
 
 #include <span>

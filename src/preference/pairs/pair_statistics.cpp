@@ -22,8 +22,8 @@ enum Quantity : std::size_t {
 
 double total(std::span<const double> sums, Quantity quantity) {
     double value = 0;
-    for (std::size_t at = quantity; at < sums.size(); at += quantities)
-        value += sums[at];
+    for (std::size_t i = quantity; i < sums.size(); i += quantities)
+        value += sums[i];
     return value;
 }
 
@@ -36,16 +36,16 @@ void PairStatistics::add(const PairOutcome& outcome) {
     const std::size_t row = outcome.strategy * std::size_t{quantities};
     if (row >= sums_.size())
         throw Error("a pair names a strategy that the file does not have");
-    double* at = sums_.data() + row;
-    at[count] += 1;
-    at[loss] += outcome.loss;
-    at[weighted_loss] += outcome.weight * outcome.loss;
-    at[chosen_reward] += outcome.chosen_reward;
-    at[rejected_reward] += outcome.rejected_reward;
-    at[correct] += outcome.chosen_reward > outcome.rejected_reward ? 1 : 0;
-    at[chosen_logp] += outcome.chosen_logp;
-    at[rejected_logp] += outcome.rejected_logp;
-    at[token_count] += static_cast<double>(outcome.tokens);
+    double* strategy_sums = sums_.data() + row;
+    strategy_sums[count] += 1;
+    strategy_sums[loss] += outcome.loss;
+    strategy_sums[weighted_loss] += outcome.weight * outcome.loss;
+    strategy_sums[chosen_reward] += outcome.chosen_reward;
+    strategy_sums[rejected_reward] += outcome.rejected_reward;
+    strategy_sums[correct] += outcome.chosen_reward > outcome.rejected_reward ? 1 : 0;
+    strategy_sums[chosen_logp] += outcome.chosen_logp;
+    strategy_sums[rejected_logp] += outcome.rejected_logp;
+    strategy_sums[token_count] += static_cast<double>(outcome.tokens);
 }
 
 void PairStatistics::merge(std::span<const double> sums) {

@@ -1,7 +1,6 @@
 #include "preference/pairs/pair_trainer.hpp"
 
 #include "preference/data/batch_plan.hpp"
-#include "preference/data/gather.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/range.hpp>
@@ -17,7 +16,6 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <optional>
 
 namespace popalign::preference {
 namespace {
@@ -90,12 +88,9 @@ BatchShare load_share(const comm::Communicator& comm, const PairData& data,
 PairTrainer::PairTrainer(const comm::Communicator& comm, lm::TrainableLm& model,
                          const PairTrainerOptions& options, std::size_t strategies)
     : comm_(comm),
-      model_(model),
       options_(options),
       strategies_(strategies),
-      parameters_(comm, model.trainable(), options.sharding),
-      optimizer_(parameters_.values(), parameters_.gradients(),
-                 {.weight_decay = options.weight_decay}) {}
+      update_(comm, model, options.update) {}
 
 double PairTrainer::weight_of(std::uint32_t strategy) const {
     return options_.strategy_weights.empty() ? 1.0 : options_.strategy_weights.at(strategy);
@@ -129,7 +124,8 @@ std::vector<PairScore> PairTrainer::scores_without_gradients(
     std::vector<PairScore> scores;
     for (const Range& range : passes_of(pairs, options_.micro_batch_tokens)) {
         const auto part = pairs.subspan(range.begin, range.size());
-        const auto found = scores_of(part, pair_values(model_, pack_pairs(examples_of(part))));
+        const auto found =
+            scores_of(part, pair_values(update_.model(), pack_pairs(examples_of(part))));
         scores.insert(scores.end(), found.begin(), found.end());
     }
     return scores;
@@ -137,7 +133,7 @@ std::vector<PairScore> PairTrainer::scores_without_gradients(
 
 void PairTrainer::look_at_batch(const BatchShare& share, BatchContext& context) const {
     if (options_.objective.uses_matches())
-        context.matches = match_by_rank(gather_all(
+        context.matches = match_by_rank(comm::all_gather_values(
             comm_, comm::run_on_all(comm_, [&] { return scores_without_gradients(share.pairs); })));
     if (!options_.objective.uses_divergence())
         return;
@@ -152,14 +148,11 @@ void PairTrainer::look_at_batch(const BatchShare& share, BatchContext& context) 
 }
 
 void PairTrainer::accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
-                             const BatchContext& context, TrainedParameters::Pass pass,
+                             const BatchContext& context, const lm::PassOptions& pass,
                              StepReport& report) {
     const PackedPairs packed = pack_pairs(examples_of(pairs), options_.packing);
-    report.cost += cost_of(model_.config(), packed);
-    lm::PassOptions pass_options{options_.activations, {}};
-    if (pass == TrainedParameters::Pass::summed)
-        pass_options.layer_done = [this](std::int64_t layer) { parameters_.layer_done(layer); };
-    const at::Tensor policy = pair_values(model_, packed, pass_options);
+    report.cost += cost_of(update_.model().config(), packed);
+    const at::Tensor policy = pair_values(update_.model(), packed, pass);
     const auto scores = scores_of(pairs, policy);
     std::vector<double> slopes;
     for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -184,7 +177,7 @@ void PairTrainer::require_usable(const PairScore& score, const PairLoss& loss) c
     throw Error(fmt::format(
         "the loss of pair {} is {} at step {} (log-probabilities {} and {}, of the reference {} "
         "and {}); look at the pair with `popalign inspect --row {}`, or lower train.learning_rate",
-        score.pair, loss.loss, optimizer_.steps() + 1, score.policy_chosen, score.policy_rejected,
+        score.pair, loss.loss, update_.next(), score.policy_chosen, score.policy_rejected,
         score.reference_chosen, score.reference_rejected, score.pair));
 }
 
@@ -194,10 +187,10 @@ void PairTrainer::find_culprits(const BatchShare& share, const BatchContext& con
     std::vector<std::uint64_t> pairs;
     std::string parameter_name;
     for (const ReferencedPair& pair : share.pairs) {
-        parameters_.clear();
-        parameters_.begin(TrainedParameters::Pass::local);
-        accumulate({&pair, 1}, share, context, TrainedParameters::Pass::local, unused);
-        for (const lm::NamedParameter& parameter : model_.trainable())
+        update_.compute_local_gradient([&](const lm::PassOptions& pass) {
+            accumulate({&pair, 1}, share, context, pass, unused);
+        });
+        for (const lm::NamedParameter& parameter : update_.model().trainable())
             if (parameter.tensor.grad().defined() &&
                 !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
                 pairs.push_back(pair.example.pair);
@@ -212,7 +205,7 @@ void PairTrainer::find_culprits(const BatchShare& share, const BatchContext& con
         throw Error(fmt::format(
             "the gradient of pair {} is not finite at step {}, first in {}; look at it with "
             "`popalign inspect --row {}`, or lower train.learning_rate",
-            fmt::join(pairs, ", "), optimizer_.steps() + 1, parameter_name, pairs.front()));
+            fmt::join(pairs, ", "), update_.next(), parameter_name, pairs.front()));
 }
 
 void PairTrainer::share_report(StepReport& report, double seconds, double communication) const {
@@ -232,22 +225,14 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
     BatchContext context = context_of(share);
     look_at_batch(share, context);
     report.divergence = context.divergence;
-    parameters_.clear();
     const auto ranges = passes_of(share.pairs, options_.micro_batch_tokens);
-    std::optional<Error> failure =
-        parameters_.run_passes(ranges.size(), [&](std::size_t i, TrainedParameters::Pass pass) {
+    const auto gradient =
+        update_.compute_gradient(ranges.size(), [&](std::size_t i, const lm::PassOptions& pass) {
             accumulate(std::span(share.pairs).subspan(ranges[i].begin, ranges[i].size()), share,
                        context, pass, report);
         });
-
-    // Whoever is early waits here.
-    const double waited = parameters_.waited();
-    const auto communication = Clock::now();
-    parameters_.end();
-    parameters_.finish();
-    comm::agree_on_failure(comm_, failure);
-    share_report(report, seconds_since(start), waited + seconds_since(communication));
-    report.grad_norm = parameters_.norm();
+    share_report(report, seconds_since(start), gradient.wait_seconds);
+    report.grad_norm = gradient.norm;
     if (std::isfinite(report.grad_norm))
         return report;
     comm::run_on_all(comm_, [&] { find_culprits(share, context); });
@@ -255,18 +240,14 @@ StepReport PairTrainer::compute_gradients(const BatchShare& share) {
         0, 1,
         fmt::format("the gradient summed over ranks is not finite at step {} (each "
                     "pair's is); lower train.learning_rate",
-                    optimizer_.steps() + 1),
+                    update_.next()),
         ExitStatus::failed);
 }
 
 StepReport PairTrainer::step(const BatchShare& share, double learning_rate) {
     StepReport report = compute_gradients(share);
     const auto start = Clock::now();
-    parameters_.clip(report.grad_norm, options_.max_grad_norm);
-    optimizer_.step(learning_rate);
-    const auto communication = Clock::now();
-    parameters_.publish();
-    report.communication += seconds_since(communication);
+    report.communication += update_.apply_gradient(report.grad_norm, learning_rate);
     report.seconds += seconds_since(start);
     return report;
 }

@@ -6,8 +6,7 @@
 #include "preference/pairs/pair_statistics.hpp"
 #include "preference/pairs/reference.hpp"
 #include "preference/pairs/training_cost.hpp"
-#include "preference/update/optimizer.hpp"
-#include "preference/update/trained_parameters.hpp"
+#include "preference/update/model_update.hpp"
 
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/trainable_lm.hpp>
@@ -28,7 +27,7 @@ struct BatchShare {
     std::vector<ReferencedPair> pairs;
     std::size_t global_pairs = 0;            ///< of all ranks
     std::uint64_t global_chosen_tokens = 0;  ///< in the chosen answers of those
-    /// As many of other answers to their prompts (`pair_views`), where the objective uses the
+    /// As many of other answers to their prompts (`pair_transforms`), where the objective uses the
     /// divergence.
     std::vector<ReferencedPair> mismatched = {};
 };
@@ -43,11 +42,8 @@ BatchShare load_share(const comm::Communicator& comm, const PairData& data,
 struct PairTrainerOptions {
     Objective objective{ObjectiveOptions{}};
     std::vector<double> strategy_weights = {};  ///< by row of /strategies; empty: 1 each
-    double max_grad_norm = 1.0;
-    double weight_decay = 0.0;
     std::int64_t micro_batch_tokens = 2048;
-    ShardingOptions sharding = {};
-    lm::PassOptions::Activations activations = lm::PassOptions::Activations::keep;
+    ModelUpdate::Options update = {};
     PackingMode packing = PackingMode::shared;
 };
 
@@ -74,16 +70,14 @@ class PairTrainer {
     /// cannot be, or a loss or gradient is not finite. Collective.
     StepReport step(const BatchShare& share, double learning_rate);
 
-    /// The part of `step` before clipping: afterwards `parameters()` holds the global gradient.
-    /// Collective.
+    /// The part of `step` before clipping: afterwards `update().parameters()` holds the global
+    /// gradient. Collective.
     StepReport compute_gradients(const BatchShare& share);
 
     /// The loss of a global batch if the policy were its reference. Collective.
     double starting_loss(const BatchShare& share) const;
 
-    TrainedParameters& parameters() noexcept { return parameters_; }
-    AdamW& optimizer() noexcept { return optimizer_; }
-    const lm::CausalLm& model() const noexcept { return model_; }
+    ModelUpdate& update() noexcept { return update_; }
 
   private:
     double weight_of(std::uint32_t strategy) const;
@@ -93,18 +87,16 @@ class PairTrainer {
     /// Collective if the objective asks for it.
     void look_at_batch(const BatchShare& share, BatchContext& context) const;
     void accumulate(std::span<const ReferencedPair> pairs, const BatchShare& share,
-                    const BatchContext& context, TrainedParameters::Pass pass, StepReport& report);
+                    const BatchContext& context, const lm::PassOptions& pass, StepReport& report);
     void share_report(StepReport& report, double seconds, double communication) const;
     void require_usable(const PairScore& score, const PairLoss& loss) const;
     /// Throws Error naming the first pairs of this rank whose gradients are not finite, if any.
     void find_culprits(const BatchShare& share, const BatchContext& context);
 
     comm::Communicator comm_;
-    lm::TrainableLm& model_;
     PairTrainerOptions options_;
     std::size_t strategies_;
-    TrainedParameters parameters_;
-    AdamW optimizer_;
+    ModelUpdate update_;
 };
 
 }  // namespace popalign::preference

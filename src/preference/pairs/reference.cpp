@@ -8,7 +8,7 @@
 #include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_update.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>

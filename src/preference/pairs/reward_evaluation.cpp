@@ -48,11 +48,11 @@ RewardFigures summarise(std::span<const ScoredPair> pairs) {
         figures.brier += share * std::pow(1 - std::exp(-loss), 2);
 
         const double confidence = 1 / (1 + std::exp(-std::abs(difference)));
-        const auto bin = static_cast<std::size_t>((confidence - 0.5) * 2 * bins.size());
-        ConfidenceBin& at = bins[std::min(bin, bins.size() - 1)];
-        at.confidence += confidence;
-        at.right += right ? 1 : 0;
-        at.pairs += 1;
+        const auto number = static_cast<std::size_t>((confidence - 0.5) * 2 * bins.size());
+        ConfidenceBin& bin = bins[std::min(number, bins.size() - 1)];
+        bin.confidence += confidence;
+        bin.right += right ? 1 : 0;
+        bin.pairs += 1;
     }
     for (const ConfidenceBin& bin : bins)
         figures.calibration_error += share * std::abs(bin.right - bin.confidence);
@@ -61,10 +61,10 @@ RewardFigures summarise(std::span<const ScoredPair> pairs) {
 
 RewardEvaluation evaluate_reward_model(const comm::Communicator& comm,
                                        const PreferenceInputs& inputs, const Logger& logger) {
-    const ModelCard card = open_model(comm, inputs.policy);
+    const PolicyCard policy = open_policy(comm, inputs.policy);
     const PairData data =
-        open_pair_data(comm, inputs.pair_file, card.front_end, inputs.selection, inputs.limits);
-    const lm::CausalLm model = load_reward_weights(comm, inputs.policy, inputs.device);
+        open_pair_data(comm, inputs.pair_file, policy.front_end, inputs.selection, inputs.limits);
+    const lm::CausalLm model = load_reward_weights(comm, policy, inputs.device);
     std::vector<std::size_t> items(data.size());
     std::iota(items.begin(), items.end(), std::size_t{0});
     const auto values = compute_log_probabilities(comm, model, data, items,

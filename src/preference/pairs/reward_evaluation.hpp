@@ -1,6 +1,6 @@
 #pragma once
 
-#include "preference/pairs/evaluation.hpp"
+#include "preference/pairs/preference_evaluation.hpp"
 
 #include <map>
 #include <span>

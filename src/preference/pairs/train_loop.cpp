@@ -1,6 +1,7 @@
 #include "preference/pairs/train_loop.hpp"
 
 #include "preference/data/batch_plan.hpp"
+#include "preference/data/training_pairs.hpp"
 #include "preference/pairs/pair_trainer.hpp"
 #include "preference/update/checkpoint.hpp"
 #include "preference/update/metrics_log.hpp"
@@ -8,6 +9,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/run.hpp>
 
 #include <fmt/format.h>
@@ -29,14 +31,8 @@ PairTrainerOptions trainer_options(const TrainingRun& run) {
         const auto weight = options.strategy_weights.find(name);
         weights.push_back(weight == options.strategy_weights.end() ? 1.0 : weight->second);
     }
-    return {Objective(options),
-            std::move(weights),
-            options.max_grad_norm,
-            options.weight_decay,
-            options.micro_batch_tokens,
-            {parse_zero_stage(options.zero_stage), options.bucket_megabytes << 18},
-            options.activation_checkpointing ? lm::PassOptions::Activations::recompute
-                                             : lm::PassOptions::Activations::keep};
+    return {Objective(options), std::move(weights), options.micro_batch_tokens,
+            update_options(options)};
 }
 
 MetricNames metric_names_of(const Objective& objective) {
@@ -54,7 +50,8 @@ class TrainingLoop {
           logger_(logger),
           steps_per_epoch_(steps_per_epoch(run.data.size(), run.options.global_batch_size)),
           total_steps_(steps_per_epoch_ * run.options.epochs),
-          checkpoints_(comm, run.directory / "checkpoints", run.options.keep_checkpoints),
+          checkpoints_(comm, TrainDirectory(run.directory).checkpoints(),
+                       run.options.keep_checkpoints),
           trainer_(comm, model, trainer_options(run), run.data.strategy_names.size()),
           window_(run.data.strategy_names.size()),
           metric_names_(metric_names_of(Objective(run.options))) {}
@@ -63,7 +60,7 @@ class TrainingLoop {
         resume();
         Progress progress(logger_, "train", "steps",
                           static_cast<std::uint64_t>(total_steps_ - state_.step));
-        return take_steps(
+        return run_steps(
             comm_, deadline, {state_.step, total_steps_, run_.options.checkpoint_steps},
             [&] {
                 const StepReport report = next_step();
@@ -80,14 +77,9 @@ class TrainingLoop {
             comm::run_on_all(comm_, [&] {
                 state_ = CheckpointStore::read_state(*checkpoint);
                 require_same(state_.fingerprint, run_.fingerprint, checkpoint->native());
-            });
-            checkpoints_.verify(*checkpoint);
-            comm::run_on_all(comm_, [&] {
-                CheckpointStore::load(*checkpoint, trainer_.parameters(), trainer_.optimizer());
-                trainer_.optimizer().set_steps(state_.step);
                 window_.merge(state_.window);
             });
-            trainer_.parameters().publish();
+            checkpoints_.load(*checkpoint, state_.step, trainer_.update());
             logger_.info(fmt::format("continuing from {}", checkpoint->native()));
         }
         state_.fingerprint = run_.fingerprint;
@@ -184,7 +176,7 @@ class TrainingLoop {
             state_.metrics_bytes = metrics_->bytes();
             state_.window.assign(window_.sums().begin(), window_.sums().end());
         });
-        checkpoints_.save(state_, trainer_.parameters(), trainer_.optimizer());
+        checkpoints_.save(state_, trainer_.update());
     }
 
     const comm::Communicator& comm_;
@@ -206,11 +198,7 @@ class TrainingLoop {
 ExitStatus train_on_pairs(const comm::Communicator& comm, lm::TrainableLm& model,
                           const TrainingRun& run, const Deadline& deadline, const Logger& logger) {
     comm::run_on_all(comm, [&] {
-        if (run.data.size() == 0)
-            throw UsageError(
-                fmt::format("no pair of {} in the file is left to train on; look at "
-                            "train.strategies and train.exclude_flags",
-                            run.data.file_pairs));
+        require_pairs(run.data);
         for (const auto& [name, weight] : run.options.strategy_weights)
             if (std::ranges::find(run.data.strategy_names, name) == run.data.strategy_names.end())
                 throw UsageError(

@@ -9,6 +9,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/progress.hpp>
 #include <popalign/base/range.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
@@ -29,15 +30,8 @@ namespace {
 
 PpoTrainerOptions trainer_options(const PpoRun& run) {
     const TrainOptions& options = run.options;
-    return {options.ppo,
-            options.global_batch_size,
-            options.micro_batch_tokens,
-            run.seed,
-            {options.max_grad_norm,
-             options.weight_decay,
-             {parse_zero_stage(options.zero_stage), options.bucket_megabytes << 18},
-             options.activation_checkpointing ? lm::PassOptions::Activations::recompute
-                                              : lm::PassOptions::Activations::keep}};
+    return {options.ppo, options.global_batch_size, options.micro_batch_tokens, run.seed,
+            update_options(options)};
 }
 
 /// Seconds of a round's parts, on this rank.
@@ -61,9 +55,9 @@ struct RolloutSummary {
 
     explicit RolloutSummary(std::span<const Rollout> rollouts) {
         for (const Rollout& rollout : rollouts) {
-            const auto& own = rollout.log_probabilities;
+            const auto& policy = rollout.log_probabilities;
             const auto& reference = rollout.reference_log_probabilities;
-            const double logp = std::accumulate(own.begin(), own.end(), 0.0);
+            const double logp = std::accumulate(policy.begin(), policy.end(), 0.0);
             kl += logp - std::accumulate(reference.begin(), reference.end(), 0.0);
             entropy -= logp;
             score += rollout.score;
@@ -86,8 +80,9 @@ class PpoLoop {
           batch_(static_cast<std::size_t>(run.options.ppo.rollout_batch_size)),
           rounds_per_epoch_(steps_per_epoch(run.prompts, run.options.ppo.rollout_batch_size)),
           rounds_(rounds_per_epoch_ * run.options.epochs),
-          policy_checkpoints_(comm, run.directory / "checkpoints", run.options.keep_checkpoints),
-          critic_checkpoints_(comm, run.directory / "critic_checkpoints",
+          policy_checkpoints_(comm, TrainDirectory(run.directory).checkpoints(),
+                              run.options.keep_checkpoints),
+          critic_checkpoints_(comm, TrainDirectory(run.directory).critic_checkpoints(),
                               run.options.keep_checkpoints + 1),
           trainer_(comm, policy, critic, trainer_options(run)),
           generator_(policy, run.stop_tokens,
@@ -98,7 +93,7 @@ class PpoLoop {
         resume();
         Progress progress(logger_, "ppo", "rounds",
                           static_cast<std::uint64_t>(rounds_ - state_.step));
-        return take_steps(
+        return run_steps(
             comm_, deadline_, {state_.step, rounds_, run_.options.checkpoint_steps},
             [&] {
                 RoundTimes times;
@@ -124,18 +119,16 @@ class PpoLoop {
         comm::all_reduce(comm_, std::span<double>(times.seconds), comm::Reduction::sum);
         for (double& seconds : times.seconds)
             seconds /= comm_.size();
-        std::int64_t updates = 0;
-        for (std::int64_t round = 0; round < rounds_; ++round)
-            updates += trainer_.updates(places_of(round).size());
         return {
-            rounds_,          updates,          rollouts.size(), RolloutSummary(rollouts).tokens,
-            times.seconds[0], times.seconds[1], times.seconds[2]};
+            rounds_,          updates_in(rounds_), rollouts.size(), RolloutSummary(rollouts).tokens,
+            times.seconds[0], times.seconds[1],    times.seconds[2]};
     }
 
   private:
     void resume() {
         if (const auto checkpoint = policy_checkpoints_.latest()) {
-            const auto critic = run_.directory / "critic_checkpoints" / checkpoint->filename();
+            const auto critic =
+                TrainDirectory(run_.directory).critic_checkpoints() / checkpoint->filename();
             comm::run_on_all(comm_, [&] {
                 state_ = CheckpointStore::read_state(*checkpoint);
                 require_same(state_.fingerprint, run_.fingerprint, checkpoint->native());
@@ -143,25 +136,21 @@ class PpoLoop {
                     throw InputError(checkpoint->native(), "not a checkpoint of PPO");
                 kl_coefficient_ = state_.window.front();
             });
-            policy_checkpoints_.verify(*checkpoint);
-            critic_checkpoints_.verify(critic);
-            load(*checkpoint, trainer_.policy());
-            load(critic, trainer_.critic());
+            const std::int64_t updates = updates_in(state_.step);
+            policy_checkpoints_.load(*checkpoint, updates, trainer_.policy());
+            critic_checkpoints_.load(critic, updates, trainer_.critic());
             logger_.info(fmt::format("continuing from {}", checkpoint->native()));
         }
         state_.fingerprint = run_.fingerprint;
         metrics_ = open_metrics(comm_, run_.directory, state_.metrics_bytes);
     }
 
-    void load(const std::filesystem::path& checkpoint, Learner& learner) {
-        comm::run_on_all(comm_, [&] {
-            CheckpointStore::load(checkpoint, learner.parameters(), learner.optimizer());
-            std::int64_t updates = 0;
-            for (std::int64_t round = 0; round < state_.step; ++round)
-                updates += trainer_.updates(places_of(round).size());
-            learner.optimizer().set_steps(updates);
-        });
-        learner.parameters().publish();
+    /// Of each model in the first `rounds` rounds.
+    std::int64_t updates_in(std::int64_t rounds) const {
+        std::int64_t updates = 0;
+        for (std::int64_t round = 0; round < rounds; ++round)
+            updates += trainer_.updates(places_of(round).size());
+        return updates;
     }
 
     /// Returns the mean score.
@@ -170,10 +159,10 @@ class PpoLoop {
         const RolloutSummary summary(rollouts);
         const double kl_coefficient = kl_coefficient_;
         const double rate = schedule(run_.options.learning_rate);
-        const double own = run_.options.ppo.critic_learning_rate;
+        const double critic_rate = run_.options.ppo.critic_learning_rate;
         const PpoReport report = times.measure(2, [&] {
             return trainer_.learn(rollouts, state_.step, kl_coefficient, rate,
-                                  own > 0 ? schedule(own) : rate);
+                                  critic_rate > 0 ? schedule(critic_rate) : rate);
         });
         if (run_.options.ppo.kl_target > 0)
             kl_coefficient_ =
@@ -302,10 +291,8 @@ class PpoLoop {
         });
         state_.window = {kl_coefficient_};
         // The policy's is what a run goes on from: a critic's beside it is there by then.
-        critic_checkpoints_.save(state_, trainer_.critic().parameters(),
-                                 trainer_.critic().optimizer());
-        policy_checkpoints_.save(state_, trainer_.policy().parameters(),
-                                 trainer_.policy().optimizer());
+        critic_checkpoints_.save(state_, trainer_.critic());
+        policy_checkpoints_.save(state_, trainer_.policy());
     }
 
     const comm::Communicator& comm_;

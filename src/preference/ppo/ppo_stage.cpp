@@ -7,6 +7,7 @@
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/memory.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/lm/backends/model_options.hpp>
@@ -25,14 +26,43 @@
 namespace popalign::preference {
 namespace {
 
+/// What a run is made of, without weights.
+struct PpoCards {
+    PolicyCard policy;
+    ModelCard reference, reward_model, critic;
+    PromptData prompts;
+    Fingerprint fingerprint;
+};
+
+/// Collective.
+PpoCards open_cards(const comm::Communicator& comm, const TrainInputs& inputs) {
+    PolicyCard policy = open_policy(comm, inputs.model);
+    ModelCard reference = open_reference(comm, inputs.reference, policy);
+    ModelCard reward_model = open_scorer(comm, inputs.reward_model, policy);
+    ModelCard critic =
+        inputs.critic.path.empty() ? reward_model : open_scorer(comm, inputs.critic, policy);
+    PromptData prompts = open_prompt_data(comm, inputs.pair_file, policy.front_end,
+                                          {.exclude_flags = {},
+                                           .strategies = {},
+                                           .limit_instructions = inputs.options.limit_instructions},
+                                          inputs.options.max_prompt_length);
+    Fingerprint fingerprint = options_fingerprint(inputs, policy.identity);
+    fingerprint["reward_model.sha256"] = reward_model.identity.sha256;
+    fingerprint["critic.sha256"] = critic.identity.sha256;
+    if (!inputs.reference.path.empty())
+        fingerprint["reference.sha256"] = reference.identity.sha256;
+    fingerprint["prompts.sha256"] = prompts.digest;
+    return {std::move(policy), std::move(reference), std::move(reward_model),
+            std::move(critic), std::move(prompts),   std::move(fingerprint)};
+}
+
 /// What the policy is held to and what scores its answers; neither changes.
 class FrozenModels {
   public:
-    FrozenModels(const comm::Communicator& comm, const TrainInputs& inputs)
-        : reference_(load_weights(comm,
-                                  inputs.reference.path.empty() ? inputs.model : inputs.reference,
-                                  inputs.device)),
-          reward_model_(load_reward_weights(comm, inputs.reward_model, inputs.device)),
+    /// Collective.
+    FrozenModels(const comm::Communicator& comm, const PpoCards& cards, const TrainInputs& inputs)
+        : reference_(load_weights(comm, cards.reference, inputs.device)),
+          reward_model_(load_reward_weights(comm, cards.reward_model, inputs.device)),
           token_budget_(inputs.options.micro_batch_tokens) {}
 
     void judge(std::span<Rollout> rollouts) const {
@@ -55,65 +85,13 @@ class FrozenModels {
     std::int64_t token_budget_;
 };
 
-/// Of the reward model, or of what the critic starts as. Collective.
-lm::ModelIdentity identify_scorer(const comm::Communicator& comm, const lm::ModelOptions& options,
-                                  const lm::ModelIdentity& policy) {
-    const lm::ModelIdentity identity = open_model(comm, options).identity;
-    comm::run_on_all(comm, [&] {
-        if (!lm::is_reward_model(std::filesystem::path(options.path)))
-            throw UsageError(fmt::format(
-                "{} has no head for scores; make a reward model by `train` with train.objective: "
-                "reward",
-                options.path));
-        require_same_tokenizer(policy, identity);
-    });
-    return identity;
-}
-
-/// What a run is made of, without weights.
-struct PpoCards {
-    ModelCard policy;
-    PromptData prompts;
-    Fingerprint fingerprint;
-};
-
-const lm::ModelOptions& critic_start(const TrainInputs& inputs) {
-    return inputs.critic.path.empty() ? inputs.reward_model : inputs.critic;
-}
-
-/// Collective.
-PpoCards open_cards(const comm::Communicator& comm, const TrainInputs& inputs) {
-    comm::run_on_all(comm, [&] { inputs.options.validate(); });
-    ModelCard card = open_model(comm, inputs.model);
-    Fingerprint fingerprint = options_fingerprint(inputs, card.identity);
-    fingerprint["reward_model.sha256"] =
-        identify_scorer(comm, inputs.reward_model, card.identity).sha256;
-    fingerprint["critic.sha256"] =
-        identify_scorer(comm, critic_start(inputs), card.identity).sha256;
-    if (!inputs.reference.path.empty()) {
-        const lm::ModelIdentity reference = open_model(comm, inputs.reference).identity;
-        comm::run_on_all(comm, [&] { require_same_tokenizer(card.identity, reference); });
-        fingerprint["reference.sha256"] = reference.sha256;
-    }
-    PromptData prompts = open_prompt_data(comm, inputs.pair_file, card.front_end,
-                                          {.exclude_flags = {},
-                                           .strategies = {},
-                                           .limit_instructions = inputs.options.limit_instructions},
-                                          inputs.options.max_prompt_length);
-    fingerprint["prompts.sha256"] = prompts.digest;
-    return {std::move(card), std::move(prompts), std::move(fingerprint)};
-}
-
 struct PpoModels {
     /// Collective.
-    PpoModels(const comm::Communicator& comm, const TrainInputs& inputs)
-        : policy(load_weights(comm, inputs.model, inputs.device)),
-          critic(load_reward_weights(comm, critic_start(inputs), inputs.device)),
-          frozen(comm, inputs) {
-        const TrainOptions& options = inputs.options;
-        if (options.lora_rank > 0)
-            policy.add_adapters(
-                {options.lora_rank, options.lora_alpha, options.lora_targets, inputs.seed});
+    PpoModels(const comm::Communicator& comm, const PpoCards& cards, const TrainInputs& inputs)
+        : policy(load_weights(comm, cards.policy, inputs.device)),
+          critic(load_reward_weights(comm, cards.critic, inputs.device)),
+          frozen(comm, cards, inputs) {
+        add_adapters(policy, inputs.options, inputs.seed);
     }
 
     lm::TrainableLm policy, critic;
@@ -127,7 +105,7 @@ PpoRun run_of(const PpoCards& cards, const PpoModels& models, const TrainInputs&
             [&](std::span<Rollout> rollouts) { models.frozen.judge(rollouts); },
             inputs.options,
             inputs.seed,
-            inputs.directory / "train",
+            RunDirectory(inputs.directory).train().path(),
             cards.fingerprint};
 }
 
@@ -138,7 +116,7 @@ ExitStatus run_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
     const PpoCards cards = open_cards(comm, inputs);
     if (is_finished(comm, inputs, cards.fingerprint, logger))
         return ExitStatus::done;
-    PpoModels models(comm, inputs);
+    PpoModels models(comm, cards, inputs);
     const PpoRun run = run_of(cards, models, inputs);
     const ExitStatus status =
         train_with_rewards(comm, models.policy, models.critic, run, deadline, logger);
@@ -160,7 +138,7 @@ std::string plan_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
     const int local = comm.split_node().size();
     const double available =
         static_cast<double>(available_memory()) / local + static_cast<double>(peak_memory());
-    PpoModels models(comm, inputs);
+    PpoModels models(comm, cards, inputs);
     logger.info("measuring a round; nothing of it is kept");
     const Deadline deadline({});
     const RoundSample round = sample_round(comm, models.policy, models.critic,

@@ -54,8 +54,8 @@ PpoTrainer::PpoTrainer(const comm::Communicator& comm, lm::TrainableLm& policy,
                        lm::TrainableLm& critic, const PpoTrainerOptions& options)
     : comm_(comm),
       options_(options),
-      policy_(comm, policy, options.learner),
-      critic_(comm, critic, options.learner),
+      policy_(comm, policy, options.update),
+      critic_(comm, critic, options.update),
       sums_(sums, 0.0) {}
 
 std::int64_t PpoTrainer::updates(std::size_t rollouts) const noexcept {
@@ -185,20 +185,21 @@ std::vector<Advantages> advantages_of(std::span<const Rollout> rollouts, const P
                                       double kl_coefficient) {
     std::vector<double> rewards;
     for (const Rollout& rollout : rollouts) {
-        const auto own =
+        const auto rewards_of_rollout =
             token_rewards(rollout.log_probabilities, rollout.reference_log_probabilities,
                           rollout.score, kl_coefficient);
-        rewards.insert(rewards.end(), own.begin(), own.end());
+        rewards.insert(rewards.end(), rewards_of_rollout.begin(), rewards_of_rollout.end());
     }
     if (options.whiten_rewards)
         whiten(rewards, Mean::kept);
     std::vector<Advantages> result;
     std::vector<double> all;
-    std::size_t at = 0;
+    std::size_t offset = 0;
     for (const Rollout& rollout : rollouts) {
-        result.push_back(estimate_advantages(std::span(rewards).subspan(at, rollout.values.size()),
-                                             rollout.values, options.gamma, options.lambda));
-        at += rollout.values.size();
+        result.push_back(
+            estimate_advantages(std::span(rewards).subspan(offset, rollout.values.size()),
+                                rollout.values, options.gamma, options.lambda));
+        offset += rollout.values.size();
         all.insert(all.end(), result.back().advantages.begin(), result.back().advantages.end());
     }
     whiten(all, Mean::removed);

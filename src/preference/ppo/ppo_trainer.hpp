@@ -2,7 +2,7 @@
 
 #include "preference/ppo/ppo_formulas.hpp"
 #include "preference/ppo/rollout.hpp"
-#include "preference/update/learner.hpp"
+#include "preference/update/model_update.hpp"
 
 #include <popalign/comm/communicator.hpp>
 #include <popalign/lm/transformer/trainable_lm.hpp>
@@ -19,7 +19,7 @@ struct PpoTrainerOptions {
     std::int64_t global_batch_size = 32;  ///< rollouts of an update
     std::int64_t micro_batch_tokens = 2048;
     std::uint64_t seed = 0;
-    Learner::Options learner = {};
+    ModelUpdate::Options update = {};
 };
 
 /// Of all updates of a round, means over tokens.
@@ -51,8 +51,8 @@ class PpoTrainer {
     /// Updates of each model in a round of that many rollouts.
     std::int64_t updates(std::size_t rollouts) const noexcept;
 
-    Learner& policy() noexcept { return policy_; }
-    Learner& critic() noexcept { return critic_; }
+    ModelUpdate& policy() noexcept { return policy_; }
+    ModelUpdate& critic() noexcept { return critic_; }
 
   private:
     struct Batch;
@@ -64,7 +64,7 @@ class PpoTrainer {
 
     comm::Communicator comm_;
     PpoTrainerOptions options_;
-    Learner policy_, critic_;
+    ModelUpdate policy_, critic_;
     std::vector<double> sums_;  ///< of this rank, in this round
 };
 

@@ -1,7 +1,6 @@
 #include "preference/ppo/rollout.hpp"
 
 #include "preference/data/batch_plan.hpp"
-#include "preference/data/token_hash.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/range.hpp>

@@ -40,16 +40,16 @@ std::string tensor_name(std::string_view kind, std::int64_t begin) {
 }
 
 std::vector<SliceTensors> tensors_of(const std::vector<ParameterSlice>& slices,
-                                     const TrainedParameters& parameters, AdamW& optimizer) {
+                                     ModelUpdate& update) {
     std::vector<SliceTensors> all;
     for (const ParameterSlice& slice : slices) {
         const auto part = [&](const at::Tensor& whole) {
             return whole.detach().narrow(0, slice.offset, slice.count);
         };
         all.push_back({slice,
-                       {{{"values", part(parameters.values()[slice.bucket])},
-                         {"exp_avg", part(optimizer.means()[slice.bucket])},
-                         {"exp_avg_sq", part(optimizer.squares()[slice.bucket])}}}});
+                       {{{"values", part(update.parameters().values()[slice.bucket])},
+                         {"exp_avg", part(update.optimizer().means()[slice.bucket])},
+                         {"exp_avg_sq", part(update.optimizer().squares()[slice.bucket])}}}});
     }
     return all;
 }
@@ -167,6 +167,23 @@ std::int64_t read_shard(const Shard& shard, const std::vector<SliceTensors>& sli
     return copied;
 }
 
+/// Takes what this rank holds from the shards.
+void read_shards(const std::filesystem::path& checkpoint, ModelUpdate& update) {
+    const c10::NoGradGuard no_gradients;
+    const auto json = read_json(checkpoint);
+    if (json.value("elements", std::int64_t{-1}) != update.parameters().elements())
+        throw_unusable(checkpoint / state_file, "of a model of another size");
+    const auto held = update.parameters().held();
+    const auto slices = tensors_of(held, update);
+    std::int64_t missing = 0;
+    for (const ParameterSlice& slice : held)
+        missing += slice.count;
+    for (const Shard& shard : shards_of(checkpoint, json))
+        missing -= read_shard(shard, slices);
+    if (missing != 0)
+        throw_unusable(checkpoint, "its shards do not hold every parameter once");
+}
+
 /// The step of "step-000010"; nothing for other names.
 std::optional<std::int64_t> step_of(const std::filesystem::path& path) {
     constexpr std::string_view prefix = "step-";
@@ -197,8 +214,7 @@ CheckpointStore::CheckpointStore(const comm::Communicator& comm, std::filesystem
                                  std::int64_t keep)
     : comm_(comm), directory_(std::move(directory)), keep_(static_cast<std::size_t>(keep)) {}
 
-void CheckpointStore::save(const TrainingState& state, const TrainedParameters& parameters,
-                           AdamW& optimizer) const {
+void CheckpointStore::save(const TrainingState& state, ModelUpdate& update) const {
     const auto path = directory_ / fmt::format("step-{:06}", state.step);
     const auto partial = partial_path(path);
     comm::run_on_all(comm_, [&] {
@@ -210,8 +226,8 @@ void CheckpointStore::save(const TrainingState& state, const TrainedParameters& 
     const std::string mine = comm::run_on_all(comm_, [&] {
         const auto shard =
             partial / fmt::format("shard-{:05}-of-{:05}.safetensors", comm_.rank(), comm_.size());
-        const auto slices = parameters.written();
-        write_shard(shard, tensors_of(slices, parameters, optimizer));
+        const auto slices = update.parameters().written();
+        write_shard(shard, tensors_of(slices, update));
         return describe_shard(shard, slices).dump();
     });
     const std::vector<std::string> shards = comm::all_gather_objects(comm_, mine);
@@ -225,7 +241,7 @@ void CheckpointStore::save(const TrainingState& state, const TrainedParameters& 
                             {"window", state.window},
                             {"config", state.fingerprint},
                             {"config_sha256", fingerprint_hash(state.fingerprint)},
-                            {"elements", parameters.elements()}};
+                            {"elements", update.parameters().elements()}};
         for (const std::string& shard : shards)
             json["shards"].push_back(nlohmann::json::parse(shard));
         write_text_file(partial / state_file, json.dump(2) + "\n");
@@ -293,21 +309,12 @@ void CheckpointStore::verify(const std::filesystem::path& checkpoint) const {
     });
 }
 
-void CheckpointStore::load(const std::filesystem::path& checkpoint, TrainedParameters& parameters,
-                           AdamW& optimizer) {
-    const c10::NoGradGuard no_gradients;
-    const auto json = read_json(checkpoint);
-    if (json.value("elements", std::int64_t{-1}) != parameters.elements())
-        throw_unusable(checkpoint / state_file, "of a model of another size");
-    const auto held = parameters.held();
-    const auto slices = tensors_of(held, parameters, optimizer);
-    std::int64_t missing = 0;
-    for (const ParameterSlice& slice : held)
-        missing += slice.count;
-    for (const Shard& shard : shards_of(checkpoint, json))
-        missing -= read_shard(shard, slices);
-    if (missing != 0)
-        throw_unusable(checkpoint, "its shards do not hold every parameter once");
+void CheckpointStore::load(const std::filesystem::path& checkpoint, std::int64_t updates,
+                           ModelUpdate& update) const {
+    verify(checkpoint);
+    comm::run_on_all(comm_, [&] { read_shards(checkpoint, update); });
+    update.optimizer().set_steps(updates);
+    update.parameters().publish();
 }
 
 }  // namespace popalign::preference

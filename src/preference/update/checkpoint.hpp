@@ -1,7 +1,6 @@
 #pragma once
 
-#include "preference/update/optimizer.hpp"
-#include "preference/update/trained_parameters.hpp"
+#include "preference/update/model_update.hpp"
 
 #include <popalign/base/fingerprint.hpp>
 #include <popalign/comm/communicator.hpp>
@@ -33,20 +32,20 @@ class CheckpointStore {
     /// Every rank writes its part beside, reads it again and compares; then all are renamed
     /// together, and only then older ones are removed. Throws AgreedError if the files do not hold
     /// what was written, or for a model of float64. Collective.
-    void save(const TrainingState& state, const TrainedParameters& parameters,
-              AdamW& optimizer) const;
+    void save(const TrainingState& state, ModelUpdate& update) const;
 
     /// The newest one, if any, as the first rank sees it. Collective.
     std::optional<std::filesystem::path> latest() const;
     /// Throws InputError if state.json is no state.
     static TrainingState read_state(const std::filesystem::path& checkpoint);
-    /// Checks the hashes that state.json holds, each rank some. Throws AgreedError. Collective.
-    void verify(const std::filesystem::path& checkpoint) const;
-    /// What this rank holds. Throws InputError if something is missing or of another model.
-    static void load(const std::filesystem::path& checkpoint, TrainedParameters& parameters,
-                     AdamW& optimizer);
+    /// Takes values and moments from a checkpoint that stands behind `updates` updates. Throws
+    /// AgreedError if a shard is missing, damaged or of another model. Collective.
+    void load(const std::filesystem::path& checkpoint, std::int64_t updates,
+              ModelUpdate& update) const;
 
   private:
+    /// Checks the hashes that state.json holds, each rank some. Collective.
+    void verify(const std::filesystem::path& checkpoint) const;
     void remove_older(const std::filesystem::path& newest) const;
 
     comm::Communicator comm_;

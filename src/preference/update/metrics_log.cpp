@@ -1,6 +1,7 @@
 #include "preference/update/metrics_log.hpp"
 
 #include <popalign/base/error.hpp>
+#include <popalign/base/run_directory.hpp>
 #include <popalign/comm/run.hpp>
 
 #include <fcntl.h>
@@ -12,10 +13,6 @@
 #include <utility>
 
 namespace popalign::preference {
-
-void LogDescriptorTraits::release(Handle handle) noexcept {
-    ::close(handle);
-}
 
 MetricsLog::MetricsLog(std::filesystem::path path, std::uint64_t bytes)
     : path_(std::move(path)),
@@ -55,7 +52,7 @@ std::optional<MetricsLog> open_metrics(const comm::Communicator& comm,
         if (!comm.is_root())
             return std::nullopt;
         std::filesystem::create_directories(directory);
-        return MetricsLog(directory / "metrics.jsonl", bytes);
+        return MetricsLog(TrainDirectory(directory).metrics(), bytes);
     });
 }
 

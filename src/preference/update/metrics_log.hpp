@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/base/unique_handle.hpp>
+#include <popalign/base/descriptor.hpp>
 #include <popalign/comm/communicator.hpp>
 
 #include <cstdint>
@@ -9,12 +9,6 @@
 #include <string_view>
 
 namespace popalign::preference {
-
-struct LogDescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept;
-};
 
 /// Lines appended to a file, of which a checkpoint remembers how many bytes belong to it.
 class MetricsLog {
@@ -28,7 +22,7 @@ class MetricsLog {
 
   private:
     std::filesystem::path path_;
-    UniqueHandle<LogDescriptorTraits> descriptor_;
+    Descriptor descriptor_;
     std::uint64_t bytes_;
 };
 

@@ -24,8 +24,8 @@ at::ScalarType master_type(const at::Tensor& parameter) {
 double sum_of_squares(const at::Tensor& values) {
     constexpr std::int64_t chunk = std::int64_t{1} << 20;  // a copy in float64 of all is large
     double sum = 0;
-    for (std::int64_t at = 0; at < values.numel(); at += chunk)
-        sum += values.narrow(0, at, std::min(chunk, values.numel() - at))
+    for (std::int64_t begin = 0; begin < values.numel(); begin += chunk)
+        sum += values.narrow(0, begin, std::min(chunk, values.numel() - begin))
                    .to(at::kDouble)
                    .square()
                    .sum()

@@ -8,9 +8,9 @@
 
 namespace popalign::preference {
 
-ExitStatus take_steps(const comm::Communicator& comm, const Deadline& deadline,
-                      const StepCount& steps, const std::function<void()>& next,
-                      const std::function<void()>& save) {
+ExitStatus run_steps(const comm::Communicator& comm, const Deadline& deadline,
+                     const StepCount& steps, const std::function<void()>& next,
+                     const std::function<void()>& save) {
     std::int64_t saved = steps.done;
     while (steps.done < steps.total) {
         next();

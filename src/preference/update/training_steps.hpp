@@ -17,9 +17,9 @@ struct StepCount {
 /// Calls `next` until all steps are done or the deadline comes, and `save` in between and at the
 /// end; results as `train_on_pairs`. A step that was given up, for the deadline came, counts
 /// nothing. Collective.
-ExitStatus take_steps(const comm::Communicator& comm, const Deadline& deadline,
-                      const StepCount& steps, const std::function<void()>& next,
-                      const std::function<void()>& save);
+ExitStatus run_steps(const comm::Communicator& comm, const Deadline& deadline,
+                     const StepCount& steps, const std::function<void()>& next,
+                     const std::function<void()>& save);
 
 /// The rate of the step behind `done` of `total`: warm-up and cosine, see `cosine_with_warmup`.
 double scheduled_rate(double peak, double warmup_ratio, std::int64_t done, std::int64_t total);

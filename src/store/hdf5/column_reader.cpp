@@ -79,12 +79,12 @@ std::vector<T> ColumnReader<T>::read(std::uint64_t begin, std::uint64_t count) c
         return hdf5::read_column<T>(column_, name_, begin, count);
     std::vector<T> values(count);
     for (std::uint64_t done = 0; done < count;) {
-        const std::uint64_t at = (begin + done) % chunk_rows_;
+        const std::uint64_t row = (begin + done) % chunk_rows_;
         const std::byte* data = chunk((begin + done) / chunk_rows_);
         if (data == nullptr)
             return hdf5::read_column<T>(column_, name_, begin, count);
-        const std::uint64_t part = std::min(chunk_rows_ - at, count - done);
-        std::memcpy(values.data() + done, data + at * sizeof(T), part * sizeof(T));
+        const std::uint64_t part = std::min(chunk_rows_ - row, count - done);
+        std::memcpy(values.data() + done, data + row * sizeof(T), part * sizeof(T));
         done += part;
     }
     return values;

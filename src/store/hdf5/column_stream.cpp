@@ -26,19 +26,15 @@ constexpr std::size_t bytes_per_write = std::size_t{1} << 20;
 
 DataFile::DataFile(const std::filesystem::path& path)
     : path_(path), descriptor_(::open(path.c_str(), O_WRONLY | O_CLOEXEC)) {
-    if (descriptor_ < 0)
+    if (!descriptor_)
         throw_system_error("open it", path_.native());
-}
-
-DataFile::~DataFile() {
-    ::close(descriptor_);
 }
 
 void DataFile::reserve() const {
     struct stat status {};
-    if (::fstat(descriptor_, &status) != 0)
+    if (::fstat(descriptor_.get(), &status) != 0)
         throw_system_error("inspect it", path_.native());
-    if (::fallocate(descriptor_, 0, 0, status.st_size) == 0)
+    if (::fallocate(descriptor_.get(), 0, 0, status.st_size) == 0)
         return;
     if (errno == EOPNOTSUPP || errno == ENOSYS) {
         if (std::filesystem::space(path_).available >= static_cast<std::uintmax_t>(status.st_size))
@@ -67,7 +63,7 @@ void DataFile::write_chunk(std::uint64_t address, std::span<const std::byte> dat
 
 void DataFile::flush() {
     for (std::size_t done = 0; done < pending_.size();) {
-        const ssize_t written = ::pwrite(descriptor_, pending_.data() + done,
+        const ssize_t written = ::pwrite(descriptor_.get(), pending_.data() + done,
                                          pending_.size() - done, static_cast<off_t>(begin_ + done));
         if (written < 0 && errno == EINTR)
             continue;
@@ -77,14 +73,14 @@ void DataFile::flush() {
     }
     // The device works while the next part is made; whether it took notice is for `sync` to say.
     if (!pending_.empty())
-        ::sync_file_range(descriptor_, static_cast<off_t>(begin_),
+        ::sync_file_range(descriptor_.get(), static_cast<off_t>(begin_),
                           static_cast<off_t>(pending_.size()), SYNC_FILE_RANGE_WRITE);
     pending_.clear();
 }
 
 void DataFile::sync() {
     flush();
-    if (::fsync(descriptor_) != 0)
+    if (::fsync(descriptor_.get()) != 0)
         throw_system_error("flush it", path_.native());
 }
 
@@ -95,18 +91,18 @@ void ColumnStream::append(std::span<const std::byte> data, DataFile& file) {
     const std::uint64_t chunk = layout_.chunk_bytes;
     appended_ += data.size();
     while (!data.empty()) {
-        const std::uint64_t at = begin_ + pending_.size();
-        if (at == begin_ && at % chunk == 0 && data.size() >= chunk) {
-            file.write_chunk(layout_.addresses.at(at / chunk), data.first(chunk), chunk);
+        const std::uint64_t position = begin_ + pending_.size();
+        if (position == begin_ && position % chunk == 0 && data.size() >= chunk) {
+            file.write_chunk(layout_.addresses.at(position / chunk), data.first(chunk), chunk);
             data = data.subspan(chunk);
             begin_ += chunk;
             continue;
         }
-        const auto count = std::min<std::uint64_t>(chunk - at % chunk, data.size());
+        const auto count = std::min<std::uint64_t>(chunk - position % chunk, data.size());
         pending_.insert(pending_.end(), data.begin(),
                         data.begin() + static_cast<std::ptrdiff_t>(count));
         data = data.subspan(count);
-        if ((at + count) % chunk == 0)
+        if ((position + count) % chunk == 0)
             close_chunk(file);
     }
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <popalign/base/unique_handle.hpp>
+#include <popalign/base/descriptor.hpp>
 #include <popalign/comm/communicator.hpp>
 
 #include <boost/serialization/string.hpp>
@@ -30,9 +30,6 @@ struct ColumnLayout {
 class DataFile {
   public:
     explicit DataFile(const std::filesystem::path& path);
-    DataFile(const DataFile&) = delete;
-    DataFile& operator=(const DataFile&) = delete;
-    ~DataFile();
 
     /// Makes sure that there is room for the whole file, as long as it is now. Throws Error.
     void reserve() const;
@@ -47,7 +44,7 @@ class DataFile {
     void flush();
 
     std::filesystem::path path_;
-    int descriptor_;
+    Descriptor descriptor_;
     std::uint64_t begin_ = 0;
     std::vector<std::byte> pending_;
 };

@@ -24,10 +24,10 @@ std::uint32_t fletcher32(std::span<const std::byte> data) noexcept {
     constexpr std::size_t block = 128;
     const std::size_t words = data.size() / 2;
     std::uint64_t first = 0, second = 0;
-    for (std::size_t at = 0; at < words; at += block) {
-        const std::size_t count = std::min(block, words - at);
+    for (std::size_t begin = 0; begin < words; begin += block) {
+        const std::size_t count = std::min(block, words - begin);
         std::uint16_t values[block];
-        std::memcpy(values, data.data() + 2 * at, 2 * count);
+        std::memcpy(values, data.data() + 2 * begin, 2 * count);
         std::uint32_t plain = 0, weighted = 0;
         for (std::size_t i = 0; i < count; ++i) {
             const std::uint32_t word = (values[i] & 0xFFU) << 8 | values[i] >> 8;

@@ -303,14 +303,14 @@ Dataset write_column(hid_t parent, const std::string& name, std::span<const T> m
     const auto rounds = comm::all_reduce<std::uint64_t>(comm, (mine.size() + step - 1) / step,
                                                         comm::Reduction::maximum);
     for (std::uint64_t round = 0; round < rounds; ++round) {
-        const std::size_t at = std::min<std::size_t>(round * step, mine.size());
-        const std::size_t count = std::min(step, mine.size() - at);
-        select(space, begin + at, count);
+        const std::size_t offset = std::min<std::size_t>(round * step, mine.size());
+        const std::size_t count = std::min(step, mine.size() - offset);
+        select(space, begin + offset, count);
         const Dataspace memory = space_of(std::max<hsize_t>(count, 1));
         select(memory, 0, count);
         check_together(comm,
                        H5Dwrite(dataset.get(), memory_type<T>(), memory.get(), space.get(),
-                                transfer.get(), mine.data() + at),
+                                transfer.get(), mine.data() + offset),
                        "H5Dwrite", name);
     }
     return dataset;

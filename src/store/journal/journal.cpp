@@ -1,7 +1,7 @@
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/hash.hpp>
-#include <popalign/base/unique_handle.hpp>
 #include <popalign/store/journal/journal.hpp>
 
 #include <fcntl.h>
@@ -18,18 +18,10 @@
 #include <cstring>
 #include <optional>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace popalign::store {
 namespace {
-
-struct DescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = UniqueHandle<DescriptorTraits>;
 
 constexpr std::array<char, 8> magic{'P', 'O', 'P', 'A', 'L', 'J', 'R', 'N'};
 constexpr std::uint64_t format_version = 1;
@@ -211,38 +203,24 @@ JournalSummary read_journal(const std::filesystem::path& path,
                     ": not a journal of this version; remove it or use the version "
                     "that wrote it");
     summary.whole_bytes = header_bytes;
-    for (std::optional<std::uint64_t> at = header_bytes; at && *at < window.size();) {
-        if (const auto payload = window.record(*at)) {
-            visit({*at + Frame::bytes, *payload});
+    for (std::optional<std::uint64_t> offset = header_bytes; offset && *offset < window.size();) {
+        if (const auto payload = window.record(*offset)) {
+            visit({*offset + Frame::bytes, *payload});
             ++summary.records;
-            at = summary.whole_bytes = *at + Frame::bytes + payload->size();
+            offset = summary.whole_bytes = *offset + Frame::bytes + payload->size();
             continue;
         }
-        const std::uint64_t damaged = *at;
-        at = window.find_record(damaged);
-        if (at)
-            summary.damaged.push_back({damaged, *at - damaged});
+        const std::uint64_t damaged = *offset;
+        offset = window.find_record(damaged);
+        if (offset)
+            summary.damaged.push_back({damaged, *offset - damaged});
     }
     summary.torn_bytes = window.size() - summary.whole_bytes;
     return summary;
 }
 
 JournalReader::JournalReader(const std::filesystem::path& path)
-    : descriptor_(open_journal(path).take()), path_(path) {}
-
-JournalReader::JournalReader(JournalReader&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
-
-JournalReader& JournalReader::operator=(JournalReader&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    std::swap(path_, other.path_);
-    return *this;
-}
-
-JournalReader::~JournalReader() {
-    if (descriptor_ >= 0)
-        ::close(descriptor_);
-}
+    : descriptor_(open_journal(path)), path_(path) {}
 
 void JournalReader::read(std::uint64_t offset, std::span<std::byte> payload) const {
     std::array<std::byte, Frame::bytes> head{};
@@ -250,7 +228,7 @@ void JournalReader::read(std::uint64_t offset, std::span<std::byte> payload) con
         {{head.data(), head.size()}, {payload.data(), payload.size()}}};
     ssize_t count = 0;
     do
-        count = ::preadv(descriptor_, parts.data(), parts.size(),
+        count = ::preadv(descriptor_.get(), parts.data(), parts.size(),
                          static_cast<off_t>(offset - Frame::bytes));
     while (count < 0 && errno == EINTR);
     if (count < 0)
@@ -264,49 +242,32 @@ void JournalReader::read(std::uint64_t offset, std::span<std::byte> payload) con
                         path_.native(), offset));
 }
 
-JournalWriter::JournalWriter(const std::filesystem::path& path) : path_(path) {
-    Descriptor opened(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-    if (!opened)
+JournalWriter::JournalWriter(const std::filesystem::path& path)
+    : descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)),
+      path_(path) {
+    if (!descriptor_)
         throw_system_error("open the journal", path.native());
-    lock(opened.get(), path);
+    lock(descriptor_.get(), path);
     const JournalSummary found = read_journal(path, [](const JournalRecord&) {});
     const std::uint64_t whole = found.whole_bytes;
     torn_bytes_ = found.torn_bytes;
-    if (::ftruncate(opened.get(), static_cast<off_t>(whole)) != 0)
+    if (::ftruncate(descriptor_.get(), static_cast<off_t>(whole)) != 0)
         throw_system_error("cut the journal's torn end off", path.native());
     if (whole == 0) {
-        write_all(opened.get(), file_header(), path_);
+        write_all(descriptor_.get(), file_header(), path_);
         sync_path(path.has_parent_path() ? path.parent_path() : ".");
     }
-    descriptor_ = opened.take();
-}
-
-JournalWriter::JournalWriter(JournalWriter&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      torn_bytes_(other.torn_bytes_),
-      path_(std::move(other.path_)) {}
-
-JournalWriter& JournalWriter::operator=(JournalWriter&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    std::swap(torn_bytes_, other.torn_bytes_);
-    std::swap(path_, other.path_);
-    return *this;
-}
-
-JournalWriter::~JournalWriter() {
-    if (descriptor_ >= 0)
-        ::close(descriptor_);
 }
 
 void JournalWriter::append(std::span<const std::byte> payload) {
     // One write for the whole record, so that a kill between two writes cannot tear it apart.
     std::vector<std::byte> record = Frame::make(payload);
     record.insert(record.end(), payload.begin(), payload.end());
-    write_all(descriptor_, record, path_);
+    write_all(descriptor_.get(), record, path_);
 }
 
 void JournalWriter::sync() {
-    if (::fsync(descriptor_) != 0)
+    if (::fsync(descriptor_.get()) != 0)
         throw_system_error("flush the journal", path_.native());
 }
 

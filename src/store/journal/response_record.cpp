@@ -82,15 +82,15 @@ ResponseKey read_response_key(std::span<const std::byte> record) {
 
 Response decode_response(std::span<const std::byte> record) {
     const Head head = read_head(record);
-    const auto* at = reinterpret_cast<const char*>(record.data()) + sizeof head;
+    const auto* text = reinterpret_cast<const char*>(record.data()) + sizeof head;
     Response response;
     response.instruction = head.instruction;
     response.generation = head.generation;
-    response.text.assign(at, head.text_bytes);
-    response.thought.assign(at += head.text_bytes, head.thought_bytes);
+    response.text.assign(text, head.text_bytes);
+    response.thought.assign(text += head.text_bytes, head.thought_bytes);
     response.tokens.resize(head.tokens);
     if (head.tokens > 0)
-        std::memcpy(response.tokens.data(), at + head.thought_bytes,
+        std::memcpy(response.tokens.data(), text + head.thought_bytes,
                     head.tokens * sizeof(std::int32_t));
     response.logprob = head.logprob;
     response.finish_reason = static_cast<FinishReason>(head.finish_reason);

@@ -1,5 +1,6 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/store/pairs/flag_counts.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <fmt/format.h>
 

@@ -6,6 +6,7 @@
 #include <popalign/comm/run.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/store/pairs/pair_merge.hpp>
+#include <popalign/store/pairs/pair_update.hpp>
 
 #include <fmt/format.h>
 
@@ -73,8 +74,9 @@ MixShare share_of_mix(const comm::Communicator& comm, std::uint64_t old_pairs, s
 }
 
 PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, Range old_pairs,
-                       const std::vector<ExchangedPair>& pairs, const OverlapIndex& evaluation_sets,
-                       const PairOrigin& origin, PairFileHeader& header) {
+                       const std::vector<InterchangePair>& pairs,
+                       const OverlapIndex& evaluation_sets, const PairOrigin& origin,
+                       PairFileHeader& header) {
     const auto generation = comm::run_on_all(comm, [&] { return extend_header(header, origin); });
     const auto strategy = static_cast<std::uint32_t>(header.strategies.size() - 1);
     const std::uint64_t before = comm::exclusive_scan(comm, pairs.size());

@@ -1,6 +1,7 @@
 #include "store/pairs/pair_repeats.hpp"
 
 #include <popalign/comm/collectives.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 namespace popalign::store {
 namespace {

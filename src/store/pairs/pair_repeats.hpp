@@ -2,7 +2,7 @@
 
 #include "store/pairs/text_repeats.hpp"
 
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,13 +1,13 @@
 #include "store/hdf5/hdf5.hpp"
 #include "store/pairs/pair_layout.hpp"
 
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/base/range.hpp>
-#include <popalign/base/unique_handle.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_update.hpp>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -73,13 +73,6 @@ class TableWriter {
     const comm::Communicator& comm_;
     hdf5::Group group_;
 };
-
-struct DescriptorTraits {
-    using Handle = int;
-    static Handle null() noexcept { return -1; }
-    static void release(Handle handle) noexcept { ::close(handle); }
-};
-using Descriptor = UniqueHandle<DescriptorTraits>;
 
 /// Makes sure that the file will fit: on a full disk HDF5 over MPI-IO crashes, hangs or loses data
 /// without a word. Where the file system can, the space stays the file's until HDF5 closes it.

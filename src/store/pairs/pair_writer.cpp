@@ -1,18 +1,19 @@
 #include "store/hdf5/column_stream.hpp"
 #include "store/hdf5/layout_driver.hpp"
-#include "store/pairs/pair_file_writer.hpp"
 #include "store/pairs/pair_layout.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/pairs/pair_writer.hpp>
 #include <popalign/store/rows/messages.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -234,12 +235,12 @@ class OpenStreams {
     bool first_;
 };
 
-/// Gives rows to the streams, beginning with the column `at`.
+/// Gives rows to the streams, beginning with the stream `first`.
 class Append {
   public:
     Append(std::vector<ColumnStream>& streams, std::vector<std::uint64_t>& ends, DataFile& file,
-           std::size_t at)
-        : streams_(streams), ends_(ends), file_(file), at_(at) {}
+           std::size_t first)
+        : streams_(streams), ends_(ends), file_(file), next_(first) {}
 
     void group(const std::string&) {}
     template <class T, class Rows, class Get>
@@ -255,34 +256,35 @@ class Append {
     void sequence(const std::string&, const std::string&, const Rows& rows, Get&& get, Extent) {
         std::vector<std::uint64_t> offsets;
         offsets.reserve(rows.size());
-        std::uint64_t& end = ends_[at_ + 1];
+        std::uint64_t& end = ends_[next_ + 1];
         for (const auto& row : rows) {
             const auto& items = get(row);
-            streams_[at_].append(std::as_bytes(std::span(items.data(), items.size())), file_);
+            streams_[next_].append(std::as_bytes(std::span(items.data(), items.size())), file_);
             offsets.push_back(end += items.size());
         }
-        ++at_;
+        ++next_;
         append(std::span<const std::uint64_t>(offsets));
     }
-    std::size_t at() const { return at_; }
 
   private:
     template <class T>
     void append(std::span<const T> values) {
-        streams_[at_++].append(std::as_bytes(values), file_);
+        streams_[next_++].append(std::as_bytes(values), file_);
     }
 
     std::vector<ColumnStream>& streams_;
     std::vector<std::uint64_t>& ends_;
     DataFile& file_;
-    std::size_t at_;
+    std::size_t next_;
 };
 
-/// All members as one array, in their order.
-std::span<std::uint64_t> members(PairSizes& sizes) {
-    static_assert(sizeof(PairSizes) == 10 * sizeof(std::uint64_t));
-    return {&sizes.instructions, 10};
-}
+/// All that `PairSizes` counts.
+constexpr std::array counts{&PairSizes::instructions,   &PairSizes::id_bytes,
+                            &PairSizes::source_bytes,   &PairSizes::instruction_bytes,
+                            &PairSizes::context_bytes,  &PairSizes::responses,
+                            &PairSizes::response_bytes, &PairSizes::thought_bytes,
+                            &PairSizes::tokens,         &PairSizes::pairs};
+static_assert(sizeof(PairSizes) == counts.size() * sizeof(std::uint64_t));
 
 std::vector<ColumnLayout> lay_out(const std::filesystem::path& path, const PairFileHeader& header,
                                   const PairSizes& sizes) {
@@ -343,10 +345,11 @@ struct PairFileWriter::State {
     }
 
     void open(const PairFileHeader& header, const PairSizes& mine) {
-        PairSizes all = mine, before = mine;
-        comm::all_reduce(comm, members(all), comm::Reduction::sum);
-        for (std::uint64_t& member : members(before))
-            member = comm::exclusive_scan(comm, member);
+        PairSizes all, before;
+        for (const auto count : counts) {
+            all.*count = comm::all_reduce(comm, mine.*count, comm::Reduction::sum);
+            before.*count = comm::exclusive_scan(comm, mine.*count);
+        }
         std::vector<ColumnLayout> layouts;
         on_root([&] {
             if (path.has_parent_path())

@@ -1,4 +1,3 @@
-#include "store/pairs/pair_file_writer.hpp"
 #include "store/pairs/pair_repeats.hpp"
 
 #include <popalign/base/error.hpp>
@@ -6,6 +5,7 @@
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/exchange.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/store/pairs/pair_writer.hpp>
 #include <popalign/store/pairs/response_merge.hpp>
 
 #include <fmt/format.h>
@@ -20,8 +20,8 @@ namespace {
 
 /// A response in the eyes of the rank that writes its row.
 struct Placed {
-    int source = -1;       // the rank that has its journal; -1: there is none
-    std::uint32_t at = 0;  // of all that this rank told ours of
+    int source = -1;          // the rank that has its journal; -1: there is none
+    std::uint32_t index = 0;  // among all that this rank told ours of
     IndexedResponse response;
 };
 
@@ -104,9 +104,9 @@ class Merger {
             bytes.push_back(bytes_of(std::exchange(part, {})));
         int source = 0;
         for (const auto& part : comm::all_to_all(comm_, bytes)) {
-            std::uint32_t at = 0;
+            std::uint32_t number = 0;
             for (const auto& response : values_of<IndexedResponse>(part))
-                choose({source, at++, response});
+                choose({source, number++, response});
             ++source;
         }
     }
@@ -222,7 +222,7 @@ class Merger {
                 if (answer.source < 0)
                     continue;
                 const auto source = static_cast<std::size_t>(answer.source);
-                requests[source].push_back(answer.at);
+                requests[source].push_back(answer.index);
                 expected[source].emplace_back(row++, answer.response.place.bytes);
                 sizes.incoming[source] += answer.response.place.bytes;
             }
@@ -234,8 +234,8 @@ class Merger {
         std::vector<std::vector<JournalPlace>> asked(ranks);
         const auto incoming = comm::all_to_all(comm_, outgoing);
         for (std::size_t peer = 0; peer < ranks; ++peer)
-            for (const std::uint32_t at : values_of<std::uint32_t>(incoming[peer])) {
-                asked[peer].push_back(told_[peer].at(at));
+            for (const std::uint32_t index : values_of<std::uint32_t>(incoming[peer])) {
+                asked[peer].push_back(told_[peer].at(index));
                 sizes.outgoing[peer] += asked[peer].back().bytes;
             }
         comm::exchange_in_turn(
@@ -265,15 +265,15 @@ class Merger {
 
     /// Instructions and row numbers into the block; its pairs wait until repeats are known.
     void add_pairs(const Window& window, PairBlock& block) {
-        std::uint64_t at = 0;
+        std::uint64_t row = 0;
         for_each_kept(window, [&](std::size_t local) {
             const std::uint64_t instruction = next_instruction_++;
             block.instructions.push_back(inputs_.instruction(mine_.begin + local));
             std::vector<std::uint64_t> rows(generations_, 0);
             for (std::size_t generation = 0; generation < generations_; ++generation)
                 if (answers(local)[generation].source >= 0) {
-                    block.responses[at].instruction = instruction;
-                    rows[generation] = at++;
+                    block.responses[row].instruction = instruction;
+                    rows[generation] = row++;
                 }
             for (std::size_t pair = 0; pair < inputs_.pairs.size(); ++pair) {
                 if (!has_pair(local, pair))

@@ -36,10 +36,10 @@ CsvTable::CsvTable(std::string_view text, std::string file) : file_(std::move(fi
 std::vector<std::string> CsvTable::split(std::string_view line, std::size_t number) const {
     std::vector<std::string> values(1);
     bool quoted = false;
-    for (std::size_t at = 0; at < line.size(); ++at) {
-        const char c = line[at];
-        if (quoted && c == '"' && at + 1 < line.size() && line[at + 1] == '"')
-            values.back() += line[++at];
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const char c = line[i];
+        if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"')
+            values.back() += line[++i];
         else if (c == '"')
             quoted = !quoted;
         else if (c == ',' && !quoted)

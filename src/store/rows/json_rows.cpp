@@ -56,25 +56,26 @@ void JsonRows::open(std::string_view text, const std::string& file) {
 
 /// Finds where the entries are without reading them, so that each rank reads its own.
 void JsonRows::split_list(const std::string& path) {
-    std::size_t at = text_.find('[') + 1, begin = at, depth = 0;
-    std::size_t line = 1 + static_cast<std::size_t>(std::ranges::count(text_.substr(0, at), '\n'));
+    std::size_t position = text_.find('[') + 1, begin = position, depth = 0;
+    std::size_t line =
+        1 + static_cast<std::size_t>(std::ranges::count(text_.substr(0, position), '\n'));
     std::size_t begin_line = line;
     bool in_string = false, ended = false;
     const auto close_entry = [&] {
-        std::string_view entry = text_.substr(begin, at - begin);
+        std::string_view entry = text_.substr(begin, position - begin);
         const std::size_t lead = std::min(entry.find_first_not_of(blank), entry.size());
         begin_line += static_cast<std::size_t>(std::ranges::count(entry.substr(0, lead), '\n'));
         entry.remove_prefix(lead);
         if (!entry.empty() || !ended || !entries_.empty())
             entries_.push_back({entry, begin_line});
-        begin = at + 1;
+        begin = position + 1;
         begin_line = line;
     };
-    for (; at < text_.size() && !ended; ++at) {
-        const char c = text_[at];
+    for (; position < text_.size() && !ended; ++position) {
+        const char c = text_[position];
         line += c == '\n' ? 1 : 0;
         if (in_string) {
-            at += c == '\\' ? 1 : 0;
+            position += c == '\\' ? 1 : 0;
             in_string = c != '"';
             continue;
         }
@@ -87,7 +88,7 @@ void JsonRows::split_list(const std::string& path) {
     }
     if (!ended)
         throw InputError(path, "not JSON: the list that it begins with does not end");
-    if (text_.find_first_not_of(blank, at) != std::string_view::npos)
+    if (text_.find_first_not_of(blank, position) != std::string_view::npos)
         throw InputError(path, line, "not JSON: something follows the list");
 }
 
@@ -120,7 +121,7 @@ void JsonRows::visit(Range share, std::size_t lines_before,
     if (list_) {
         for (std::size_t i = share.begin; i < share.end; ++i) {
             const auto& [text, line] = entries_[i];
-            attempt(line, bad, [&, at = line] { visit(at, nlohmann::json::parse(text)); });
+            attempt(line, bad, [&, number = line] { visit(number, nlohmann::json::parse(text)); });
         }
         return;
     }

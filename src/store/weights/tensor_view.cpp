@@ -197,8 +197,8 @@ void dequantise(const TensorView& tensor, std::span<float> output) {
         return;
     }
     Bytes block = tensor.data.data();
-    for (std::size_t at = 0; at < output.size(); at += format.block, block += format.bytes)
-        format.decode(block, output.data() + at);
+    for (std::size_t first = 0; first < output.size(); first += format.block, block += format.bytes)
+        format.decode(block, output.data() + first);
 }
 
 }  // namespace popalign::store

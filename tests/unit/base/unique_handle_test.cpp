@@ -1,5 +1,7 @@
+#include <popalign/base/descriptor.hpp>
 #include <popalign/base/unique_handle.hpp>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -32,6 +34,18 @@ TEST(UniqueHandle, ReleasesExactlyOnce) {
     EXPECT_EQ(released(), (std::vector<int>{2, 1}));
     { EXPECT_EQ(Handle(3).take(), 3); }
     EXPECT_EQ(released().size(), 2U);
+}
+
+TEST(Descriptor, ClosesItsFile) {
+    int number = -1;
+    {
+        const Descriptor file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        ASSERT_TRUE(file);
+        number = file.get();
+        EXPECT_NE(::fcntl(number, F_GETFD), -1);
+    }
+    EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+    EXPECT_FALSE(Descriptor(::open("/dev/null/absent", O_RDONLY)));
 }
 
 }  // namespace

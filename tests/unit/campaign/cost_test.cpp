@@ -4,7 +4,7 @@
 #include <popalign/base/error.hpp>
 #include <popalign/base/file.hpp>
 #include <popalign/campaign/cost.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_writer.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -3,6 +3,7 @@
 #include <popalign/base/logistic_regression.hpp>
 #include <popalign/base/random.hpp>
 #include <popalign/record/judgement.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <gtest/gtest.h>
 

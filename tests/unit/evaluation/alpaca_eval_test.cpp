@@ -1,4 +1,4 @@
-#include "shared_data.hpp"
+#include "support/test_files.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/gzip.hpp>
@@ -42,7 +42,7 @@ std::map<std::string, Published> leaderboard(const fs::path& folder) {
 }
 
 TEST(AlpacaEval, GivesThePublishedFiguresOfEveryModel) {
-    const fs::path folder = shared_data() / "alpaca_eval";
+    const fs::path folder = test::published_file("alpaca_eval");
     POPALIGN_NEEDS(folder);
     const auto published = leaderboard(folder);
     const LengthControlData data = load_length_control(folder);
@@ -71,7 +71,7 @@ TEST(AlpacaEval, GivesThePublishedFiguresOfEveryModel) {
 
 /// Of one model's raw annotations, with and without the stated preferences.
 void expect_same_from_log_probabilities(const std::string& model) {
-    const fs::path folder = shared_data() / "alpaca_eval";
+    const fs::path folder = test::published_file("alpaca_eval");
     POPALIGN_NEEDS(folder);
     const auto raw =
         nlohmann::json::parse(read_text_or_gzip(folder / ("annotations/" + model + ".json")));
@@ -109,7 +109,7 @@ TEST(AlpacaEval, ReadsPreferencesFromLogProbabilitiesOfPhi) {
 }
 
 TEST(AlpacaEval, CompactRowsAreTheRawAnnotations) {
-    const fs::path folder = shared_data() / "alpaca_eval";
+    const fs::path folder = test::published_file("alpaca_eval");
     POPALIGN_NEEDS(folder);
     const auto compact = read_alpaca_annotations(folder / "annotations_compact_dev.csv.gz");
     const auto raw = read_alpaca_annotations(folder / "annotations/claude-2.1.json");
@@ -223,7 +223,7 @@ TEST(AlpacaEval, IntervalsHoldTheTruthOfFewItemsAndOfRatesNearTheEnds) {
 }
 
 TEST(AlpacaEval, IntervalsHoldTheTruthOfTheRealDifficultiesAndGamedRows) {
-    const fs::path folder = shared_data() / "alpaca_eval";
+    const fs::path folder = test::published_file("alpaca_eval");
     POPALIGN_NEEDS(folder);
     const LengthControlData data = load_length_control(folder);
     double truth = 0;

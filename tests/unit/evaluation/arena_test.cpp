@@ -1,4 +1,4 @@
-#include "shared_data.hpp"
+#include "support/test_files.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/gzip.hpp>
@@ -38,7 +38,7 @@ std::map<std::string, PublishedRating> published_ratings(const fs::path& folder)
 }
 
 TEST(Arena, PublishedRatingsGiveThePublishedScoresAndIntervals) {
-    const fs::path folder = shared_data() / "arena_hard";
+    const fs::path folder = test::published_file("arena_hard");
     POPALIGN_NEEDS(folder);
     const auto ratings = published_ratings(folder);
     const auto& baseline = ratings.at("gpt-4-0314");
@@ -79,7 +79,7 @@ std::map<std::string, std::pair<double, Interval>> published_scores(const fs::pa
 }
 
 TEST(Arena, SeededIntervalsOfAsManyGamesOverlapThePublishedOnes) {
-    const fs::path folder = shared_data() / "arena_hard";
+    const fs::path folder = test::published_file("arena_hard");
     POPALIGN_NEEDS(folder);
     // 500 questions in two orders; a third of the verdicts, about, are significant: three games.
     constexpr std::size_t games = 1700;
@@ -116,7 +116,7 @@ double against(double score, double other) {
 }
 
 TEST(Arena, SeededIntervalsOfRealBattlesOverlapThePublishedOnes) {
-    const fs::path folder = shared_data() / "arena_hard";
+    const fs::path folder = test::published_file("arena_hard");
     POPALIGN_NEEDS(folder);
     const auto published = published_scores(folder);
     const std::map<std::string, std::string> names{{"gpt-4o", "gpt-4o-2024-05-13"},
@@ -142,7 +142,7 @@ TEST(Arena, SeededIntervalsOfRealBattlesOverlapThePublishedOnes) {
 }
 
 TEST(Arena, FittedScoreIsTheMeanWinRate) {
-    const fs::path folder = shared_data() / "arena_hard";
+    const fs::path folder = test::published_file("arena_hard");
     POPALIGN_NEEDS(folder);
     const BattleSet set = read_battles(folder / "battles_2136.jsonl");
     ASSERT_EQ(set.battles.size(), 2136U);

@@ -1,9 +1,11 @@
 #include "evaluation/benchmark_scores.hpp"
-#include "shared_data.hpp"
+#include "support/test_files.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/logistic_regression.hpp>
 #include <popalign/base/random.hpp>
+#include <popalign/comm/objects.hpp>
+#include <popalign/evaluation/benchmark_table.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -15,20 +17,26 @@
 namespace popalign::evaluation {
 namespace {
 
+Benchmark load(std::string_view name, const std::string& version = "") {
+    const auto rows = benchmark_table();
+    const auto row = std::ranges::find(rows, name, &BenchmarkRow::name);
+    return load_benchmark(*row, test::published_file(row->folder), version);
+}
+
 TEST(Benchmark, ThePublicOnesAreReadWhole) {
-    const auto data = shared_data();
-    POPALIGN_NEEDS(data / "mt_bench");
-    const Benchmark alpaca = load_alpaca_eval(data / "alpaca_eval");
+    POPALIGN_NEEDS(test::published_file("mt_bench"));
+    const Benchmark alpaca = load("alpaca-eval");
     EXPECT_EQ(alpaca.items.size(), 805U);
+    EXPECT_EQ(alpaca.baseline_name, "gpt4_1106_preview");
     EXPECT_TRUE(alpaca.items.front().baseline.has_value());
     ASSERT_TRUE(alpaca.length_control.has_value());
-    EXPECT_EQ(load_arena_hard(data / "arena_hard", "v0.1").items.size(), 500U);
-    EXPECT_EQ(load_arena_hard(data / "arena_hard", "v2.0").items.size(), 750U);
-    EXPECT_THROW(load_arena_hard(data / "arena_hard", "v7"), InputError);
-    const Benchmark hh = load_hh_rlhf(data / "hh_rlhf");
+    EXPECT_EQ(load("arena-hard", "v0.1").items.size(), 500U);
+    EXPECT_EQ(load("arena-hard", "v2.0").items.size(), 750U);
+    EXPECT_THROW(load("arena-hard", "v7"), InputError);
+    const Benchmark hh = load("hh-rlhf");
     EXPECT_EQ(hh.items.size() + hh.left_out, 2312U + 2354U);
     EXPECT_LE(hh.left_out, 10U);
-    Benchmark mt = load_mt_bench(data / "mt_bench");
+    Benchmark mt = load("mt-bench");
     ASSERT_EQ(mt.items.size(), 80U);
     std::set<std::string> with_reference;
     for (const BenchmarkItem& item : mt.items) {
@@ -40,6 +48,30 @@ TEST(Benchmark, ThePublicOnesAreReadWhole) {
     EXPECT_EQ(mt.items.front().temperature, 0.7);  // writing
     keep_first(mt.items, 1);
     EXPECT_EQ(mt.items.size(), 8U);
+}
+
+TEST(Benchmark, TheTableHasEachNameAndFolderOnce) {
+    std::set<std::string_view> names, folders;
+    for (const BenchmarkRow& row : benchmark_table()) {
+        EXPECT_TRUE(names.insert(row.name).second && folders.insert(row.folder).second) << row.name;
+        EXPECT_FALSE(row.summary.empty() || row.judge_template.empty()) << row.name;
+    }
+}
+
+TEST(Benchmark, AnswersOfABaselineNeedItsName) {
+    const auto load = [](const std::filesystem::path&, const std::string&, Benchmark& benchmark) {
+        benchmark.items.push_back({.id = "1", .category = "", .turns = {"q"}, .baseline = "a"});
+    };
+    EXPECT_THROW(load_benchmark({"x", "", "x", Scoring::win_rate, "contrast", load}, "x"),
+                 InputError);
+}
+
+TEST(Benchmark, ItemsTravelWhole) {
+    const BenchmarkItem item{
+        "id", "math", {{Role::assistant, "before"}}, {"a", "b"}, {"r", "s"}, "baseline", 0.7};
+    EXPECT_EQ(comm::from_bytes<BenchmarkItem>(comm::to_bytes(item)), item);
+    const BenchmarkItem bare{.id = "id", .category = "", .turns = {"a"}};
+    EXPECT_EQ(comm::from_bytes<BenchmarkItem>(comm::to_bytes(bare)), bare);
 }
 
 /// An item judged in both orders with these probabilities that the answer shown first is better.
@@ -57,7 +89,7 @@ JudgedItem judged(std::uint64_t position, double model_first, double model_last,
 
 TEST(BenchmarkScores, BothOrdersAreAveraged) {
     const std::vector<JudgedItem> items{judged(0, 0.9, 0.3), judged(1, 0.4, 0.4)};
-    const auto score = score_items(Scoring::alpaca_eval, items, {"m", "b"});
+    const auto score = score_items(Scoring::length_controlled_win_rate, items, {"m", "b"});
     EXPECT_NEAR(score["win_rate"].get<double>(), 100 * (0.8 + 0.5) / 2, 1e-9);
     EXPECT_EQ(score["n_valid"], 2);
     EXPECT_TRUE(score["length_controlled_winrate"].is_null());
@@ -71,7 +103,7 @@ TEST(BenchmarkScores, BothOrdersAreAveraged) {
 TEST(BenchmarkScores, ArenaHardIsTheWeightedMeanOfGames) {
     const std::vector<JudgedItem> items{judged(0, 0.9, 0.1, 3), judged(1, 0.2, 0.8),
                                         judged(2, 0.9, 0.9)};
-    const auto score = score_items(Scoring::arena_hard, items, {"m", "b"});
+    const auto score = score_items(Scoring::bradley_terry, items, {"m", "b"});
     EXPECT_EQ(score["battles"], 3 + 3 + 2 + 2);
     EXPECT_NEAR(score["score"].get<double>(), 100 * (6 + 0 + 1) / 10.0, 1e-6);
     EXPECT_EQ(score["n_valid"], 3);
@@ -81,7 +113,8 @@ TEST(BenchmarkScores, WhatIsLostIsCountedAndLeftOut) {
     std::vector<JudgedItem> items{judged(0, 0.9, 0.1), judged(1, 0.9, 0.1)};
     items[1].judgements[0].outcome = Outcome::abstained;
     items[1].judgements[1].outcome = Outcome::unparsed;
-    for (const Scoring scoring : {Scoring::alpaca_eval, Scoring::arena_hard, Scoring::win_rate}) {
+    for (const Scoring scoring :
+         {Scoring::length_controlled_win_rate, Scoring::bradley_terry, Scoring::win_rate}) {
         const auto score = score_items(scoring, items, {"m", "b"});
         EXPECT_EQ(score["n"], 2);
         EXPECT_EQ(score["n_valid"], 1);

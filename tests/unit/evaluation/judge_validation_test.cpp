@@ -1,4 +1,4 @@
-#include "shared_data.hpp"
+#include "support/test_files.hpp"
 
 #include <popalign/base/error.hpp>
 #include <popalign/base/gzip.hpp>
@@ -22,7 +22,7 @@ double percentage(const std::string& text) {
 
 TEST(JudgeValidation, GivesThePublishedWorthOfGpt4OnEverySubsetOfLlmBar) {
     for (const std::string subset : {"Natural", "Neighbor", "GPTInst", "GPTOut", "Manual"}) {
-        const fs::path folder = shared_data() / "judge_validation/llmbar" / subset;
+        const fs::path folder = test::published_file("judge_validation/llmbar") / subset;
         POPALIGN_NEEDS(folder);
         const auto pairs = read_labelled_pairs(folder / "dataset.json", "llmbar");
         const auto worth = worth_of(pairs, read_verdicts(folder / "result.json", pairs.size()), 0);
@@ -40,7 +40,8 @@ TEST(JudgeValidation, GivesThePublishedWorthOfGpt4OnEverySubsetOfLlmBar) {
 
 TEST(JudgeValidation, ReadsEveryStoredVerdictAsItsAuthorsDid) {
     for (const std::string subset : {"Natural", "Neighbor", "GPTInst", "GPTOut", "Manual"}) {
-        const fs::path path = shared_data() / "judge_validation/llmbar" / subset / "result.json";
+        const fs::path path =
+            test::published_file("judge_validation/llmbar") / subset / "result.json";
         POPALIGN_NEEDS(path);
         const auto rows = nlohmann::json::parse(read_text_or_gzip(path));
         const auto verdicts = read_verdicts(path, rows.size());
@@ -55,7 +56,7 @@ TEST(JudgeValidation, ReadsEveryStoredVerdictAsItsAuthorsDid) {
 }
 
 TEST(JudgeValidation, PandaLmsAnnotatorsHaveMajoritiesAndAgree) {
-    const fs::path path = shared_data() / "judge_validation/pandalm/testset-v1.json";
+    const fs::path path = test::published_file("judge_validation/pandalm/testset-v1.json");
     POPALIGN_NEEDS(path);
     const auto pairs = read_labelled_pairs(path, "pandalm");
     const PeopleAgreement people = agreement_of_people(pairs);

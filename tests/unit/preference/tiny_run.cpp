@@ -1,9 +1,10 @@
 #include "unit/preference/tiny_run.hpp"
 
-#include "unit/preference/tiny_model.hpp"
+#include "support/tiny_model.hpp"
+#include "support/tiny_tokenizer.hpp"
 
 #include <popalign/lm/checkpoint/language_model.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_writer.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -12,60 +13,13 @@ namespace {
 
 constexpr int special_tokens = 3;
 
-std::string utf8(int code) {
-    if (code < 0x80)
-        return {static_cast<char>(code)};
-    return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
-}
-
-/// The characters that byte-level BPE writes for the bytes 0 to 255 (GPT-2's table).
-std::vector<std::string> byte_symbols() {
-    std::vector<std::string> symbols;
-    int moved = 256;
-    for (int byte = 0; byte < 256; ++byte) {
-        const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
-        symbols.push_back(utf8(printable ? byte : moved++));
-    }
-    return symbols;
-}
-
+/// A byte tokenizer with ChatML's special tokens behind the bytes.
 std::string tokenizer_json() {
-    nlohmann::json vocabulary = nlohmann::json::object(), added = nlohmann::json::array();
-    int id = 0;
-    for (const std::string& symbol : byte_symbols())
-        vocabulary[symbol] = id++;
+    nlohmann::json tokenizer = tiny_tokenizer({});
+    int id = 256;
     for (const char* token : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"})
-        added.push_back({{"id", id++},
-                         {"content", token},
-                         {"single_word", false},
-                         {"lstrip", false},
-                         {"rstrip", false},
-                         {"normalized", false},
-                         {"special", true}});
-    const nlohmann::json byte_level = {{"type", "ByteLevel"},
-                                       {"add_prefix_space", false},
-                                       {"trim_offsets", true},
-                                       {"use_regex", true}};
-    return nlohmann::json{{"version", "1.0"},
-                          {"truncation", nullptr},
-                          {"padding", nullptr},
-                          {"added_tokens", added},
-                          {"normalizer", nullptr},
-                          {"pre_tokenizer", byte_level},
-                          {"post_processor", nullptr},
-                          {"decoder", byte_level},
-                          {"model",
-                           {{"type", "BPE"},
-                            {"dropout", nullptr},
-                            {"unk_token", nullptr},
-                            {"continuing_subword_prefix", nullptr},
-                            {"end_of_word_suffix", nullptr},
-                            {"fuse_unk", false},
-                            {"byte_fallback", false},
-                            {"ignore_merges", false},
-                            {"vocab", vocabulary},
-                            {"merges", nlohmann::json::array()}}}}
-        .dump();
+        tokenizer["added_tokens"].push_back(added_token(id++, token, true));
+    return tokenizer.dump();
 }
 
 Response answer(std::uint64_t instruction, std::uint32_t generation, std::string text) {
@@ -87,7 +41,8 @@ lm::ModelFrontEnd byte_front_end() {
 }
 
 void write_tiny_model(const std::filesystem::path& directory) {
-    const lm::TrainableLm model = tiny_model("llama", at::kFloat, at::kCPU, 256 + special_tokens);
+    const lm::TrainableLm model =
+        make_tiny_model("llama", 7, at::kFloat, at::kCPU, 256 + special_tokens);
     lm::save_hf_model(directory, model, byte_front_end(), "{}");
 }
 

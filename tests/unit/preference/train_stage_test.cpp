@@ -10,7 +10,7 @@
 #include <popalign/lm/checkpoint/language_model.hpp>
 #include <popalign/lm/transformer/causal_lm.hpp>
 #include <popalign/preference/train_stage.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

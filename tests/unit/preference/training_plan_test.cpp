@@ -3,13 +3,13 @@
 #include "preference/training_memory.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/world.hpp"
-#include "unit/preference/tiny_model.hpp"
+#include "unit/preference/tiny_pairs.hpp"
 #include "unit/preference/tiny_run.hpp"
 
 #include <popalign/comm/collectives.hpp>
 #include <popalign/lm/transformer/architecture.hpp>
 #include <popalign/preference/training_plan.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -21,20 +21,20 @@ namespace {
 using test::world;
 
 TEST(TrainingCost, CountsProductsOfSharedRowsOnce) {
-    const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
+    const lm::ModelConfig config = test::make_tiny_model("qwen2", 7, at::kFloat).config();
     const PairExample example{{1, 2, 3}, {4, 5}, {6}};
     const TrainingCost cost = cost_of(config, pack_pairs(std::span(&example, 1)));
     EXPECT_EQ(cost.rows, 6);
-    // Of a layer: q and o 16 x 16, k and v 8 x 16, three of 24 x 16.
-    EXPECT_EQ(cost.projections, 2.0 * 2 * (2 * 256 + 2 * 128 + 3 * 384) * 6);
+    // A layer has q and o of 32 x 32, k and v of 16 x 32, and three of 48 x 32.
+    EXPECT_EQ(cost.projections, 2.0 * 2 * (2 * 1024 + 2 * 512 + 3 * 1536) * 6);
     // 1 + 2 + 3 rows seen by the prompt's, 4 + 5 and 4 by the answers'; scores and sums of values.
-    EXPECT_EQ(cost.attention, 2.0 * 4 * 16 * (6 + 9 + 4));
-    EXPECT_EQ(cost.head, 2.0 * 16 * 61 * 3);
+    EXPECT_EQ(cost.attention, 2.0 * 4 * 32 * (6 + 9 + 4));
+    EXPECT_EQ(cost.head, 2.0 * 32 * 97 * 3);
     EXPECT_EQ(cost.training(), 3 * (cost.projections + cost.attention + cost.head));
 }
 
 TEST(TrainingMemory, FallsWithWhatIsSharedOrComputedAgain) {
-    const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
+    const lm::ModelConfig config = test::make_tiny_model("qwen2", 7, at::kFloat).config();
     const auto parameters = static_cast<double>(lm::parameter_count(config));
     TrainOptions options;
     const auto memory = [&](int ranks, at::ScalarType dtype = at::kFloat) {
@@ -56,12 +56,12 @@ TEST(TrainingMemory, FallsWithWhatIsSharedOrComputedAgain) {
     options.activation_checkpointing = true;
     EXPECT_LT(memory(4).activations, whole.activations);
     options.lora_rank = 2;
-    // Both sides of seven projections: q and o 32, k and v 24, three of 40 for the gate.
-    EXPECT_EQ(memory(4).optimizer, 8.0 * 2 * 2 * (2 * 32 + 2 * 24 + 3 * 40) / 4);
+    // Both sides of seven projections: q and o 64, k and v 48, three of 80 for the gate.
+    EXPECT_EQ(memory(4).optimizer, 8.0 * 2 * 2 * (2 * 64 + 2 * 48 + 3 * 80) / 4);
 }
 
 TEST(TrainingMemory, TheLargestMicroBatchJustFits) {
-    const lm::ModelConfig config = test::tiny_model("qwen2", at::kFloat).config();
+    const lm::ModelConfig config = test::make_tiny_model("qwen2", 7, at::kFloat).config();
     const TrainOptions options;
     const auto total = [&](std::int64_t tokens) {
         return 1e6 + training_memory(config, at::kFloat, options, 2, tokens).total();

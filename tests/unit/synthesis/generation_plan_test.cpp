@@ -1,4 +1,5 @@
 #include <popalign/base/error.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 #include <popalign/synthesis/generation_plan.hpp>
 
 #include <gtest/gtest.h>

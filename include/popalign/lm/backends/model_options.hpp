@@ -8,7 +8,7 @@
 
 namespace popalign::lm {
 
-/// How an OpenAI-compatible server is reached. Limits are of the whole run: ranks share them.
+/// Access to an OpenAI-compatible server. Limits hold for the whole run: ranks share them.
 struct EndpointOptions {
     std::string url, model, api_key_env, prefill = "none", length_field = "max_tokens";
     std::int64_t requests_in_flight = 32, requests_per_minute = 0, tokens_per_minute = 0;
@@ -19,25 +19,33 @@ struct EndpointOptions {
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("url", url, "OpenAI-compatible server, e.g. http://localhost:8000/v1");
-        v.field("model", model, "what the server calls the model");
-        v.field("api_key_env", api_key_env, "environment variable that holds the key; empty: none");
+        v.field("model", model, "name of the model on the server");
+        v.field("api_key_env", api_key_env, "environment variable that holds the key; empty: none",
+                Effect::speed);
         v.field("prefill", prefill,
-                "how a given beginning of the answer is sent: none (refused), continue (vLLM's "
-                "continue_final_message) or last_message");
-        v.field("length_field", length_field, "max_tokens or max_completion_tokens");
-        v.field("requests_in_flight", requests_in_flight, "at most, over all ranks");
-        v.field("requests_per_minute", requests_per_minute, "at most, over all ranks; 0: any");
+                "form in which a given beginning of the answer is sent: none (refused), continue "
+                "(vLLM's continue_final_message) or last_message");
+        v.field("length_field", length_field,
+                "request field for the longest answer: max_tokens or max_completion_tokens");
+        v.field("requests_in_flight", requests_in_flight, "most requests in flight, over all ranks",
+                Effect::speed);
+        v.field("requests_per_minute", requests_per_minute,
+                "most requests a minute, over all ranks; 0: no limit", Effect::speed);
         v.field("tokens_per_minute", tokens_per_minute,
-                "of prompts and answers, at most, over all ranks; 0: any");
-        v.field("retries", retries, "further attempts after a failure that may pass");
-        v.field("timeout", timeout, "for one attempt [s]");
-        v.field("backoff", backoff, "wait before the first retry, doubled up to 60 s [s]");
+                "most tokens of prompts and answers a minute, over all ranks; 0: no limit",
+                Effect::speed);
+        v.field("retries", retries, "further attempts after a transient failure", Effect::speed);
+        v.field("timeout", timeout, "longest time for one attempt [s]", Effect::speed);
+        v.field("backoff", backoff, "wait before the first retry, doubled each time up to 60 s [s]",
+                Effect::speed);
         v.field("top_logprobs", top_logprobs,
-                "alternatives a judge asks for; 0: read its letter alone");
-        v.field("prompt_price", prompt_price, "of a million prompt tokens, for the cost report");
-        v.field("completion_price", completion_price, "of a million answer tokens");
+                "log-probabilities per token that a judge requests; 0: read only its letter");
+        v.field("prompt_price", prompt_price,
+                "price of a million prompt tokens, for the cost report", Effect::speed);
+        v.field("completion_price", completion_price, "price of a million answer tokens",
+                Effect::speed);
     }
-    /// Throws UsageError; `name` is the model's in the config.
+    /// Throws UsageError. `name` is the model's name in the config.
     void validate(const std::string& name) const;
 };
 
@@ -53,20 +61,23 @@ struct ModelOptions {
 
     template <class Visitor>
     void visit(Visitor& v) {
-        v.field("path", path, "HF directory or GGUF file");
+        v.field("path", path, "HF directory or GGUF file", Effect::file);
         v.field(
             "chat_template", chat_template,
             "chatml, gemma, llama2, llama3, mistral, vicuna, zephyr or yi; empty: the model's own");
         v.field("template_arguments", template_arguments,
                 "variables of the chat template, e.g. {enable_thinking: false} for Qwen3");
-        v.field("dtype", dtype, "float32 or bfloat16, what weights are computed in");
+        v.field("dtype", dtype, "type of the computation: float32 or bfloat16");
         v.field("responses", responses,
-                "instead of a path: JSONL of ready answers {id or instruction, text, generation?}");
+                "in place of `path`: JSONL of ready answers {id or instruction, text, generation?}",
+                Effect::file);
         endpoint.visit(v);
     }
-    /// Throws UsageError unless it is exactly one of the three; `name` is its name in the config.
+    /// Throws UsageError unless exactly one of the three is given. `name` is the model's name in
+    /// the config.
     void validate(const std::string& name) const;
-    /// The path; throws UsageError where the weights are not on this machine, as `purpose` needs.
+    /// Returns the path. Throws UsageError, naming `purpose`, if the weights are not on this
+    /// machine.
     const std::string& require_path(const std::string& purpose) const;
 };
 

@@ -74,7 +74,7 @@ class Generator {
     GenerationStatistics generate(std::span<const GenerationRequest> requests,
                                   const std::function<void(std::size_t, GeneratedTokens)>& done,
                                   const std::function<bool()>& keep_going = {},
-                                  const More<GenerationRequest>& more = {}) const;
+                                  const RequestSource<GenerationRequest>& more = {}) const;
 
     /// Throws UsageError for a request that the model cannot hold; `generate` asks this first.
     void check(std::span<const GenerationRequest> requests) const;

@@ -7,18 +7,18 @@
 
 namespace popalign::lm {
 
-/// What whoever answers has in hand when it could take more.
+/// Load of a model runner when it asks for more requests.
 struct Occupancy {
-    std::size_t under_way = 0;  ///< given to it and not finished
-    std::size_t slots = 0;      ///< how many it can have under way side by side
-    /// What a step costs beside its sequences, in sequences; infinite where that is not known, or
-    /// where a step costs the same however many there are.
+    std::size_t under_way = 0;  ///< requests that it has and has not finished
+    std::size_t slots = 0;      ///< requests that it can have under way at once
+    /// Fixed cost of a decoding step, in units of what a sequence adds to it. Infinite where that
+    /// is not known, or where a step costs the same for any number of sequences.
     double step_overhead = std::numeric_limits<double>::infinity();
 };
 
-/// Gives further ones, which are numbered on from those given before; none: not now. Whoever
-/// answers is done when nothing is under way and this gives none.
+/// Gives a runner further requests, or none for now. Their numbers go on from those given before.
+/// The runner is done when nothing is under way and it gets none.
 template <class T>
-using More = std::function<std::vector<T>(const Occupancy&)>;
+using RequestSource = std::function<std::vector<T>(const Occupancy&)>;
 
 }  // namespace popalign::lm

@@ -27,9 +27,9 @@ struct JudgeUsage {
 class AnswerJudge {
   public:
     virtual ~AnswerJudge() = default;
-    /// Calls `done(index of the showing, judgement)` once for each, in no particular order; gives
+    /// Calls `done(index of the query, judgement)` once for each, in no particular order; gives
     /// up the unfinished ones when `keep_going` says no.
-    virtual JudgeUsage judge(std::span<const Showing> showings,
+    virtual JudgeUsage judge(std::span<const JudgeQuery> queries,
                              const std::function<void(std::size_t, Judgement)>& done,
                              const std::function<bool()>& keep_going = {}) = 0;
 };
@@ -60,7 +60,7 @@ ModelIdentity identify_judge(const JudgeSpec& judge);
 
 /// What it would take to ask all of this: the prompts' tokens, and at most the answers'. An
 /// estimate where no tokenizer is known.
-JudgeUsage measure_showings(const JudgeSpec& judge, std::span<const Showing* const> showings);
+JudgeUsage measure_queries(const JudgeSpec& judge, std::span<const JudgeQuery> queries);
 
 /// Loads weights, or prepares to talk to a server. Throws UsageError if a label is not one token
 /// for a local model behind the template's beginning. Collective over the leaders of the node.

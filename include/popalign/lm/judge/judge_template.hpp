@@ -53,7 +53,7 @@ std::string judge_template_sha256(const JudgeTemplate& judge_template);
 
 /// The dialogue before the verdict. Marks ({instruction}, {first}, {second}, {reference}, and the
 /// same with _2 for a second turn) in what is filled in stay as they are.
-std::vector<Message> judge_messages(const JudgeTemplate& judge_template, const Showing& showing);
+std::vector<Message> judge_messages(const JudgeTemplate& judge_template, const JudgeQuery& query);
 
 /// What the judge's words say under this template.
 Judgement judgement_of_words(const JudgeTemplate& judge_template, const std::string& words);

@@ -19,7 +19,7 @@ struct JudgingOptions {
 
 /// What judging took, over all ranks.
 struct JudgingReport {
-    std::uint64_t asked = 0;     ///< showings
+    std::uint64_t asked = 0;     ///< queries
     std::uint64_t distinct = 0;  ///< different ones among them
     std::uint64_t known = 0;     ///< of these, judged by an earlier run
     std::uint64_t judged = 0;    ///< by this one
@@ -38,14 +38,14 @@ struct JudgeKey {
 /// One rank hashes the model. Throws as `identify_judge`. Collective.
 JudgeKey judge_key(const comm::Communicator& comm, const JudgeSpec& judge);
 
-/// Shows every showing to the judge once, wherever and how often it is asked for: the ranks share
+/// Shows every query to the judge once, wherever and how often it is asked for: the ranks share
 /// the work by instruction, and what a journal holds of the same judge is taken from there. A
 /// judgement counts as made once it is journalled. Says before what is to come and afterwards what
 /// it took. Results are in the order of `mine`; nothing for those that the deadline left.
 /// Collective over the leaders.
-std::vector<std::optional<Judgement>> judge_showings(const JudgeSpec& judge, const JudgeKey& key,
-                                                     std::span<const Showing> mine,
-                                                     const JudgingOptions& options,
-                                                     JudgingReport* report = nullptr);
+std::vector<std::optional<Judgement>> judge_queries(const JudgeSpec& judge, const JudgeKey& key,
+                                                    std::span<const JudgeQuery> mine,
+                                                    const JudgingOptions& options,
+                                                    JudgingReport* report = nullptr);
 
 }  // namespace popalign::lm

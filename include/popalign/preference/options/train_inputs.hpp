@@ -11,19 +11,19 @@ namespace popalign::preference {
 
 enum class TrainGoal {
     model,     ///< an aligned model
-    reference  ///< only the reference log-probabilities of the pairs, into the pair file
+    reference  ///< only reference log-probabilities, written to the pair file
 };
 
-/// All that a training run works on.
+/// Inputs of a training run.
 struct TrainInputs {
     std::filesystem::path pair_file;
-    std::filesystem::path directory;        ///< the run's: gets train/ and model/
-    lm::ModelOptions model, reference;      ///< an empty reference path: `model` as it starts
-    lm::ModelOptions reward_model, critic;  ///< of ppo; an empty critic path: the reward model
+    std::filesystem::path directory;        ///< the run's folder; train/ and model/ are made in it
+    lm::ModelOptions model, reference;      ///< empty reference path: `model` before training
+    lm::ModelOptions reward_model, critic;  ///< for ppo; empty critic path: the reward model
     std::string device = "auto";
     std::uint64_t seed = 0;
     TrainOptions options;
-    std::string command;  ///< for provenance
+    std::string command;  ///< command line, for provenance
     TrainGoal goal = TrainGoal::model;
 };
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <popalign/base/descriptor.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -18,9 +20,6 @@ class JournalWriter {
     /// Creates the file or continues it after its last whole record. Throws Error, also if another
     /// process still writes it (where the file system knows locks).
     explicit JournalWriter(const std::filesystem::path& path);
-    JournalWriter(JournalWriter&& other) noexcept;
-    JournalWriter& operator=(JournalWriter&& other) noexcept;
-    ~JournalWriter();
 
     /// How much of an unfinished record there was when it was opened.
     std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
@@ -31,7 +30,7 @@ class JournalWriter {
     void sync();
 
   private:
-    int descriptor_ = -1;
+    Descriptor descriptor_;
     std::uint64_t torn_bytes_ = 0;
     std::filesystem::path path_;
 };
@@ -63,16 +62,13 @@ JournalSummary read_journal(const std::filesystem::path& path,
 class JournalReader {
   public:
     explicit JournalReader(const std::filesystem::path& path);
-    JournalReader(JournalReader&& other) noexcept;
-    JournalReader& operator=(JournalReader&& other) noexcept;
-    ~JournalReader();
 
     /// Fills `payload` with the record that begins at `offset`. Throws Error if it is not there any
     /// more or damaged.
     void read(std::uint64_t offset, std::span<std::byte> payload) const;
 
   private:
-    int descriptor_ = -1;
+    Descriptor descriptor_;
     std::filesystem::path path_;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <popalign/base/log.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <array>
 #include <cstdint>

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <popalign/base/range.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
-#include <popalign/store/rows/exchange.hpp>
+#include <popalign/store/pairs/pair_file.hpp>
+#include <popalign/store/rows/interchange.hpp>
 #include <popalign/store/rows/overlap.hpp>
 
 #include <filesystem>
@@ -34,8 +34,9 @@ MixShare share_of_mix(const comm::Communicator& comm, std::uint64_t old_pairs, s
 /// MixShare. New instructions that `evaluation_sets` knows, and what repeats a text before it, are
 /// flagged. Throws UsageError if `base` has a strategy of that name. Collective.
 PairBlock append_pairs(const comm::Communicator& comm, const PairFile* base, Range old_pairs,
-                       const std::vector<ExchangedPair>& pairs, const OverlapIndex& evaluation_sets,
-                       const PairOrigin& origin, PairFileHeader& header);
+                       const std::vector<InterchangePair>& pairs,
+                       const OverlapIndex& evaluation_sets, const PairOrigin& origin,
+                       PairFileHeader& header);
 
 /// Copies verdicts and reference log-probabilities of `base`, whose pairs are the first ones of the
 /// file at `path`; those of the others are missing (NaN), to be computed. Collective.

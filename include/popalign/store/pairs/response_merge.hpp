@@ -2,7 +2,7 @@
 
 #include <popalign/comm/communicator.hpp>
 #include <popalign/store/journal/response_index.hpp>
-#include <popalign/store/pairs/pair_store.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -32,14 +32,14 @@ Text replace_all(const Text& text, const std::string& from, const Text& to) {
     if (from.empty())
         unsupported("replacing", "nothing");
     Text result;
-    std::size_t at = 0;
-    for (std::size_t hit; (hit = text.bytes().find(from, at)) != std::string::npos;
-         at = hit + from.size()) {
-        result += text.part(at, hit - at);
+    std::size_t begin = 0;
+    for (std::size_t hit; (hit = text.bytes().find(from, begin)) != std::string::npos;
+         begin = hit + from.size()) {
+        result += text.part(begin, hit - begin);
         result += to;
         check_size(result);
     }
-    result += text.part(at);
+    result += text.part(begin);
     return result;
 }
 
@@ -54,10 +54,10 @@ Text strip(const Text& text, Side side, const std::optional<std::string>& charac
     };
     std::size_t begin = text.size(), end = 0;
     for (std::size_t offset = 0; offset < text.size();) {
-        const std::size_t at = offset;
+        const std::size_t first = offset;
         next_code_point(bytes, offset);
-        if (!stripped(std::string_view(bytes).substr(at, offset - at))) {
-            begin = std::min(begin, at);
+        if (!stripped(std::string_view(bytes).substr(first, offset - first))) {
+            begin = std::min(begin, first);
             end = offset;
         }
     }
@@ -72,11 +72,11 @@ Value split(const Text& text, const std::string& separator) {
     if (separator.empty())
         unsupported("splitting", "at nothing");
     auto parts = std::make_shared<List>();
-    std::size_t at = 0;
-    for (std::size_t hit; (hit = text.bytes().find(separator, at)) != std::string::npos;
-         at = hit + separator.size())
-        parts->emplace_back(text.part(at, hit - at));
-    parts->emplace_back(text.part(at));
+    std::size_t begin = 0;
+    for (std::size_t hit; (hit = text.bytes().find(separator, begin)) != std::string::npos;
+         begin = hit + separator.size())
+        parts->emplace_back(text.part(begin, hit - begin));
+    parts->emplace_back(text.part(begin));
     return ListPointer(std::move(parts));
 }
 

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <popalign/base/range.hpp>
+#include <popalign/record/verdict.hpp>
+#include <popalign/store/pairs/pair_rows.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace popalign::store {
+
+/// Reads a pair file on one rank, independently of the others. Throws InputError for another format
+/// or format version, missing columns, and offsets, row numbers or enumerators out of bounds.
+class PairFile {
+  public:
+    explicit PairFile(const std::filesystem::path& path);
+    PairFile(PairFile&&) noexcept;
+    PairFile& operator=(PairFile&&) noexcept;
+    ~PairFile();
+
+    const PairFileHeader& header() const noexcept;
+    std::uint64_t instruction_count() const noexcept;
+    std::uint64_t response_count() const noexcept;
+    std::uint64_t pair_count() const noexcept;
+
+    std::vector<Instruction> instructions(Range rows) const;
+    std::vector<Response> responses(Range rows) const;
+    std::vector<PreferencePair> pairs(Range rows) const;
+    /// Any rows, in the order asked for.
+    std::vector<Response> responses(std::span<const std::uint64_t> rows) const;
+
+    std::vector<JudgeRow> judges() const;
+    std::vector<Verdict> verdicts() const;
+
+    /// The keys under /reference.
+    std::vector<std::string> reference_keys() const;
+    struct Reference {
+        std::vector<double> chosen_logprob,
+            rejected_logprob;  ///< a row a pair [nat]; NaN: not computed
+    };
+    Reference reference(const std::string& key) const;
+
+    /// Reads every chunk (checksums are verified by HDF5) and checks every cross-reference; one
+    /// line for each thing that is wrong.
+    std::vector<std::string> verify() const;
+
+  private:
+    struct Contents;
+    std::unique_ptr<Contents> contents_;
+};
+
+}  // namespace popalign::store

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "synthesis/setup.hpp"
+
+#include <popalign/comm/communicator.hpp>
+
+#include <vector>
+
+namespace popalign::synthesis {
+
+/// The instructions that the options name, the held-out ones last. Throws InputError.
+std::vector<Instruction> select_instructions(const InstructionOptions& options);
+
+/// `setup.instructions` without those whose first prompt is too long for a generation; moves from
+/// them. Warns of those left out. Throws AgreedError if none is left. Collective.
+std::vector<Instruction> fitting_instructions(const comm::Communicator& comm,
+                                              const SynthesisInputs& inputs, SynthesisSetup& setup);
+
+}  // namespace popalign::synthesis
