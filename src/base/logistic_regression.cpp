@@ -109,7 +109,7 @@ class Solver {
                 hessian_[k * d_ + j] = hessian_[j * d_ + k];
     }
 
-    /// The smallest subgradient's largest entry.
+    /// Returns the largest entry of the smallest subgradient, divided by the total weight.
     double violation(std::span<const double> b) const {
         double largest = 0;
         for (std::size_t j = 0; j < d_; ++j) {
@@ -121,8 +121,8 @@ class Solver {
         return largest / std::max(total_, 1e-300);
     }
 
-    /// Minimises g s + s H s / 2 + l1 |b + s|_1 over the step s: descent finds which coefficients
-    /// are not zero and their signs, elimination their values.
+    /// Minimises g s + s H s / 2 + l1 |b + s|_1 over the step s. Descent finds the nonzero
+    /// coefficients and their signs, elimination their values.
     std::vector<double> step_from(std::span<const double> b) const {
         const std::vector<double> start(d_, 0.0);
         if (problem_.l1 == 0)

@@ -13,7 +13,7 @@ namespace {
 
 constexpr auto unlimited = std::numeric_limits<std::uint64_t>::max();
 
-/// The number in a file that holds one; `max` and no file are none.
+/// Returns the number in a file; nothing for `max` or if the file does not exist.
 std::optional<std::uint64_t> read_number(const std::string& path) {
     std::ifstream file(path);
     std::uint64_t number = 0;
@@ -28,7 +28,8 @@ std::uint64_t left_in_group(const std::string& folder) {
     return *limit - std::min(*limit, *used);
 }
 
-/// The smallest rest on the way from this process's group to the root (control groups, version 2).
+/// Returns the smallest remaining memory of the control groups (version 2) from that of this
+/// process up to the root.
 std::uint64_t left_in_groups() {
     std::ifstream file("/proc/self/cgroup");
     std::uint64_t left = unlimited;

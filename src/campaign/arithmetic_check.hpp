@@ -5,14 +5,14 @@
 
 namespace popalign::campaign {
 
-/// How far a small random model in a type and on a device is from float64 on the CPU: the distance
-/// by the norm, in parts of the whole.
+/// Error of a small random model in a type and on a device, relative to float64 on the CPU: the
+/// norm of the difference over the norm of the reference.
 struct ArithmeticError {
     double logits = 0, gradients = 0;
 };
 
-/// Of packed sequences that share prefixes, in a layer that sees all and in one with a window.
-/// Takes well under a second. NaN where the device computes NaN.
+/// Measures the error on packed sequences that share prefixes, with a full-attention layer and a
+/// windowed one. Takes well under a second. NaN if the device computes NaN.
 ArithmeticError measure_arithmetic_error(at::ScalarType dtype, at::Device device);
 
 }  // namespace popalign::campaign

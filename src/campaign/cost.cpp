@@ -26,12 +26,12 @@ double seconds_of(const timeval& time) {
     return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
 }
 
-/// What the processors of this node have used since some moment, where RAPL may be read.
+/// Returns the RAPL energy counter of this node's processors [J]; nothing if it cannot be read.
 std::optional<double> node_joules() {
     std::error_code error;
     std::optional<double> joules;
     for (const auto& entry : std::filesystem::directory_iterator("/sys/class/powercap", error)) {
-        // Packages only: their parts (intel-rapl:0:1) are within.
+        // Packages only: they include their parts (intel-rapl:0:1).
         const std::string name = entry.path().filename();
         if (!name.starts_with("intel-rapl:") || name.find(':', 11) != std::string::npos)
             continue;
@@ -72,7 +72,7 @@ Json to_json(const StageCost& cost) {
     return json;
 }
 
-/// The sums of several lines.
+/// Sums over several lines.
 class Total {
   public:
     void add(const Json& line) {
@@ -131,7 +131,7 @@ StageCost CostMeter::finish(const std::string& stage, DeviceKind device) const {
     cost.core_seconds = sums[0];
     cost.read_bytes = static_cast<std::uint64_t>(sums[1]);
     cost.written_bytes = static_cast<std::uint64_t>(sums[2]);
-    if (sums[4] == 0)  // every node could be read
+    if (sums[4] == 0)  // all nodes could be read
         cost.joules = sums[3];
     cost.gpu_seconds = device == DeviceKind::gpu ? cost.seconds * cost.ranks : 0;
     rusage usage{};

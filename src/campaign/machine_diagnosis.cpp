@@ -44,13 +44,13 @@ std::optional<int> number(const char* name) {
     return text.empty() ? std::nullopt : std::optional(std::atoi(text.c_str()));
 }
 
-/// Tasks of the step that this process belongs to, or of mpirun.
+/// Returns the number of tasks of this process's Slurm step, or of mpirun.
 std::optional<int> launched_tasks() {
     const auto step = number("SLURM_STEP_NUM_TASKS");
     return step ? step : number("OMPI_COMM_WORLD_SIZE");
 }
 
-/// What names the GPU that a rank would take; empty: none.
+/// Returns an identifier of the GPU that a rank would use; empty: none.
 std::string device_of(const std::string& option, int local_rank) {
     const int count = option == "cpu" ? 0 : at::detail::getCUDAHooks().deviceCount();
     if (count <= 0)
@@ -81,7 +81,7 @@ RankFacts facts_of_this_rank(const comm::Communicator& node, const std::string& 
     return facts;
 }
 
-/// Runs one check on all ranks; an error that they agree on is what was found.
+/// Runs one check on all ranks; an error that they agree on becomes the finding.
 template <class Body>
 MachineCheck attempt(const std::string& name, const std::string& advice, Body&& body) {
     try {
@@ -91,8 +91,8 @@ MachineCheck attempt(const std::string& name, const std::string& advice, Body&& 
     }
 }
 
-/// In the types that models run in there: what libtorch, this build's kernels and the driver make
-/// of them together is worth a look before a long job.
+/// Checks arithmetic in the types that models use on the device, as libtorch, this build's kernels
+/// and the driver compute it together.
 std::string look_at_arithmetic(const comm::Communicator& comm, const std::string& device) {
     const int local_rank = comm.split_node().rank();
     double worst = 0;
@@ -209,7 +209,7 @@ MachineCheck check_model(const comm::Communicator& comm, const std::string& name
     });
 }
 
-/// A folder that goes with this object, on all ranks.
+/// A folder that exists as long as this object, on all ranks.
 class ScratchFolder {
   public:
     ScratchFolder(const comm::Communicator& comm, const std::filesystem::path& parent)

@@ -55,7 +55,8 @@ Names subset(const Names& all, std::uint64_t bits) {
     return some;
 }
 
-/// Every way to divide `parts` among the strategies from `first` on (Scheffe's simplex lattice).
+/// Lists every way to divide `parts` among the strategies from `first` on (Scheffe's simplex
+/// lattice).
 void lattice(const Names& all, std::size_t first, std::int64_t parts, std::int64_t degree,
              std::map<std::string, double>& proportions, MixList& list) {
     if (first + 1 == all.size() || parts == 0) {

@@ -18,7 +18,7 @@ std::string_view part_name(SweepPart part) {
     return names[static_cast<std::size_t>(part)];
 }
 
-/// What a training run sees: all of a pair file, or a view of it.
+/// Training data of a run: a whole pair file, or a view of it.
 struct Selection {
     Mix mix;
     std::int64_t draws = 1;
@@ -120,7 +120,7 @@ class Planner {
         run.factors = values;
     }
 
-    /// The unit that these overrides make, new or there already. `on` is what it builds upon.
+    /// Returns the unit with these overrides, new or existing. `on` is the unit that it depends on.
     SweepUnit& add(std::vector<SweepUnit>& units, SweepPart part, const std::string& on,
                    const std::vector<std::string>& overrides) {
         const std::string key = sha256_hex(fmt::format("{}\n{}\n{}", part_name(part), on,
@@ -170,7 +170,7 @@ std::vector<SweepJob> make_sweep_jobs(const SweepPlan& plan, std::size_t max_arr
     };
     for (const SweepUnit& data : plan.data)
         jobs.push_back({job_name(data.name), {data.name}, {}});
-    std::map<std::string, std::string> last;  // what last writes into a pair file
+    std::map<std::string, std::string> last;  // unit that writes last into a pair file
     for (const SweepUnit& base : plan.bases) {
         std::string& before = last[base.data];
         jobs.push_back(

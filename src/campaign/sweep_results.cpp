@@ -17,13 +17,13 @@ namespace {
 using Json = nlohmann::json;
 constexpr std::array<std::string_view, 4> state_names{"missing", "started", "done", "failed"};
 
-/// Null where there is none, or it is not whole.
+/// Returns null if there is no file, or it is incomplete.
 Json read_json(const std::filesystem::path& path) {
     std::ifstream file(path);
     return file ? Json::parse(file, nullptr, false) : Json();
 }
 
-/// Columns in order of first mention; a row need not have all.
+/// A CSV table. Columns are in order of first use; a row may lack some.
 class Table {
   public:
     void begin_row() { rows_.emplace_back(); }
@@ -69,7 +69,7 @@ Json member(const Json& json, std::string_view key) {
     return json.is_object() && json.contains(key) ? json.at(std::string(key)) : Json();
 }
 
-/// Reward accuracy and what goes with it, of all held-out pairs and of each strategy's.
+/// Sets reward accuracy and related figures, over all held-out pairs and by strategy.
 void set_preference(Table& table, const std::string& prefix, const Json& preference) {
     const auto set_figures = [&](const std::string& suffix, const Json& figures) {
         for (const char* name : {"n", "loss", "reward_margin"})
@@ -93,7 +93,7 @@ void set_win_rate(Table& table, const Json& result) {
         table.set(column, member(result, key));
 }
 
-/// The last step of training, and how many pairs and tokens it saw.
+/// Sets the last training step and the pairs and tokens seen.
 void set_training(Table& table, const std::filesystem::path& train) {
     std::ifstream file(train / "metrics.jsonl");
     Json last;

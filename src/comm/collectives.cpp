@@ -51,8 +51,8 @@ int count_of(std::size_t size) {
     return static_cast<int>(size);
 }
 
-/// Sends every rank its part and receives from every rank, whatever the sizes: point to point,
-/// since MPI_Alltoallv's displacements are int.
+/// Sends every rank its part and receives from every rank, for any sizes: point to point, since
+/// MPI_Alltoallv's displacements are int.
 void exchange(MPI_Comm comm, int rank, const std::vector<std::vector<std::byte>>& outgoing,
               std::vector<std::vector<std::byte>>& incoming) {
     constexpr int tag = 7301;

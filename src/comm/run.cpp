@@ -22,7 +22,7 @@ class MpiSession {
     }
     MpiSession(const MpiSession&) = delete;
     MpiSession& operator=(const MpiSession&) = delete;
-    // Reached only when all ranks leave together: whoever leaves alone aborts first.
+    // Reached only when all ranks leave together: a rank that leaves alone aborts first.
     ~MpiSession() { MPI_Finalize(); }
 
     static Communicator world() {

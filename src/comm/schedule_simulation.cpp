@@ -18,7 +18,7 @@ constexpr double busy_until = 0.98;
 template <class T>
 using Soonest = std::priority_queue<T, std::vector<T>, std::greater<>>;
 
-/// A worker's units: those that have a slot come nearer to their ends together.
+/// The units of a worker. Units in slots advance together.
 class Slots {
   public:
     explicit Slots(const SimulatedMachine& machine)
@@ -27,14 +27,14 @@ class Slots {
     std::size_t under_way() const { return active_.size() + waiting_.size(); }
     void add(std::size_t unit, double work) { waiting_.emplace_back(unit, work); }
 
-    /// How long it takes until one of them ends.
+    /// Returns the time until the next unit ends.
     double until_next() {
         for (; !waiting_.empty() && active_.size() < slots_; waiting_.pop_front())
             active_.emplace(steps_ + waiting_.front().second, waiting_.front().first);
         return (active_.top().first - steps_) *
                (step_overhead_ + static_cast<double>(active_.size()));
     }
-    /// Goes there; which unit it is.
+    /// Advances to that end and returns the unit.
     std::size_t end_next() {
         const auto [steps, unit] = active_.top();
         active_.pop();
@@ -101,7 +101,7 @@ class Simulation {
     struct Worker {
         int shard;
         Slots slots;
-        std::optional<WorkSearch> search;  // while there may be more
+        std::optional<WorkSearch> search;  // null when all shards are empty
         bool is_there = false;
         double busy_until = 0;
     };
@@ -126,7 +126,7 @@ class Simulation {
         worker.slots.add(unit.id, units_[unit.id].work);
     }
 
-    /// Draws as the synthesizer does; how long that takes.
+    /// Draws chunks as the synthesizer does. Returns the time that the draws take.
     double refill(Worker& worker) {
         double time = 0;
         while (worker.search &&
@@ -149,7 +149,8 @@ class Simulation {
         return time;
     }
 
-    /// What happens at `time`: the worker begins, or its next unit ends. When something is next.
+    /// Handles the worker's event at `time`: it starts, or its next unit ends. Returns the time of
+    /// its next event.
     std::optional<double> advance(Worker& worker, double time) {
         const double failure = failure_of(machine_, worker.shard);
         if (time >= failure) {
@@ -198,7 +199,7 @@ class Simulation {
     int shards_;
     std::vector<std::uint64_t> counters_;
     std::vector<std::shared_ptr<const WorkSchedule>> schedules_;
-    std::vector<std::vector<std::uint8_t>> empty_;  // what the workers of a shard know
+    std::vector<std::vector<std::uint8_t>> empty_;  // by shard: `empty` of WorkSearch
     std::deque<Worker> workers_;
     SimulatedRun run_;
 };

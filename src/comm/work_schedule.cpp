@@ -10,7 +10,7 @@ namespace popalign::comm {
 namespace {
 
 constexpr double chunks_of_a_share = 8, holdings_of_a_share = 16;
-/// Steps of this many times what they cost beside their units are four fifths useful.
+/// Steps with this many times their fixed cost in units spend four fifths of their time on units.
 constexpr double efficient_step = 4;
 
 double total_of(std::span<const WorkUnit> units) {

@@ -11,12 +11,11 @@
 
 namespace popalign::contrast {
 
-/// Of all pairs of the file, read in parts.
+/// Returns the facts of all pairs of the file, which is read in parts.
 std::vector<PairFacts> pair_facts(const store::PairFile& file);
 
-/// contrast_accuracy.json: the figures of judge number `shown` (`strategies`, `all`), of every
-/// judge
-/// (`judges`) and between them (`agreement`).
+/// Returns the contents of contrast_accuracy.json: the figures of judge number `shown`
+/// (`strategies`, `all`), of every judge (`judges`) and between judges (`agreement`).
 nlohmann::ordered_json to_json(const ContrastAccuracy& accuracy, std::size_t shown);
 
 }  // namespace popalign::contrast

@@ -19,18 +19,18 @@ constexpr std::size_t fewest_for_equal_length = 10;
 /// A pair with a valid verdict in both orders.
 struct JudgedPair {
     std::uint64_t pair = 0;
-    std::size_t group = 0;  ///< its instruction, counted among those that occur
+    std::size_t group = 0;  ///< index of its instruction among those that occur
     double credit = 0, length_difference = 0;
 };
 
-/// Fewer rounds where there are so many pairs that the intervals are narrow anyway.
+/// Returns fewer rounds for many pairs, whose intervals are narrow anyway.
 int rounds_for(std::size_t pairs, int most) {
     constexpr std::size_t draws = 100'000'000;
     const auto affordable = static_cast<int>(std::min<std::size_t>(draws / pairs, 1'000'000));
     return std::min(most, std::max(affordable, 50));
 }
 
-/// At no length difference; `times` is how often each group counts.
+/// Returns the accuracy at no length difference; `times` are weights of the groups.
 double accuracy_at_equal_length(std::span<const JudgedPair> pairs, double spread,
                                 std::span<const std::uint32_t> times) {
     LogisticProblem problem;
@@ -66,7 +66,7 @@ double mean_credit(std::span<const JudgedPair> pairs, std::span<const std::uint3
     return count > 0 ? credits / count : std::numeric_limits<double>::quiet_NaN();
 }
 
-/// `verdicts` ordered by pair.
+/// `verdicts` must be ordered by pair.
 StrategyAccuracy accuracy_of(const store::StrategyRow& strategy, std::span<const PairFacts> facts,
                              std::span<const Verdict> verdicts, std::uint64_t seed,
                              int most_rounds) {
@@ -107,7 +107,7 @@ StrategyAccuracy accuracy_of(const store::StrategyRow& strategy, std::span<const
     return result;
 }
 
-/// Credits of the valid pairs by pair.
+/// Returns the credits of the valid pairs, by pair.
 std::map<std::uint64_t, double> credits_of(std::span<const Verdict> verdicts) {
     std::map<std::uint64_t, double> credits;
     while (!verdicts.empty()) {

@@ -26,7 +26,7 @@ lm::JudgeSpec judge_spec(const JudgeInputs& inputs) {
             lm::load_judge_template(inputs.judge.template_name)};
 }
 
-/// Collective: one rank hashes the model.
+/// Collective; one rank hashes the model.
 store::JudgeRow judge_row(const comm::Communicator& comm, const lm::JudgeSpec& judge) {
     const lm::JudgeKey key = lm::judge_key(comm, judge);
     return {judge.name, key.model_sha256,
@@ -37,7 +37,7 @@ bool wanted(const std::string& split, const Instruction& instruction) {
     return split == "all" || (split == "train") == (instruction.split == Split::train);
 }
 
-/// Pairs to be judged: of the split, and of each strategy the first ones if there is a limit.
+/// Returns the pairs to judge: those of the split, and only the first of each strategy if limited.
 std::vector<bool> selected(const store::PairFile& file, const std::vector<PreferencePair>& pairs,
                            const JudgeOptions& options) {
     const auto instructions = file.instructions({0, file.instruction_count()});
@@ -52,7 +52,7 @@ std::vector<bool> selected(const store::PairFile& file, const std::vector<Prefer
     return result;
 }
 
-/// This rank's pairs of those that the file has no verdicts of.
+/// Returns this rank's share of the pairs without verdicts in the file.
 std::vector<std::uint64_t> my_pairs(const comm::Communicator& comm, const store::PairFile& file,
                                     const std::vector<PreferencePair>& pairs,
                                     const JudgeOptions& options,
@@ -70,7 +70,7 @@ std::vector<std::uint64_t> my_pairs(const comm::Communicator& comm, const store:
     return rows;
 }
 
-/// Each pair in both orders, the chosen answer first and last.
+/// Returns each pair in both orders: the chosen answer first, then last.
 std::vector<JudgeQuery> queries_of(const store::PairFile& file,
                                    const std::vector<PreferencePair>& pairs,
                                    std::span<const std::uint64_t> rows) {
@@ -89,7 +89,7 @@ std::vector<JudgeQuery> queries_of(const store::PairFile& file,
     return queries;
 }
 
-/// Pairs of which both orders are judged.
+/// Returns the pairs with verdicts in both orders.
 std::vector<Verdict> verdicts_of(std::span<const std::uint64_t> rows,
                                  std::span<const std::optional<Judgement>> judgements,
                                  std::uint32_t judge) {
@@ -177,7 +177,7 @@ ExitStatus run_judge(const lm::ModelRanks& ranks, const JudgeInputs& inputs,
             judges.push_back(row);
         const auto written =
             comm::all_reduce<std::uint64_t>(comm, verdicts.size(), comm::Reduction::sum);
-        if (comm.is_root()) {  // the file's verdicts are replaced: earlier ones go along
+        if (comm.is_root()) {  // the file's verdicts are replaced, so add earlier ones
             const auto earlier = file.verdicts();
             verdicts.insert(verdicts.end(), earlier.begin(), earlier.end());
         }

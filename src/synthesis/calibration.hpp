@@ -13,10 +13,10 @@
 
 namespace popalign::synthesis {
 
-/// How fast a model was: seconds are summed over the ranks that worked.
+/// Measured speed of a model; seconds are summed over the ranks that worked.
 struct ModelSample {
     double load_seconds = 0, rank_seconds = 0;
-    std::uint64_t tokens = 0;  ///< of prompts and answers
+    std::uint64_t tokens = 0;  ///< in prompts and answers
 };
 
 struct Calibration {
@@ -25,7 +25,7 @@ struct Calibration {
 };
 
 /// Answers the first `synthesis.plan_sample` training instructions for every generation, in memory.
-/// The same on all ranks. Collective over the leaders.
+/// The result is the same on all ranks. Collective over the leaders.
 Calibration calibrate(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                       const SynthesisSetup& setup, const Deadline& deadline);
 

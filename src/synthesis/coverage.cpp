@@ -9,10 +9,10 @@
 namespace popalign::synthesis {
 namespace {
 
-/// `share` of `count`, at least one if there are any.
+/// Returns `share` of `count`, at least 1 if `count` is not 0.
 std::uint64_t part_of(double share, std::uint64_t count) {
     const double exact = share * static_cast<double>(count);
-    // A share that was made by a division comes back to its numerator.
+    // A share that came from a division gives its numerator again.
     return std::min(count, static_cast<std::uint64_t>(std::ceil(exact - 1e-6)));
 }
 

@@ -10,10 +10,9 @@
 
 namespace popalign::synthesis {
 
-/// Which instructions each strategy is applied to, and so which generations they need. The
-/// instructions of each split stand in an order drawn by run seed and id; a strategy takes the
-/// first ones, so that a smaller quota's are among a larger one's, of any strategy, and share their
-/// generations.
+/// Assignment of instructions to strategies, and so to generations. The instructions of each split
+/// are ordered at random by run seed and id, and a strategy takes the first ones. So a smaller
+/// quota's instructions are part of a larger one's, across strategies, and share their generations.
 class Coverage {
   public:
     Coverage(const GenerationPlan& plan, std::span<const Instruction> instructions,
@@ -25,12 +24,14 @@ class Coverage {
     bool has_generation(std::size_t instruction, std::size_t generation) const {
         return has(instruction, generations_[generation]);
     }
-    /// Instructions of both splits that a pair or a generation of the plan is made for.
+    /// Returns the number of instructions, over both splits, for a pair or a generation of the
+    /// plan.
     std::uint64_t pair_count(std::size_t pair) const { return sum(pairs_[pair]); }
     std::uint64_t generation_count(std::size_t generation) const {
         return sum(generations_[generation]);
     }
-    /// One of the first `count` training instructions that quotas take.
+    /// Returns whether it is one of the first `count` training instructions, in the order of
+    /// quotas.
     bool is_among_first(std::size_t instruction, std::uint64_t count) const {
         const Place& place = places_[instruction];
         return place.split == static_cast<std::uint8_t>(Split::train) && place.number < count;
@@ -48,7 +49,7 @@ class Coverage {
     }
 
     struct Place {
-        std::uint64_t number;  // in the order of its split
+        std::uint64_t number;  // place in the order of its split
         std::uint8_t split;
     };
     std::vector<Place> places_;

@@ -7,11 +7,12 @@ namespace popalign::synthesis {
 
 struct SynthesisSetup;
 
-/// All that decides the answers of a run: journals of another one must not be mixed in. Keys with
-/// their default are not in it. `setup` has plan, instructions and models.
+/// Returns everything that decides a run's answers; journals with another fingerprint must not be
+/// mixed in. Keys with their default value are left out. `setup` must have plan, instructions and
+/// models.
 Fingerprint answers_fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& setup);
 
-/// And what decides, besides the answers, what is in the pair file.
+/// Returns everything else that decides the pair file's contents, besides the answers.
 Fingerprint pair_file_fingerprint(const SynthesisInputs& inputs, const SynthesisSetup& setup);
 
 }  // namespace popalign::synthesis

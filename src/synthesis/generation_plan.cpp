@@ -28,7 +28,7 @@ class Planner {
     GenerationPlan take() { return std::move(plan_); }
 
   private:
-    /// A strategy that occurs with several models or variants keeps its rows apart by number.
+    /// Numbers the rows of a strategy that occurs with several models or variants.
     std::string label_of(const StrategyOptions& options) {
         const int count = ++uses_[options.name];
         return count == 1 ? options.name : fmt::format("{}-{}", options.name, count);

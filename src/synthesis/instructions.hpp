@@ -8,11 +8,12 @@
 
 namespace popalign::synthesis {
 
-/// The instructions that the options name, the held-out ones last. Throws InputError.
+/// Reads the instructions that the options select, the held-out ones last. Throws InputError.
 std::vector<Instruction> select_instructions(const InstructionOptions& options);
 
-/// `setup.instructions` without those whose first prompt is too long for a generation; moves from
-/// them. Warns of those left out. Throws AgreedError if none is left. Collective.
+/// Returns `setup.instructions` without those whose first prompt is too long for a generation, and
+/// moves from them. Logs a warning about those left out. Throws AgreedError if none is left.
+/// Collective.
 std::vector<Instruction> fitting_instructions(const comm::Communicator& comm,
                                               const SynthesisInputs& inputs, SynthesisSetup& setup);
 

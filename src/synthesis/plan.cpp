@@ -22,13 +22,14 @@ using nlohmann::ordered_json;
 constexpr double row_bytes = 120;
 constexpr double bytes_per_token = 9;  // text and id of an answer's token, where none was measured
 
-/// What is known of a generation before it is made.
+/// Estimates for a generation before it is made.
 struct Estimate {
     std::uint64_t answers = 0, answer_tokens_at_most = 0;
     double prompt_tokens = 0, answer_tokens = 0, bytes = 0;
 };
 
-/// Tokens of each generation's prompts, the answers to the turns before apart. Collective.
+/// Counts the tokens of each generation's prompts, without the answers to earlier turns.
+/// Collective.
 std::vector<std::uint64_t> measure_prompts(const comm::Communicator& comm,
                                            const SynthesisInputs& inputs,
                                            const SynthesisSetup& setup) {
@@ -49,7 +50,7 @@ std::vector<std::uint64_t> measure_prompts(const comm::Communicator& comm,
     return tokens;
 }
 
-/// Of generation `g`; those before it are in `known`.
+/// Estimates generation `g`; `known` holds the generations before it.
 Estimate estimate(const SynthesisSetup& setup, const Calibration& sample, std::size_t g,
                   std::uint64_t prompt_tokens, std::int64_t longest,
                   std::span<const Estimate> known) {
@@ -64,7 +65,7 @@ Estimate estimate(const SynthesisSetup& setup, const Calibration& sample, std::s
                                     : static_cast<double>(result.answer_tokens_at_most);
     result.bytes = answers * row_bytes + (measured ? answers * drawn.mean_bytes()
                                                    : result.answer_tokens * bytes_per_token);
-    // Prompts are known but for the answers in them; further attempts ask them again.
+    // Prompts are known except for the answers in them; each further attempt sends them again.
     const double attempts =
         measured ? static_cast<double>(drawn.attempts) / static_cast<double>(drawn.answers) : 1;
     result.prompt_tokens = static_cast<double>(prompt_tokens);
@@ -124,7 +125,7 @@ ordered_json strategies_json(const SynthesisSetup& setup) {
     return list;
 }
 
-/// Time, memory and cost of one model; `seconds` stays null where nothing was measured.
+/// Time, memory and cost of one model; `seconds` is null if nothing was measured.
 ordered_json model_json(const SynthesisInputs& inputs, const NamedModel& model,
                         const std::string& name, const ModelSample& sample, double prompt_tokens,
                         double answer_tokens, int ranks) {

@@ -11,10 +11,10 @@
 namespace popalign::synthesis {
 namespace {
 
-/// What the marks of a template stand for, for one instruction.
+/// Texts that replace the marks of a template, for one instruction.
 using Marks = std::array<std::pair<std::string_view, std::string_view>, 3>;
 
-/// In one pass: what is put in may hold marks itself.
+/// Replaces in one pass, because a replacement may contain marks itself.
 std::string fill(std::string_view text, const Marks& marks) {
     std::string result;
     while (!text.empty()) {

@@ -10,15 +10,16 @@
 
 namespace popalign::synthesis {
 
-/// What the model is shown: the dialogue and the given beginning of its answer.
+/// Input of a model: the dialogue and the given beginning of its answer.
 struct Prompt {
     std::vector<Message> messages;
     std::string assistant_prefix;
 };
 
-/// Behind the turns before the instruction. `answers` are the texts of the turns before the last,
-/// in order. Of the generation's affixes one is drawn by run seed, instruction and draw: the same
-/// for both sides of a pair, and of all strategies with as many affixes.
+/// Renders the generation's turns behind the instruction's earlier turns. `answers` are the texts
+/// of the turns before the last, in order. One of the generation's affixes is drawn by run seed,
+/// instruction and draw: the same for both sides of a pair, and for all strategies with as many
+/// affixes.
 Prompt make_prompt(const PlannedGeneration& generation, const Instruction& instruction,
                    const std::vector<std::string>& answers, std::uint64_t seed);
 

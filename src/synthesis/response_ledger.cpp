@@ -69,7 +69,7 @@ ResponseLedger::ResponseLedger(const comm::Communicator& comm,
         if (comm.is_root())
             std::filesystem::create_directories(directory);
     });
-    // Opened first: what a killed writer left unfinished is cut off before anybody reads it.
+    // Opened first: this cuts off the unfinished end of a killed writer before any rank reads it.
     comm::run_on_all(comm, [&] {
         const auto path = store::journal_path(directory, comm.rank());
         journal_.emplace(path);
@@ -99,7 +99,7 @@ void ResponseLedger::take_stock(const comm::Communicator& comm, const store::Res
     made_before_ = static_cast<std::uint64_t>(std::ranges::count(made_, by_earlier_run));
 }
 
-/// Any rank may make a second turn: all learn where the first ones are.
+/// Tells all ranks where first turns are, since any rank may make the second.
 void ResponseLedger::locate_earlier_turns(const comm::Communicator& comm,
                                           const store::ResponseIndex& index) {
     struct Located {

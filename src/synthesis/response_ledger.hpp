@@ -17,7 +17,7 @@
 
 namespace popalign::synthesis {
 
-/// What the answers of one generation took, further attempts included.
+/// Totals over the answers of one generation, further attempts included.
 struct AnswerTally {
     std::uint64_t answers = 0, attempts = 0, prompt_tokens = 0, answer_tokens = 0, bytes = 0;
 
@@ -32,15 +32,15 @@ struct AnswerTally {
     }
 };
 
-/// By generation, over all ranks. Collective.
+/// Sums tallies over all ranks, by generation. Collective.
 std::vector<AnswerTally> sum_over_ranks(const comm::Communicator& comm,
                                         const std::vector<AnswerTally>& mine);
 
-/// Which responses of a run there are: all ranks know of all that earlier runs journalled, each
-/// knows what it adds itself, to its own journal. A response counts as made once it is there.
+/// Record of a run's responses. Every rank knows all responses that earlier starts journalled, and
+/// those that it adds to its own journal. A response counts as made once it is in a journal.
 class ResponseLedger {
   public:
-    /// Whether an instruction needs a generation.
+    /// Returns whether an instruction needs a generation.
     using Needs = std::function<bool(std::uint64_t instruction, std::size_t generation)>;
 
     /// Reads all journals in `directory`, each by one rank, and opens this rank's own. Throws
@@ -48,7 +48,7 @@ class ResponseLedger {
     ResponseLedger(const comm::Communicator& comm, const std::filesystem::path& directory,
                    std::uint64_t instructions, const GenerationPlan& plan, Needs needs,
                    const Logger& logger);
-    /// In memory alone: nothing is read or journalled.
+    /// Works in memory only: reads and writes no journals.
     ResponseLedger(std::uint64_t instructions, const GenerationPlan& plan, Needs needs);
 
     bool needs(std::uint64_t instruction, std::size_t generation) const {
@@ -57,26 +57,26 @@ class ResponseLedger {
     bool is_made(std::uint64_t instruction, std::size_t generation) const {
         return made_[slot(instruction, generation)] != 0;
     }
-    /// By an earlier run: what all ranks say alike, whatever is added.
+    /// Returns whether an earlier run made it: the same on all ranks, whatever is added.
     bool was_made(std::uint64_t instruction, std::size_t generation) const {
         return made_[slot(instruction, generation)] == by_earlier_run;
     }
-    /// The generations that answer the turn behind this one's.
+    /// Returns the generations that answer the turn after this one's.
     const std::vector<std::size_t>& next_turns(std::size_t generation) const {
         return next_turns_[generation];
     }
     std::uint64_t wanted() const noexcept { return wanted_; }
     std::uint64_t made_before() const noexcept { return made_before_; }  ///< by earlier runs
     std::uint64_t added() const noexcept { return added_; }              ///< by this rank
-    /// By generation: of all that earlier runs made, and of what this rank added.
+    /// Tallies by generation: of earlier runs, and of this rank's additions.
     const std::vector<AnswerTally>& earlier_tally() const noexcept { return earlier_tally_; }
     const std::vector<AnswerTally>& own_tally() const noexcept { return own_tally_; }
-    /// The text of an answer that is made, while answers to a turn behind it are missing.
+    /// Returns the text of a made answer; available while answers to a later turn are missing.
     std::string text(std::uint64_t instruction, std::size_t generation);
 
     void add(const Response& response);
     void sync();
-    /// Nothing can be added any more; others can read it all.
+    /// Closes the journal: it can be read in full, and nothing more can be added.
     void close();
 
   private:
@@ -91,13 +91,13 @@ class ResponseLedger {
 
     std::size_t generations_;
     std::vector<std::vector<std::size_t>> next_turns_, later_turns_;  // by generation
-    std::vector<std::uint8_t> made_;  // [instructions, generations]: 0: no
+    std::vector<std::uint8_t> made_;  // [instructions, generations]; 0: not made
     Needs needs_;
     std::uint64_t wanted_ = 0, made_before_ = 0, added_ = 0;
     std::vector<AnswerTally> earlier_tally_, own_tally_;
     std::map<std::size_t, store::JournalPlace>
-        earlier_;                               // of awaited answers of earlier runs, by slot
-    std::map<std::size_t, std::string> texts_;  // and of this one
+        earlier_;  // places of awaited answers of earlier runs, by slot
+    std::map<std::size_t, std::string> texts_;  // awaited answers of this run, by slot
     store::RecordReader reader_;
     std::optional<store::JournalWriter> journal_;
 };

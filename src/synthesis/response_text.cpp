@@ -26,7 +26,7 @@ struct Label {
     std::size_t begin, end;
 };
 
-/// The first "<name>:" at a line's start, whatever its case and Markdown emphasis.
+/// Finds the first "<name>:" at a line's start, in any case and Markdown emphasis.
 std::optional<Label> find_label(std::string_view answer, std::string_view name) {
     constexpr std::string_view decoration = " \t*#_>";
     const std::string folded = lower(answer);

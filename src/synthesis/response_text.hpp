@@ -10,9 +10,9 @@ struct ParsedText {
     bool parsed = true;
 };
 
-/// White space around the answer goes. `thought_response` keeps what follows the first
-/// "Response:" label as text and what stands between "Thought:" and it as thought; without the
-/// label the whole answer is the text and `parsed` is false.
+/// Parses an answer; removes white space around it. With `thought_response`, the text is the part
+/// after the first "Response:" label, and the thought the part between "Thought:" and it. Without
+/// the label the whole answer is the text, and `parsed` is false.
 ParsedText parse_answer(std::string_view answer, const std::string& parse);
 
 }  // namespace popalign::synthesis

@@ -13,8 +13,7 @@ namespace popalign::synthesis {
 
 namespace {
 
-/// Every rank reads what is small; the hashing of large files is spread over the ranks.
-/// Collective.
+/// Every rank reads the small files; hashing of large files is spread over the ranks. Collective.
 std::map<std::string, NamedModel> load_models(const comm::Communicator& comm,
                                               const SynthesisInputs& inputs,
                                               const std::vector<std::string>& names) {

@@ -22,18 +22,18 @@ struct NamedModel {
     lm::ModelIdentity identity;
 };
 
-/// What a run makes, before it makes anything. The same on all ranks.
+/// Checked definition of a run's work, the same on all ranks.
 struct SynthesisSetup {
     GenerationPlan plan;
-    std::vector<Instruction> instructions;  ///< those whose prompts fit
-    std::optional<Coverage> coverage;       ///< who needs what; there once they are known
+    std::vector<Instruction> instructions;  ///< instructions whose prompts fit
+    std::optional<Coverage> coverage;       ///< set once `instructions` is final
     std::map<std::string, NamedModel> models;
-    Fingerprint answers;  ///< what decides them
-    std::string key;      ///< its hash, which names the journals' folder
+    Fingerprint answers;  ///< everything that decides the answers
+    std::string key;      ///< hash of `answers`, names the journals' folder
 };
 
-/// Reads instructions, strategies and all of the models but weights; finds now what could not be
-/// asked later. Collective.
+/// Reads instructions, strategies and models except their weights. Finds errors now that would
+/// otherwise stop a generation later. Collective.
 SynthesisSetup prepare_synthesis(const comm::Communicator& comm, const SynthesisInputs& inputs);
 
 }  // namespace popalign::synthesis

@@ -40,7 +40,7 @@ std::string problem_of_turn(const Turn& turn) {
     return "";
 }
 
-/// What is wrong with a side; empty if nothing is.
+/// Returns the error in a side; empty if there is none.
 std::string problem_of(const Side& side, const Contrast& contrast,
                        const StrategyTemplate& strategy) {
     if (side.model != "model" && side.model != "chosen" && side.model != "rejected")

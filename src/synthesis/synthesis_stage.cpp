@@ -89,7 +89,7 @@ store::MergeInputs make_merge_inputs(const SynthesisInputs& inputs, const Synthe
     return merge;
 }
 
-/// How many answers of each strategy were drawn more than once for their format.
+/// Counts the answers of each strategy that were drawn again because of their format.
 void report_retries(const GenerationPlan& plan, const std::vector<std::uint64_t>& retries,
                     const Logger& logger) {
     for (std::size_t s = 0; s < plan.strategies.size(); ++s) {
@@ -108,7 +108,7 @@ void report_retries(const GenerationPlan& plan, const std::vector<std::uint64_t>
     }
 }
 
-/// Journals to pair file. Collective.
+/// Merges the journals into a pair file. Collective.
 store::MergeReport merge(const comm::Communicator& comm, const SynthesisInputs& inputs,
                          const SynthesisSetup& setup, store::MergeInputs::Missing missing) {
     const bool whole = missing == store::MergeInputs::Missing::error;
@@ -138,7 +138,7 @@ void report_tokens(const comm::Communicator& comm, const TokenCount& mine, const
             100 * (1 - static_cast<double>(counts[0]) / static_cast<double>(counts[1]))));
 }
 
-/// What each model did in this start; returns the answers of all. Collective.
+/// Logs the work of each model in this start; returns the answers of all ranks. Collective.
 std::uint64_t report_work(const comm::Communicator& comm, const GenerationPlan& plan,
                           const std::map<std::string, ModelWork>& mine,
                           const SynthesisInputs& inputs) {
@@ -161,8 +161,8 @@ std::uint64_t report_work(const comm::Communicator& comm, const GenerationPlan& 
     return answers;
 }
 
-/// Everything finished is saved. Where the budget stopped a start before its first answer, another
-/// one could not do more. Collective.
+/// Ends a start with all finished answers saved. If the budget stopped it before its first answer,
+/// another start could not do more. Collective.
 ExitStatus stop_early(const comm::Communicator& comm, std::uint64_t left, std::uint64_t answers,
                       const Deadline& deadline, const Logger& logger) {
     if (comm::agree_to_stop(comm, deadline)) {
@@ -183,7 +183,7 @@ ExitStatus stop_early(const comm::Communicator& comm, std::uint64_t left, std::u
     return ExitStatus::requeue;
 }
 
-/// A fingerprint as JSON; nothing for one of another form.
+/// Parses a fingerprint as JSON; nothing if it has another form.
 std::optional<Fingerprint> read_fingerprint(const nlohmann::json& json) {
     try {
         return json.get<Fingerprint>();
@@ -192,7 +192,7 @@ std::optional<Fingerprint> read_fingerprint(const nlohmann::json& json) {
     }
 }
 
-/// Whether the pair file of exactly this run is there; another one's is not overwritten.
+/// Returns whether the pair file of exactly this run exists; never overwrites another run's.
 bool already_made(const std::filesystem::path& path, const Fingerprint& fingerprint) {
     if (!std::filesystem::exists(path))
         return false;
@@ -209,7 +209,7 @@ bool already_made(const std::filesystem::path& path, const Fingerprint& fingerpr
     return true;
 }
 
-/// Answers that were made here but do not belong to this run, and why. On one rank.
+/// Reports answers in this folder that do not belong to this run, and why. Call on one rank.
 void report_other_answers(const std::filesystem::path& own, const Fingerprint& answers,
                           const Logger& logger) {
     for (const auto& entry : std::filesystem::directory_iterator(own.parent_path())) {
@@ -226,7 +226,7 @@ void report_other_answers(const std::filesystem::path& own, const Fingerprint& a
     }
 }
 
-/// The journals' folder, with what decides their answers beside them. On one rank.
+/// Makes the journals' folder, with their fingerprint beside them. Call on one rank.
 void open_journal_folder(const std::filesystem::path& folder, const Fingerprint& answers,
                          const Logger& logger) {
     if (std::filesystem::exists(folder / fingerprint_file))
@@ -236,7 +236,7 @@ void open_journal_folder(const std::filesystem::path& folder, const Fingerprint&
     write_text_file(folder / fingerprint_file, nlohmann::json(answers).dump(2) + "\n");
 }
 
-/// Makes what is missing, as far as time and budget go. Collective.
+/// Makes missing answers until the deadline or the budget is reached. Collective.
 ExitStatus make_answers(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                         const SynthesisSetup& setup, const Deadline& deadline) {
     const comm::Communicator& comm = ranks.leaders();

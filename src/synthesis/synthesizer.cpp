@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t responses_per_sync = 64;
 
-/// The pairs that need each generation, once for each time they do.
+/// Returns the pairs that need each generation, repeated for each use.
 std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
     std::vector<std::vector<std::size_t>> users(plan.generations.size());
     for (std::size_t p = 0; p < plan.pairs.size(); ++p)
@@ -32,7 +32,7 @@ std::vector<std::vector<std::size_t>> find_users(const GenerationPlan& plan) {
 
 }  // namespace
 
-/// The work for one model, as this rank draws it.
+/// The work for one model that this rank draws.
 class Synthesizer::Phase {
   public:
     Phase(Synthesizer& owner, std::size_t number, const std::string& model)
@@ -46,7 +46,7 @@ class Synthesizer::Phase {
           })) {}
 
     std::size_t ready() const { return ready_.size(); }
-    /// Draws until a worker with that many slots has enough under way, or nothing is left.
+    /// Draws work until a worker with that many slots has enough, or nothing is left.
     void draw(const lm::Occupancy& occupancy) {
         while (has_more_ && owner_.may_go_on() &&
                occupancy.under_way + ready_.size() <
@@ -80,7 +80,7 @@ class Synthesizer::Phase {
     Synthesizer& owner_;
     std::size_t number_;
     comm::WorkSearch search_;
-    bool has_more_ = true;  // behind what was drawn
+    bool has_more_ = true;  // beyond the drawn work
     std::deque<Item> ready_;
 };
 
@@ -121,7 +121,8 @@ void Synthesizer::run() {
         Phase phase(*this, number, models[number]);
         if (!failure)
             attempt([&] { phase.draw({0, 1}); });
-        // A model is loaded where there is work for it; a rank that failed still helps to load it.
+        // A model is loaded only if there is work for it. A failed rank still takes part in
+        // loading.
         if (comm::all_reduce<std::uint8_t>(ranks_.node_leaders(), phase.ready() > 0 ? 1 : 0,
                                            comm::Reduction::maximum) == 0)
             continue;
@@ -175,7 +176,7 @@ void Synthesizer::answer_all(const std::string& model, lm::ModelSession& session
     const auto more = [&](const lm::Occupancy& occupancy) {
         phase.draw(occupancy);
         std::vector<lm::Question> questions;
-        // What is too dear now is tried again when more of the budget is settled.
+        // A question too expensive now is tried again after more of the budget is settled.
         for (std::size_t tries = phase.ready();
              tries > 0 && occupancy.under_way + questions.size() < occupancy.slots; --tries) {
             const Item item = phase.next();
@@ -192,7 +193,7 @@ void Synthesizer::answer_all(const std::string& model, lm::ModelSession& session
     work_[model].seconds += seconds.count();
 }
 
-/// Nothing if it may cost more than is left.
+/// Returns nothing if the question may cost more than the rest of the budget.
 std::optional<lm::Question> Synthesizer::ask(const std::string& model, const Item& item) {
     const auto spent = unparsed_.find(item);
     lm::Question question = make_question(

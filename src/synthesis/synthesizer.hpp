@@ -19,33 +19,33 @@
 
 namespace popalign::synthesis {
 
-/// Tokens that went through a model here, and that would have if every pair made both of its
-/// answers, and the turns before them, for itself.
+/// Tokens that this rank's models processed, and those needed if every pair made its own answers
+/// and earlier turns.
 struct TokenCount {
     std::uint64_t computed = 0, without_sharing = 0;
 };
 
-/// What one model did here, loading apart.
+/// Work of one model on this rank; `seconds` excludes loading.
 struct ModelWork {
     double load_seconds = 0, seconds = 0;
-    std::uint64_t answers = 0, prompt_tokens = 0, answer_tokens = 0;  ///< of all attempts
+    std::uint64_t answers = 0, prompt_tokens = 0, answer_tokens = 0;  ///< over all attempts
 };
 
-/// One rank's generating: draws work, model by model, and adds what it makes to its ledger. Ranks
-/// of a node change models together; nodes do not wait for each other.
+/// Generation on one rank: draws work, model by model, and adds the answers to the rank's ledger.
+/// Ranks of a node change models together; nodes do not wait for each other.
 class Synthesizer {
   public:
     /// Collective over the leaders.
     Synthesizer(const SynthesisInputs& inputs, const SynthesisSetup& setup, ResponseLedger& ledger,
                 Budget& budget, const Deadline& deadline, const lm::ModelRanks& ranks);
 
-    /// Of this run of the program.
+    /// Tokens of this run of the program.
     TokenCount tokens() const { return tokens_; }
-    /// By model; of those that had nothing to do, nothing.
+    /// Work by model; models without work have no entry.
     const std::map<std::string, ModelWork>& work() const noexcept { return work_; }
 
-    /// Returns before everything is made if the deadline or the budget is reached. If one rank
-    /// fails, nothing more is begun anywhere. Throws AgreedError. Collective over the leaders.
+    /// Makes all missing answers; stops early at the deadline or the budget. If one rank fails, no
+    /// rank begins new work. Throws AgreedError. Collective over the leaders.
     void run();
 
   private:
@@ -54,12 +54,12 @@ class Synthesizer {
         std::size_t generation;
         auto operator<=>(const Item&) const = default;
     };
-    /// What attempts at an item that came without the asked-for format have used.
+    /// Resources used by an item's attempts that lacked the required format.
     struct Spent {
         std::uint32_t attempts = 0;
         std::uint64_t prompt_tokens = 0, answer_tokens = 0;
     };
-    /// A question under way, with what it reserved of the budget.
+    /// A pending question, with its reservation in the budget.
     struct Asked {
         Item item;
         RandomStream stream;
@@ -85,7 +85,7 @@ class Synthesizer {
     Progress progress_;
     std::vector<std::vector<std::size_t>> users_;
     std::map<Item, Spent> unparsed_;
-    std::deque<Asked> asked_;  // of the model at work, by the number of the question
+    std::deque<Asked> asked_;  // for the current model, by the number of the question
     TokenCount tokens_;
     std::map<std::string, ModelWork> work_;
     std::size_t unsynced_ = 0;

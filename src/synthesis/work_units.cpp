@@ -21,7 +21,7 @@ WorkUnits::WorkUnits(const SynthesisInputs& inputs, const SynthesisSetup& setup)
     }
 }
 
-/// In tokens, roughly: only which is more matters.
+/// Returns the rough work in tokens; only the order matters.
 double WorkUnits::expected(const Instruction& instruction, std::size_t generation,
                            const ResponseLedger& ledger) const {
     constexpr double bytes_per_token = 4;

@@ -12,21 +12,21 @@
 
 namespace popalign::synthesis {
 
-/// What is handed out: an instruction's answers to a dialogue's turns by one model, which need each
-/// other, beginning with the generation `root`.
+/// Units of work that ranks draw. A unit is an instruction's answers to the turns of one dialogue
+/// by one model, which need each other; it begins with the generation `root`.
 class WorkUnits {
   public:
     /// Throws UsageError for a dialogue in which more than one model answers.
     WorkUnits(const SynthesisInputs& inputs, const SynthesisSetup& setup);
 
-    /// What is missing of the model's answers to a shard's share of the instructions; when this
-    /// run began; the same on all ranks.
+    /// Returns the units that were missing when this run began, for the model and a shard's share
+    /// of the instructions. The same on all ranks.
     std::vector<comm::WorkUnit> missing(const comm::WorkLedger& work, int shard,
                                         const std::string& model,
                                         const ResponseLedger& ledger) const;
 
     std::uint64_t instruction(const comm::WorkUnit& unit) const { return unit.id / roots_.size(); }
-    /// Generations of the unit, each behind the one it needs.
+    /// Returns the generations of the unit, each behind the one it needs.
     const std::vector<std::size_t>& generations(const comm::WorkUnit& unit) const {
         return members_[unit.group];
     }

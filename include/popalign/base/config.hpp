@@ -36,22 +36,24 @@ struct ConfigNode::Child {
     ConfigNode node;
 };
 
-/// Throws InputError with file and line for malformed YAML, repeated keys, aliases and merges.
+/// Reads a YAML file. Throws InputError with file and line for malformed YAML, repeated keys,
+/// aliases and merges.
 ConfigNode load_config(const std::filesystem::path& path);
-/// `file` is what messages call the text.
+/// Parses YAML text. `file` is the name used in messages. Throws as `load_config`.
 ConfigNode parse_config(const std::string& text, const std::string& file);
-/// `assignment` is `key.path=value`, the value in YAML; list items are addressed by index.
+/// Sets one key. `assignment` is `key.path=value`, the value in YAML; list items are addressed by
+/// index.
 void apply_override(ConfigNode& root, const std::string& assignment);
 
 enum class Presence { optional, required };
 
-/// How a key acts on what a run makes. The names of a sweep's parts, and the checks before a run
-/// goes on, follow from it (base/fingerprint.hpp).
+/// Effect of a key on the results of a run. It decides which keys name the parts of a sweep and
+/// which are compared before a run is resumed (base/fingerprint.hpp).
 enum class Effect {
-    result,  ///< it changes what comes out
-    speed,   ///< only time, memory, limits, reports or where things lie
-    model,   ///< it names an entry of `models`, whose own keys and files change what comes out
-    file     ///< it names a file or folder, whose content changes what comes out
+    result,  ///< changes the results
+    speed,   ///< changes only time, memory, limits, reports or locations of files
+    model,   ///< names an entry of `models`, whose own keys and files change the results
+    file     ///< names a file or folder whose content changes the results
 };
 constexpr auto names_of(Effect) {
     return std::to_array<Named<Effect>>({{Effect::result, "result"},
@@ -60,7 +62,7 @@ constexpr auto names_of(Effect) {
                                          {Effect::file, "file"}});
 }
 
-/// The words that may follow a key's documentation: either alone, or `{presence, effect}`.
+/// Last argument of `field`: a presence, an effect, or `{presence, effect}`.
 struct KeyTraits {
     KeyTraits() = default;
     KeyTraits(Presence p) : presence(p) {}
@@ -71,9 +73,9 @@ struct KeyTraits {
     Effect effect = Effect::result;  ///< a section's `speed` holds for all its keys
 };
 
-/// Structs that are configured have `template <class Visitor> void visit(Visitor& v)`, which names
-/// each member once: `v.field("beta", beta, "what it is for")`. Reading, printing, documenting and
-/// fingerprints all use that one description.
+/// A struct that can be read from a config. It has `template <class Visitor> void visit(Visitor&
+/// v)`, which names each member once: `v.field("beta", beta, "what it is for")`. Reading, printing,
+/// documentation and fingerprints all use this description.
 template <class T>
 concept Configurable = requires(T& value, struct ConfigProbe& probe) {
     value.visit(probe);
@@ -146,7 +148,7 @@ Key key_of(const ConfigNode& node, const std::string& path, const std::string& t
         return text;
 }
 
-/// Whether keys of their own lie in it, or in its items.
+/// Returns whether T, or an item of T, has keys of its own.
 template <class T>
 constexpr bool holds_sections() {
     if constexpr (Shape<T>::list || Shape<T>::table)
@@ -216,10 +218,11 @@ void read_config(const ConfigNode& node, T& value, const std::string& path) {
     }
 }
 
-/// `value` as YAML with every default filled in; reading it back gives the same value.
+/// Returns `value` as YAML with all defaults filled in. Reading it back gives the same value.
 template <class T>
 std::string print_config(const T& value, int indent = 0);
-/// Printed YAML with its line ends as spaces, for people and for fingerprints: no YAML any more.
+/// Returns printed YAML with spaces for line ends, for people and for fingerprints. The result is
+/// no longer YAML.
 std::string on_one_line(const std::string& yaml);
 
 class ConfigPrinter {

@@ -10,8 +10,8 @@
 
 namespace popalign {
 
-/// One line of the reference: a key's path (`[]` and `<name>` for any item), its default, how it
-/// acts (nothing for a section) and what it is for.
+/// One line of the config reference: path of a key (`[]` and `<name>` stand for any item), default
+/// value, effect (none for a section) and documentation.
 struct ConfigEntry {
     std::string path, value;
     std::optional<Effect> effect;
@@ -46,7 +46,7 @@ class ConfigDocumenter {
     const std::vector<ConfigEntry>& entries() const { return entries_; }
 
   private:
-    /// On one line.
+    /// Returns `value` as YAML on one line.
     template <class T>
     static std::string flow_text(const T& value) {
         std::string text;

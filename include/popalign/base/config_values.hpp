@@ -9,16 +9,17 @@
 
 namespace popalign {
 
-/// A key of a config as it stands.
+/// A key of a config with its current value.
 struct ConfigValue {
-    std::string path;      ///< as --set takes it: items of lists by their number
-    std::string yaml;      ///< the value, as `print_config` has it
-    std::string bare;      ///< a text without YAML's quotes; empty for all but texts
-    Effect effect;         ///< of the key, or of the section it lies in
-    bool section = false;  ///< its own keys follow
+    std::string path;      ///< as in --set: list items by index
+    std::string yaml;      ///< the value as printed by `print_config`
+    std::string bare;      ///< the value without YAML quotes; empty unless it is a string
+    Effect effect;         ///< of the key, or of its section
+    bool section = false;  ///< has keys of its own, which follow
 };
 
-/// Every key of `value`, each before those inside it. `path` is what lies above.
+/// Returns all keys of `value`, each before the keys inside it. `path` is the path of `value`
+/// itself.
 template <class T>
 std::vector<ConfigValue> config_values(const T& value, const std::string& path = "",
                                        Effect above = Effect::result);

@@ -5,9 +5,9 @@
 
 namespace popalign {
 
-/// Says when work must stop and be saved: SIGTERM, SIGUSR1 or SIGINT came, or the job's end
-/// (SLURM_JOB_END_TIME, or `limit` from now) is nearer than `reserve`. Only one may exist at a
-/// time, as signal handlers belong to the process. Ranks must agree on the answer
+/// Tells when work must stop and be saved: after SIGTERM, SIGUSR1 or SIGINT, or when the end of the
+/// job (SLURM_JOB_END_TIME, or `limit` from now) is less than `reserve` away. Only one may exist at
+/// a time, because signal handlers belong to the process. Ranks must agree on the answer
 /// (`agree_to_stop`).
 class Deadline {
   public:

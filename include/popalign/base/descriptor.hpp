@@ -12,8 +12,8 @@ struct DescriptorTraits {
     static void release(Handle handle) noexcept { ::close(handle); }
 };
 
-/// A file that the operating system holds open, closed with its owner. Makes what `::open` returns
-/// safe to keep: -1 is no file.
+/// Owner of a POSIX file descriptor, which it closes. -1, the error value of `::open`, means no
+/// file.
 using Descriptor = UniqueHandle<DescriptorTraits>;
 
 }  // namespace popalign

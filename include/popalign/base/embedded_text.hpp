@@ -5,7 +5,7 @@
 
 namespace popalign {
 
-/// A file that was built into the program, by its name without extension.
+/// A file that is built into the program. `name` is its file name without extension.
 struct EmbeddedText {
     std::string_view name, text;
 };

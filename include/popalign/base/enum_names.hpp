@@ -23,7 +23,7 @@ concept NamedEnum = std::is_enum_v<Enum> && requires {
     names_of(Enum{});
 };
 
-/// Empty for a value that has no name.
+/// Returns the name of a value; empty if it has none.
 template <NamedEnum Enum>
 constexpr std::string_view name_of(Enum value) {
     for (const Named<Enum>& named : names_of(Enum{}))
@@ -32,7 +32,7 @@ constexpr std::string_view name_of(Enum value) {
     return {};
 }
 
-/// Nothing for a name that is not in the table.
+/// Returns the value of a name; nothing if the name is not in the table.
 template <NamedEnum Enum>
 constexpr std::optional<Enum> value_of(std::string_view name) {
     for (const Named<Enum>& named : names_of(Enum{}))
@@ -41,10 +41,10 @@ constexpr std::optional<Enum> value_of(std::string_view name) {
     return std::nullopt;
 }
 
-/// "a, b or c".
+/// Returns "a, b or c".
 std::string join_alternatives(const std::vector<std::string>& texts);
 
-/// The names, for messages.
+/// Returns all names, joined for messages.
 template <NamedEnum Enum>
 std::string list_names() {
     std::vector<std::string> texts;
@@ -53,7 +53,7 @@ std::string list_names() {
     return join_alternatives(texts);
 }
 
-/// The names, each with its meaning in brackets.
+/// Returns all names, each with its meaning in brackets.
 template <NamedEnum Enum>
 std::string describe_names() {
     std::vector<std::string> texts;

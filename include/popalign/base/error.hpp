@@ -8,15 +8,15 @@
 
 namespace popalign {
 
-/// What the process tells its caller. Values are part of the contract with job scripts.
+/// Exit status of the process. Job scripts rely on the values.
 enum class ExitStatus {
     done = 0,
-    failed = 1,     ///< something broke while working
-    wrong_use = 2,  ///< command line, config or input format; said before any work starts
+    failed = 1,     ///< an error during the work
+    wrong_use = 2,  ///< wrong command line, config or input format; reported before any work starts
     requeue = 75    ///< stopped at a deadline or a signal with everything saved
 };
 
-/// The root of all errors that reach a user. `what()` is one line without a prefix:
+/// Base class of all errors that reach a user. `what()` is one line without a prefix:
 /// `<file>:<line>: problem (why it is one); what to do`.
 class Error : public std::runtime_error {
   public:
@@ -35,7 +35,7 @@ class UsageError : public Error {
     explicit UsageError(const std::string& message) : Error(message, ExitStatus::wrong_use) {}
 };
 
-/// The input at `file`, line `line` (counted from 1) cannot be used.
+/// The input at line `line` (from 1) of `file` cannot be used.
 class InputError : public UsageError {
   public:
     InputError(std::string_view file, std::size_t line, std::string_view problem);
@@ -43,11 +43,11 @@ class InputError : public UsageError {
     InputError(std::string_view file, std::string_view problem);
 };
 
-/// Throws Error with the failed call, the library's own text and the place of the call.
+/// Throws Error with the failed call, the library's own text and the source location of the call.
 [[noreturn]] void throw_call_failed(std::string_view call, std::string_view reason,
                                     std::source_location where = std::source_location::current());
 
-/// The text of `errno` after a failed system call on `path`, as an Error.
+/// Throws Error with the text of `errno` after a failed system call on `path`.
 [[noreturn]] void throw_system_error(std::string_view action, std::string_view path);
 
 }  // namespace popalign

@@ -28,11 +28,11 @@ class MappedFile {
 
 std::string read_text_file(const std::filesystem::path& path);
 
-/// Flushes a finished file or directory entry to the device. Throws Error.
+/// Flushes a finished file or directory to the device. Throws Error.
 void sync_path(const std::filesystem::path& path);
 
-/// A file that appears under its name only when it is complete: written beside as
-/// `<name>.partial`, synced and renamed by `commit()`. Without a commit nothing is left behind.
+/// Writer of a file that appears under its name only when it is complete. It writes to
+/// `<name>.partial`, which `commit()` syncs and renames. Without a commit no file is left behind.
 class AtomicFile {
   public:
     explicit AtomicFile(std::filesystem::path path);
@@ -52,8 +52,8 @@ class AtomicFile {
 
 void write_text_file(const std::filesystem::path& path, std::string_view text);
 
-/// For writers that need a path (HDF5, directories): a sibling name that `commit_path` later
-/// renames over `path` after syncing it, replacing what was there.
+/// Returns a temporary name beside `path`, for writers that need a path (HDF5, directories).
+/// `commit_path` syncs it and renames it to `path`, replacing an older file.
 std::filesystem::path partial_path(const std::filesystem::path& path);
 void commit_path(const std::filesystem::path& partial, const std::filesystem::path& path);
 

@@ -10,20 +10,22 @@
 
 namespace popalign {
 
-/// Everything that determines a run's result, by name; what only changes its speed is not in it.
+/// All settings that determine the result of a run, by name. Settings that change only its speed
+/// are left out.
 using Fingerprint = std::map<std::string, std::string>;
 
-/// "made with X = 1, which is now 2" of the first name that differs; nothing if none does.
+/// Returns "made with X = 1, which is now 2" for the first name that differs; nothing if none does.
 std::optional<std::string> difference(const Fingerprint& before, const Fingerprint& now);
 
-/// Throws UsageError naming the first difference. `where` holds what was made with `before`.
+/// Throws UsageError naming the first difference. `where` is the place of the results made with
+/// `before`, for the message.
 void require_same(const Fingerprint& before, const Fingerprint& now, const std::string& where);
 
 std::string fingerprint_hash(const Fingerprint& fingerprint);
 
-/// A section's keys with these effects and their values, by path as "train.beta". Who can hash what
-/// a key of Effect::model or Effect::file names, takes those of Effect::result and adds the hashes;
-/// who cannot, takes all three.
+/// Returns the keys of a section that have one of `effects`, with their values, by path such as
+/// "train.beta". A caller that can hash the models and files named by keys of Effect::model and
+/// Effect::file takes only Effect::result and adds the hashes; other callers take all three.
 template <class Options>
 Fingerprint keys_of(std::initializer_list<Effect> effects, const Options& options,
                     const std::string& section) {
@@ -34,7 +36,8 @@ Fingerprint keys_of(std::initializer_list<Effect> effects, const Options& option
     return keys;
 }
 
-/// The same without those that have their default: a key that is added later changes nothing.
+/// As `keys_of`, without keys that have their default value: a key added in a later version does
+/// not change the fingerprint.
 template <class Options>
 Fingerprint changed_keys_of(std::initializer_list<Effect> effects, const Options& options,
                             const std::string& section) {

@@ -6,8 +6,8 @@
 
 namespace popalign {
 
-/// The text of a file, unpacked if its name ends in `.gz`. Throws InputError if it does not exist,
-/// is no gzip, ends too early, or unpacks to more than `limit` bytes.
+/// Returns the text of a file, unpacked if its name ends in `.gz`. Throws InputError if the file
+/// does not exist, is not gzip, is truncated, or unpacks to more than `limit` bytes.
 std::string read_text_or_gzip(const std::filesystem::path& path,
                               std::uint64_t limit = std::uint64_t{4} << 30);
 

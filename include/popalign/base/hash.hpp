@@ -19,7 +19,7 @@ std::string sha256_hex(std::string_view data);
 /// Throws Error if the file cannot be read.
 std::string sha256_file(const std::filesystem::path& path);
 
-/// The values as they lie in memory, to be hashed. Valid as long as they are.
+/// Returns a view of the bytes of `values` in memory, for hashing. Valid as long as `values` is.
 template <class T>
 requires std::has_unique_object_representations_v<T> std::string_view bytes_of(
     const std::vector<T>& values) {

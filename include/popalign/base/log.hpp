@@ -6,17 +6,17 @@ namespace popalign {
 
 enum class LogLevel { error, warning, info, debug };
 
-/// Writes lines for people to stderr, each as one write, with time and, for lines of a single rank,
-/// that rank. A value: give it to whatever has something to say.
+/// Writes log lines to stderr, each in one write, with the time and, for lines of a single rank,
+/// the rank. A small copyable value.
 class Logger {
   public:
     Logger() = default;
     Logger(int rank, int ranks, LogLevel level) : rank_(rank), ranks_(ranks), level_(level) {}
 
-    /// For what all ranks do together: rank 0 says it.
+    /// For events that concern all ranks: rank 0 writes the line.
     void info(std::string_view message) const { all(LogLevel::info, message); }
     void warn(std::string_view message) const { all(LogLevel::warning, message); }
-    /// For what concerns one rank: that rank says it, with its number.
+    /// For events that concern one rank: that rank writes the line, with its number.
     void info_local(std::string_view message) const { local(LogLevel::info, message); }
     void warn_local(std::string_view message) const { local(LogLevel::warning, message); }
 
@@ -31,7 +31,7 @@ class Logger {
     LogLevel level_ = LogLevel::info;
 };
 
-/// One whole line to stderr in one write, so that lines of many ranks never mix.
+/// Writes one line to stderr in one write, so that lines of different ranks do not mix.
 void write_line(std::string_view line) noexcept;
 
 }  // namespace popalign

@@ -4,11 +4,12 @@
 
 namespace popalign {
 
-/// Bytes that this process and others like it may still take: what the kernel counts as available,
-/// within what its control group (a Slurm job, a container) leaves. All there is if neither tells.
+/// Returns the bytes still available to this process and its siblings: the memory that the kernel
+/// reports as available, at most what the limit of the control group (a Slurm job, a container)
+/// leaves. Returns the largest std::uint64_t if neither is known.
 std::uint64_t available_memory();
 
-/// The most bytes that this process has held in memory so far.
+/// Returns the peak resident size of this process [byte].
 std::uint64_t peak_memory();
 
 }  // namespace popalign

@@ -8,8 +8,9 @@
 
 namespace popalign {
 
-/// Progress for people, from rank 0 only: a bar on a terminal, a line every few seconds elsewhere,
-/// with rate and time left. Counts are this rank's share; ranks have about equal ones.
+/// Progress display, written by rank 0 only: a bar on a terminal, otherwise a line every few
+/// seconds, with rate and time left. Counts are those of this rank; ranks are assumed to have about
+/// equal shares.
 class Progress {
   public:
     Progress(const Logger& logger, std::string what, std::string unit, std::uint64_t total);
@@ -18,7 +19,7 @@ class Progress {
     Progress& operator=(const Progress&) = delete;
 
     void advance(std::uint64_t count = 1);
-    /// Shown behind the figures, e.g. the current loss.
+    /// Sets a text shown after the figures, e.g. the current loss.
     void note(std::string text) { note_ = std::move(text); }
 
   private:

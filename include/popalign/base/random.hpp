@@ -11,19 +11,19 @@ namespace popalign {
 std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                         std::array<std::uint32_t, 2> key) noexcept;
 
-/// FNV-1a followed by a finaliser: a stable 64-bit name for a text, the same on every machine.
+/// Returns a 64-bit hash of a text, the same on every machine: FNV-1a followed by a finaliser.
 std::uint64_t stable_hash(std::string_view text, std::uint64_t seed = 0) noexcept;
 
-/// Random draws that depend on what is drawn for, never on who draws or when: the draw at
-/// `position` of the stream (`seed`, `item`, `purpose`) is the same on every rank and in every run.
+/// Counter-based random stream. The draw at `position` of the stream (`seed`, `item`, `purpose`) is
+/// the same on every rank and in every run, independent of the order of draws.
 class RandomStream {
   public:
     RandomStream(std::uint64_t seed, std::string_view item, std::string_view purpose) noexcept;
 
-    /// Uniform in [0, 1) with 53 random bits.
+    /// Returns a uniform draw in [0, 1) with 53 random bits.
     double uniform(std::uint64_t position) const noexcept;
     std::uint64_t bits(std::uint64_t position) const noexcept;
-    /// What identifies this stream in files.
+    /// Identifier of this stream in files.
     std::uint64_t key() const noexcept { return key_; }
 
   private:

@@ -10,9 +10,10 @@ struct Range {
     std::size_t size() const noexcept { return end - begin; }
 };
 
-/// The share of `count` items that `part` of `parts` owns: consecutive, sizes differ by at most 1.
+/// Returns the share of `count` items that `part` of `parts` owns: consecutive items; sizes differ
+/// by at most 1.
 Range partition(std::size_t count, int part, int parts) noexcept;
-/// The part that owns `item`.
+/// Returns the part that owns `item`.
 int owner(std::size_t count, std::size_t item, int parts) noexcept;
 
 }  // namespace popalign

@@ -10,9 +10,9 @@ struct Interval {
     double lower = 0, upper = 0;
 };
 
-/// The 95 % interval of a proportion by Wilson's score (Wilson 1927, "Probable inference, the law
-/// of succession, and statistical inference"): sensible at 0 and at n successes too. [0, 1] for n =
-/// 0.
+/// Returns the 95 % interval of a proportion by Wilson's score (Wilson 1927, "Probable inference,
+/// the law of succession, and statistical inference"), which is sensible at 0 and at n successes
+/// too. [0, 1] for n = 0.
 inline Interval wilson_interval(double successes, std::uint64_t n) noexcept {
     if (n == 0)
         return {0, 1};

@@ -4,8 +4,8 @@
 
 namespace popalign {
 
-/// The one owner of a C handle. `Traits` gives `using Handle`, `static Handle null() noexcept` and
-/// `static void release(Handle) noexcept`. Move-only; assignment releases what was held.
+/// Unique owner of a C handle. `Traits` provides `using Handle`, `static Handle null() noexcept`
+/// and `static void release(Handle) noexcept`. Move-only; assignment releases the old handle.
 template <class Traits>
 class UniqueHandle {
   public:

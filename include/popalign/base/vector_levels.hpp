@@ -1,6 +1,6 @@
 #pragma once
 
-/// Compiles a function once for each level of vector instructions, of which one is chosen when the
+/// Compiles a function once for each level of vector instructions. One version is chosen when the
 /// program starts.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)

@@ -12,15 +12,15 @@
 namespace popalign::campaign {
 
 struct DiagnosisInputs {
-    std::filesystem::path directory;  ///< a scratch folder is made in it, and removed
+    std::filesystem::path directory;  ///< gets a scratch folder, removed at the end
     std::map<std::string, lm::ModelOptions> models;
     std::string device = "auto";
 };
 
-/// Looks at the launcher, ranks and nodes, devices, NCCL, arithmetic, parallel HDF5 on the
-/// directory's file system (a real write and read from all ranks), whether all nodes see it, its
-/// locks, clocks, memory, limits and model files. The same on all ranks; throws only where ranks
-/// cannot agree any more. Collective.
+/// Checks the launcher, ranks and nodes, devices, NCCL, arithmetic, clocks, memory, limits and
+/// model files, and the directory's file system: visible to all nodes, locks, and parallel HDF5 by
+/// a real write and read from all ranks. The result is the same on all ranks. Throws only if the
+/// ranks can no longer agree. Collective.
 std::vector<MachineCheck> diagnose_machine(const comm::Communicator& comm,
                                            const DiagnosisInputs& inputs);
 

@@ -14,13 +14,14 @@ namespace popalign::comm {
 
 enum class Reduction { sum, minimum, maximum };
 
-/// What collectives move. Counts come from spans and may exceed INT_MAX: they are cut inside.
+/// Element type of collectives. Counts come from spans and may exceed INT_MAX: longer data are sent
+/// in parts.
 template <class T>
 concept Element = std::same_as<T, std::byte> || std::same_as<T, std::uint8_t> ||
     std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t> ||
     std::same_as<T, std::uint64_t> || std::same_as<T, float> || std::same_as<T, double>;
 
-/// All functions here are collective over `comm` and do nothing but the obvious copy on one rank.
+/// All functions here are collective over `comm`. On one rank they only copy.
 void barrier(const Communicator& comm);
 
 template <Element T>
@@ -36,22 +37,22 @@ T all_reduce(const Communicator& comm, T value, Reduction reduction) {
     return value;
 }
 
-/// One value from each rank, in rank order.
+/// Returns one value from each rank, in rank order, on all ranks.
 template <Element T>
 std::vector<T> all_gather(const Communicator& comm, T value);
 
-/// The sum of `value` over the ranks before this one; 0 on rank 0.
+/// Returns the sum of `value` over the ranks before this one; 0 on rank 0.
 std::uint64_t exclusive_scan(const Communicator& comm, std::uint64_t value);
 
-/// Rank r receives, in rank order, what every rank put into its `outgoing[r]`.
+/// Sends `outgoing[r]` to rank r. Returns the bytes received from each rank, in rank order.
 std::vector<std::vector<std::byte>> all_to_all(const Communicator& comm,
                                                const std::vector<std::vector<std::byte>>& outgoing);
 
-/// What every rank gave, in rank order, on all ranks; lengths may differ.
+/// Returns the bytes of every rank, in rank order, on all ranks; lengths may differ.
 std::vector<std::vector<std::byte>> all_gather_bytes(const Communicator& comm,
                                                      std::span<const std::byte> data);
 
-/// Every rank's values, one rank's behind the other's, on all ranks.
+/// Returns the values of all ranks, concatenated in rank order, on all ranks.
 template <class T>
 requires std::is_trivially_copyable_v<T> std::vector<T> all_gather_values(
     const Communicator& comm, const std::vector<T>& mine) {

@@ -16,9 +16,9 @@ class Communicator {
     int size() const noexcept { return size_; }
     bool is_root() const noexcept { return rank_ == 0; }
 
-    /// The ranks that give the same `color`, in the order of their ranks here. Collective.
+    /// Returns the group of ranks with the same `color`, in their order here. Collective.
     Communicator split(int color) const;
-    /// The ranks that share memory with this one. Collective.
+    /// Returns the group of ranks that share memory with this one. Collective.
     Communicator split_node() const;
 
     struct Native;

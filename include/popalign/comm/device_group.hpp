@@ -11,30 +11,31 @@ namespace popalign::comm {
 enum class DeviceElement { float32, float64, bfloat16 };
 
 /// Collectives on device memory among the ranks of a communicator, by NCCL; its id travels over
-/// MPI. Operations are queued on `stream` (a cudaStream_t) and are complete when that stream is.
-/// A build without NCCL has the same class, whose constructor throws Error and says so.
+/// MPI. Operations are queued on `stream` (a cudaStream_t) and are complete when that stream is. In
+/// a build without NCCL the constructor throws Error.
 class DeviceGroup {
   public:
     /// Whether this build has NCCL.
     static bool available() noexcept;
     /// The NCCL version loaded, e.g. "2.30.3"; empty without NCCL.
     static std::string library_version();
-    /// The one it was compiled with.
+    /// The NCCL version that the build was compiled with.
     static std::string compiled_version();
 
     /// Uses the calling thread's current CUDA device. Collective.
     explicit DeviceGroup(const Communicator& comm);
     DeviceGroup(DeviceGroup&&) noexcept;
     DeviceGroup& operator=(DeviceGroup&&) noexcept;
-    /// Aborts outstanding work: the normal way out is `close()`.
+    /// Aborts outstanding work. Call `close()` for a normal end.
     ~DeviceGroup();
 
-    /// In place, summed over ranks.
+    /// Sums `data` [count] over the ranks, in place.
     void all_reduce_sum(void* data, std::size_t count, DeviceElement element, void* stream);
-    /// Of `data` [ranks * count], the sum of part `part`, which is this rank's, in its place.
+    /// Sums `data` [ranks * count] over the ranks. Each rank gets the sum of its own part `part`,
+    /// in place.
     void reduce_scatter_sum(void* data, std::size_t count, int part, DeviceElement element,
                             void* stream);
-    /// Every rank's part of `data` [ranks * count] to all.
+    /// Sends the part `part` of every rank to all ranks, in place. `data` is [ranks * count].
     void all_gather(void* data, std::size_t count, int part, DeviceElement element, void* stream);
     void broadcast(void* data, std::size_t count, DeviceElement element, int root, void* stream);
     /// Waits for outstanding work and frees the group. Collective.

@@ -10,14 +10,14 @@
 
 namespace popalign::comm {
 
-/// The bytes that this rank has for each peer and expects from each.
+/// Number of bytes that this rank sends to each peer and receives from each.
 struct ExchangeSizes {
     std::vector<std::uint64_t> outgoing, incoming;
 };
 
-/// As `all_to_all`, with one peer's bytes in memory at a time: `give(peer, bytes)` fills what goes
-/// to the peer, `take(peer, bytes)` gets what it sent. Both may throw, which all ranks then learn
-/// (AgreedError). Collective.
+/// As `all_to_all`, with the bytes of one peer in memory at a time. `give(peer, bytes)` fills the
+/// bytes for a peer, `take(peer, bytes)` gets the bytes from it. If either throws on any rank, all
+/// ranks throw AgreedError. Collective.
 void exchange_in_turn(const Communicator& comm, const ExchangeSizes& sizes,
                       const std::function<void(int, std::span<std::byte>)>& give,
                       const std::function<void(int, std::span<const std::byte>)>& take);

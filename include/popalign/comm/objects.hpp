@@ -18,7 +18,7 @@
 
 namespace boost::serialization {
 
-/// Boost 1.74 to 1.83 know boost::optional alone.
+/// Boost 1.74 to 1.83 serialise boost::optional only.
 template <class Archive, class T>
 void serialize(Archive& archive, std::optional<T>& value, unsigned) {
     bool present = value.has_value();
@@ -33,7 +33,8 @@ void serialize(Archive& archive, std::optional<T>& value, unsigned) {
 
 namespace popalign::comm {
 
-/// Any type that Boost.Serialization knows, as bytes for ranks of the same build and for journals.
+/// Returns `value` as bytes, for ranks of the same build and for journals. T is any type that
+/// Boost.Serialization supports.
 template <class T>
 std::vector<std::byte> to_bytes(const T& value) {
     std::ostringstream stream(std::ios::binary);
@@ -46,7 +47,7 @@ std::vector<std::byte> to_bytes(const T& value) {
     return {bytes.begin(), bytes.end()};
 }
 
-/// Throws Error if `bytes` are not what `to_bytes` makes of a T.
+/// Inverse of `to_bytes`. Throws Error if `bytes` cannot be read as a T.
 template <class T>
 T from_bytes(std::span<const std::byte> bytes) {
     std::istringstream stream(
@@ -62,7 +63,7 @@ T from_bytes(std::span<const std::byte> bytes) {
     }
 }
 
-/// Collective: every rank gets root's value.
+/// Returns root's value on every rank. Collective.
 template <class T>
 T broadcast_object(const Communicator& comm, T value, int root = 0) {
     if (comm.size() == 1)
@@ -77,7 +78,7 @@ T broadcast_object(const Communicator& comm, T value, int root = 0) {
     return comm.rank() == root ? value : from_bytes<T>(bytes);
 }
 
-/// Collective: every rank's value, in rank order, on all ranks.
+/// Returns the values of all ranks, in rank order, on all ranks. Collective.
 template <class T>
 std::vector<T> all_gather_objects(const Communicator& comm, const T& value) {
     std::vector<T> values;
@@ -86,7 +87,8 @@ std::vector<T> all_gather_objects(const Communicator& comm, const T& value) {
     return values;
 }
 
-/// Collective: rank r receives, in rank order, every rank's `outgoing[r]`.
+/// Sends `outgoing[r]` to rank r. Returns the values received from each rank, in rank order.
+/// Collective.
 template <class T>
 std::vector<T> all_to_all_objects(const Communicator& comm, const std::vector<T>& outgoing) {
     std::vector<std::vector<std::byte>> bytes;

@@ -8,36 +8,37 @@
 
 namespace popalign::comm {
 
-/// Sums buffers over ranks while other work goes on. A buffer has as many parts of equal size as
-/// there are ranks, and each rank owns one. Where all nodes have equally many ranks, sums are made
-/// inside the nodes first and then across them: what crosses the network has been added up before.
+/// Sums buffers over ranks while other work goes on. A buffer has one part per rank, all of equal
+/// size, and each rank owns one part. If all nodes have the same number of ranks, sums are made
+/// inside the nodes first and then between nodes, which reduces network traffic.
 ///
-/// Buffers must live until `finish`. All ranks call the same operations in the same order. Terms
-/// are added in the order of the ranks: the same sums come out each time.
+/// Buffers must live until `finish`. All ranks call the same operations in the same order.
+/// Deterministic: terms are added in the order of the ranks.
 class PartwiseSum {
   public:
-    /// `node` are the ranks that share memory with this one. Collective.
+    /// `node` is the group of ranks that share memory with this one. Collective.
     PartwiseSum(const Communicator& comm, const Communicator& node);
     PartwiseSum(PartwiseSum&&) noexcept;
     PartwiseSum& operator=(PartwiseSum&&) noexcept;
     ~PartwiseSum();
 
     int parts() const noexcept;
-    /// The one that this rank owns.
+    /// The part that this rank owns.
     int part() const noexcept;
 
     enum class Result {
-        in_parts,  ///< each owner's part holds the sum, the others nothing of use
+        in_parts,  ///< each rank has the sum in its own part; other parts are undefined
         on_all
     };
     void add(std::span<float> buffer, Result result);
     void add(std::span<double> buffer, Result result);
-    /// Brings every owner's part to all ranks.
+    /// Sends each rank's own part to all ranks.
     void spread(std::span<std::byte> buffer);
-    /// Moves on what was begun, without waiting: MPI does so only when it is called. How many
-    /// operations are not done; they are done in their order.
+    /// Advances the pending operations without waiting; MPI makes progress only during calls.
+    /// Returns the number of operations that are not finished. They finish in the order of their
+    /// start.
     std::size_t progress();
-    /// Waits for all that was begun.
+    /// Waits for all pending operations.
     void finish();
 
   private:

@@ -12,8 +12,8 @@
 
 namespace popalign::comm {
 
-/// An error that all ranks of a communicator know of and leave with together; `what()` is the
-/// message of the lowest rank that failed.
+/// Error that all ranks of a communicator throw together. `what()` is the message of the lowest
+/// rank that failed.
 class AgreedError : public Error {
   public:
     AgreedError(int rank, int ranks, const std::string& message, ExitStatus status);
@@ -23,22 +23,22 @@ class AgreedError : public Error {
     int rank_;
 };
 
-/// The whole life of an MPI program: starts MPI, runs `body` on the world, ends MPI. An agreed
-/// error ends all ranks with its status and one message; any other exception is printed with its
-/// rank and aborts the job. Without a launcher the world has one rank.
+/// Starts MPI, runs `body` on the world communicator and ends MPI. Returns the exit status. An
+/// AgreedError ends all ranks with its status and one message; any other exception is printed with
+/// its rank and aborts the job. Without a launcher the world has one rank.
 int run_program(int& argc, char**& argv,
                 const std::function<ExitStatus(const Communicator&)>& body);
 
-/// Ends the job on all ranks at once, for what leaves them no way to agree.
+/// Aborts the job on all ranks, for errors on which the ranks cannot agree.
 [[noreturn]] void abort_job(const Communicator& comm, std::string_view message,
                             ExitStatus status = ExitStatus::failed);
 
-/// Throws AgreedError on all ranks if any gave a message. Collective.
+/// Throws AgreedError on all ranks if any rank passes an error. Collective.
 void agree_on_failure(const Communicator& comm, const std::optional<Error>& mine);
 
-/// Runs `work` on every rank; if it throws on any, AgreedError is thrown on all. For whatever can
-/// fail on one rank while others would wait in a collective. `work` itself must call none on
-/// `comm`. Collective.
+/// Runs `work` on every rank; if it throws on any rank, all ranks throw AgreedError. Use it for
+/// work that can fail on one rank while others would wait in a collective. `work` must not call
+/// collectives on `comm`. Collective.
 template <class Work>
 auto run_on_all(const Communicator& comm, Work&& work) {
     std::optional<Error> failure;
@@ -61,7 +61,7 @@ auto run_on_all(const Communicator& comm, Work&& work) {
     }
 }
 
-/// Whether any rank's deadline is reached, the same answer on all. Collective.
+/// Returns on all ranks whether the deadline of any rank is reached. Collective.
 bool agree_to_stop(const Communicator& comm, const Deadline& deadline);
 
 }  // namespace popalign::comm

@@ -9,42 +9,41 @@
 
 namespace popalign::comm {
 
-/// A unit whose real work is known, which the schedule is not told.
+/// A work unit with its real work, which the schedule does not know.
 struct SimulatedUnit {
     WorkUnit unit;
     double work = 0;
 };
 
-/// A machine on which time is a number. A worker runs up to `slots` units of a chunk at once; a
-/// step of it takes `step_overhead` and 1 for each unit that is under way, and each of these comes
-/// nearer to its end by 1.
+/// A simulated machine. A worker runs up to `slots` units at once, in steps. A step takes
+/// `step_overhead` plus 1 for each running unit, and does 1 of the work of each of them.
 struct SimulatedMachine {
     int workers = 1, workers_per_shard = 1;
-    std::size_t most_units = 512;  ///< of a chunk
+    std::size_t most_units = 512;  ///< in a chunk
     std::size_t slots = 64;
     double step_overhead = 0;
-    double own_draw = 0, remote_draw = 0;  ///< time that a ticket takes
-    /// When each shard's workers begin, and when they are lost with all that they have not
-    /// finished; missing entries: at once, never.
+    double own_draw = 0, remote_draw = 0;  ///< time to draw a ticket
+    /// Time at which the workers of each shard start, and time at which they fail and lose their
+    /// unfinished units. Shards without an entry start at 0 and never fail.
     std::vector<double> starts, failures;
 };
 
 struct SimulatedRun {
     double end = 0;
-    /// Of the time of the workers that were there, until 98 % of the whole was over.
+    /// Share of time in which the workers present are busy, during the first 98 % of the run.
     double busy_share = 0;
-    /// By unit: how often it was handed out, and whether it was finished before its worker was
-    /// lost.
+    /// By unit: how often it was handed out, and whether it was finished before its worker failed.
     std::vector<std::uint32_t> handed_out;
     std::vector<std::uint8_t> finished;
     std::uint64_t draws = 0, stolen_chunks = 0;
 };
 
-/// WorkSchedule and WorkSearch at work: units are shared out to the shards in their order, as
+/// Simulates WorkSchedule and WorkSearch. Units are divided among the shards in order, as
 /// instructions are. `units[i].unit.id` must be i.
 SimulatedRun simulate_schedule(std::span<const SimulatedUnit> units,
                                const SimulatedMachine& machine);
-/// What the same takes if each worker gets an equal number of units beforehand.
+/// Simulates the same work with a static partition: each worker gets an equal number of units at
+/// the start.
 SimulatedRun simulate_static_partition(std::span<const SimulatedUnit> units,
                                        const SimulatedMachine& machine);
 

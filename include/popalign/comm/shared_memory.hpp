@@ -9,16 +9,16 @@
 
 namespace popalign::comm {
 
-/// One block of zeroed memory that the ranks of a node map together. It has no name that could be
-/// left behind: it goes with the last rank that maps it.
+/// One block of zeroed memory that all ranks of a node map. It has no name that could be left
+/// behind; it is freed when the last rank unmaps it.
 class SharedMemory {
   public:
-    /// `node` must be ranks of one node (`split_node`). Throws AgreedError, e.g. out of memory.
-    /// Collective.
+    /// `node` must be ranks of one node (`split_node`). Throws AgreedError, e.g. when memory runs
+    /// out. Collective.
     SharedMemory(const Communicator& node, std::size_t bytes);
 
     std::span<std::byte> bytes() const noexcept { return {data_.get(), size_}; }
-    /// Keeps the mapping for as long as somebody holds it.
+    /// Shared owner, which keeps the memory mapped.
     std::shared_ptr<std::byte> owner() const noexcept { return data_; }
 
   private:

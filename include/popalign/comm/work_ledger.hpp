@@ -12,41 +12,42 @@
 
 namespace popalign::comm {
 
-/// Hands out work without anybody who hands out: a counter for each shard and phase, in the memory
-/// of the shard's first rank, from which any rank draws tickets one-sidedly (MPI_Fetch_and_op). A
-/// shard belongs to the ranks of a node. Serial is valid.
+/// Distributes work without a master rank. There is one counter per shard and phase, in the memory
+/// of the shard's first rank; any rank draws tickets from it one-sidedly (MPI_Fetch_and_op). A
+/// shard belongs to the ranks of one node. A serial communicator is valid.
 class WorkLedger {
   public:
-    /// `node` are the ranks of `comm` that share this rank's shard. Collective over `comm`.
+    /// `node` is the group of ranks of `comm` that share this rank's shard. Collective over `comm`.
     WorkLedger(const Communicator& comm, const Communicator& node, std::size_t phases = 1);
     WorkLedger(WorkLedger&&) noexcept;
     WorkLedger& operator=(WorkLedger&&) noexcept;
-    /// Frees nothing that the others would have to free too: see `finish`.
+    /// Does not free the MPI window, which is collective: see `finish`.
     ~WorkLedger();
 
     int shards() const noexcept;
     int own_shard() const noexcept;
-    /// Ranks that share the shard.
+    /// Number of ranks that share the shard.
     int workers(int shard) const noexcept;
-    /// False where the MPI library offers nothing one-sided between nodes: other shards then look
-    /// empty, and each node works through its own.
+    /// False if the MPI library has no one-sided communication between nodes. Other shards then
+    /// look empty, and each node works only on its own.
     bool spans_nodes() const noexcept;
-    /// Of `count` items, those that are the shard's: in proportion to its ranks.
+    /// Returns the items of the shard, of `count` in all, in proportion to its ranks.
     Range share(int shard, std::size_t count) const noexcept;
 
-    /// The next ticket, from 0 on; each is drawn once.
+    /// Draws the next ticket of a shard, from 0 on. Each ticket is drawn once.
     std::uint64_t draw(int shard, std::size_t phase = 0);
-    /// From now on all tickets are beyond any chunk: for a rank that fails while others work.
+    /// Makes all further tickets lie beyond the last chunk. A rank that fails while others work
+    /// calls it.
     void stop();
-    /// Where networks cannot reach this rank's memory without its help, it helps here: call it now
-    /// and then while working.
+    /// Lets MPI answer the draws of other ranks, on networks that need help of this rank for it.
+    /// Call it now and then while working.
     void progress();
 
-    /// This rank's search; `schedule_of` must give the same on all ranks. The ledger must outlive
-    /// it.
+    /// Returns this rank's search. `schedule_of` must return the same schedules on all ranks. The
+    /// ledger must outlive the search.
     WorkSearch search(std::size_t phase, WorkSearch::ScheduleOf schedule_of);
 
-    /// Ends the handing out. Collective.
+    /// Frees the MPI window; call it when no rank will draw again. Collective.
     void finish();
 
   private:
@@ -54,7 +55,8 @@ class WorkLedger {
     std::unique_ptr<State> state_;
 };
 
-/// Draws until there is a chunk; none if all shards are empty.
+/// Draws tickets until one has a chunk, and returns its units. Returns none if all shards are
+/// empty.
 std::vector<WorkUnit> next_chunk(WorkLedger& ledger, std::size_t phase, WorkSearch& search);
 
 }  // namespace popalign::comm

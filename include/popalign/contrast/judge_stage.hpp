@@ -22,12 +22,12 @@ struct JudgeOptions {
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("model", model,
-                "which of `models` judges, also a reward model, or longest or random",
+                "judge: an entry of `models`, which may be a reward model, or longest or random",
                 Effect::model);
         v.field("template", template_name, "a built-in judge template, or a .yaml file");
-        v.field("split", split, "judge the pairs of: all, train or held_out");
-        v.field("limit", limit, "judge the first pairs of each strategy alone; 0: all");
-        v.field("batch_tokens", batch_tokens, "rows of one forward pass", Effect::speed);
+        v.field("split", split, "pairs to judge: all, train or held_out");
+        v.field("limit", limit, "judge only so many first pairs of each strategy; 0: all");
+        v.field("batch_tokens", batch_tokens, "tokens of one forward pass", Effect::speed);
     }
     void validate() const;
 };
@@ -36,15 +36,15 @@ struct JudgeInputs {
     RunOptions run;
     std::map<std::string, lm::ModelOptions> models;
     JudgeOptions judge;
-    std::filesystem::path pairs;   ///< the pair file, which receives the verdicts
+    std::filesystem::path pairs;   ///< the pair file, to which the verdicts are written
     std::filesystem::path output;  ///< contrast_accuracy.json
     std::string provenance;
     Logger logger;
 };
 
-/// Has every pair judged in both orders, but for what the file or the run's journals hold of this
-/// judge already; writes the verdicts into the pair file and the accuracy of all its judges beside
-/// it. Collective over the leaders.
+/// Has the model judge every pair in both orders, except pairs whose verdicts by this judge are in
+/// the file or the run's journals. Writes the verdicts into the pair file, and the accuracy of all
+/// its judges to `output`. Collective over the leaders.
 ExitStatus run_judge(const lm::ModelRanks& ranks, const JudgeInputs& inputs,
                      const Deadline& deadline);
 

@@ -10,14 +10,14 @@
 
 namespace popalign::evaluation {
 
-/// One question of a benchmark, in one turn or more.
+/// One question of a benchmark, in one or more turns.
 struct BenchmarkItem {
     std::string id, category;
     std::vector<Message> context = {};         ///< the dialogue before the first turn
-    std::vector<std::string> turns;            ///< what the user says
-    std::vector<std::string> references = {};  ///< known good answers, by turn; none if empty
+    std::vector<std::string> turns;            ///< messages of the user
+    std::vector<std::string> references = {};  ///< known good answers by turn; may be empty
     std::optional<std::string> baseline = {};  ///< the answer of `Benchmark::baseline_name`
-    std::optional<double> temperature = {};    ///< replaces the config's
+    std::optional<double> temperature = {};    ///< overrides the config's
 
     bool operator==(const BenchmarkItem&) const = default;
 
@@ -27,26 +27,26 @@ struct BenchmarkItem {
     }
 };
 
-/// How judgements become figures.
+/// Way from judgements to figures.
 enum class Scoring {
     length_controlled_win_rate,  ///< preferences: win rate, plain and length-controlled
     bradley_terry,               ///< labels as games, with and without style control
-    rating,                      ///< 1 to 10 for each turn; there is no baseline
-    win_rate                     ///< mean probability over both orders: wins, ties and losses
+    rating,                      ///< 1 to 10 for each turn, without a baseline
+    win_rate                     ///< wins, ties and losses by the mean probability over both orders
 };
 
 struct Benchmark {
     std::string name;
     Scoring scoring = Scoring::win_rate;
-    std::string judge_template;  ///< unless the config names another
-    /// The model whose answers the items hold; empty: the config's baseline answers.
+    std::string judge_template;  ///< used unless the config names another
+    /// Name of the model whose answers the items hold; empty: the config's baseline answers.
     std::string baseline_name = {};
     std::vector<BenchmarkItem> items = {};
-    std::uint64_t left_out = 0;                            ///< rows of the data without a question
+    std::uint64_t left_out = 0;  ///< rows of the data that have no question
     std::optional<LengthControlData> length_control = {};  ///< absent where the folder has none
 };
 
-/// Whether its answers are compared with a baseline's.
+/// Returns whether the answers are compared with a baseline's.
 inline bool compares(const Benchmark& benchmark) {
     return benchmark.scoring != Scoring::rating;
 }
@@ -54,7 +54,7 @@ inline bool compares(const Benchmark& benchmark) {
 /// Keeps the first `count` items of each category; 0: all.
 void keep_first(std::vector<BenchmarkItem>& items, std::int64_t count);
 
-/// The dialogue up to the first turn.
+/// Returns the dialogue up to the first turn.
 Instruction instruction_of(const BenchmarkItem& item);
 
 }  // namespace popalign::evaluation

@@ -16,20 +16,20 @@ struct BenchmarkInputs {
     RunOptions run;
     std::map<std::string, lm::ModelOptions> models;
     EvaluateOptions evaluate;
-    lm::ModelOptions model;        ///< what is measured
-    Benchmark benchmark;           ///< on all ranks
-    std::filesystem::path output;  ///< the figures; the items go beside it as .jsonl
+    lm::ModelOptions model;        ///< the measured model
+    Benchmark benchmark;           ///< filled on all ranks
+    std::filesystem::path output;  ///< file for the figures; the items go beside it as .jsonl
     std::string provenance;
     Logger logger;
 };
 
-/// The held-out instructions of a pair file, compared with the baseline. Throws UsageError if it
-/// has none.
+/// Makes a benchmark of a pair file's held-out instructions, compared with the baseline. Throws
+/// UsageError if it has none.
 Benchmark held_out_benchmark(const std::filesystem::path& pairs);
 
-/// Has the model answer what the benchmark asks, and the baseline where the data hold no answers of
-/// it; has the judge compare or rate them; scores. Items are spread over the leaders; what was
-/// judged before is not judged again. Returns `requeue` at the deadline, if there is one.
+/// Has the model answer the benchmark, and the baseline too if the data lack its answers; has the
+/// judge compare or rate the answers; scores them. Items are spread over the leaders. Items judged
+/// by an earlier start are not judged again. Returns `requeue` at the deadline; null: no deadline.
 /// Collective over the leaders.
 ExitStatus run_benchmark(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
                          const Deadline* deadline);

@@ -11,10 +11,10 @@
 
 namespace popalign::evaluation {
 
-/// Shows the judge every labelled pair in both orders and writes what it said as rows
-/// {index, order, winner, probability_first, raw}, which `read_verdicts` reads. `pairs` are the
-/// same on all ranks, and so is the result: nothing if the deadline left some. Collective over the
-/// leaders.
+/// Shows the judge every labelled pair in both orders and writes its verdicts as rows
+/// {index, order, winner, probability_first, raw}, which `read_verdicts` reads. `pairs` must be the
+/// same on all ranks, and so is the result; nothing if the deadline passed before the last pair.
+/// Collective over the leaders.
 std::optional<std::vector<OrderedChoices>> judge_labelled_pairs(
     const lm::JudgeSpec& judge, const std::vector<LabelledPair>& pairs,
     const lm::JudgingOptions& options, const std::filesystem::path& rows);

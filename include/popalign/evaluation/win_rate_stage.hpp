@@ -26,18 +26,18 @@ struct EvaluateOptions {
     template <class Visitor>
     void visit(Visitor& v) {
         v.field("judge", judge,
-                "which of `models` judges, also a reward model, or longest or random",
+                "judge: an entry of `models`, which may be a reward model, or longest or random",
                 Effect::model);
-        v.field("baseline", baseline, "which of `models` the aligned one is compared with",
+        v.field("baseline", baseline, "entry of `models` that the aligned model is compared with",
                 Effect::model);
         v.field("judge_template", judge_template,
                 "a built-in judge template, or a .yaml file; empty: the benchmark's own");
-        v.field("limit", limit, "the first items of each category alone; 0: all");
-        v.field("max_new_tokens", max_new_tokens, "longest answer");
-        v.field("batch_size", batch_size, "sequences a rank decodes together", Effect::speed);
-        v.field("batch_tokens", batch_tokens, "rows of one forward pass of the judge",
+        v.field("limit", limit, "evaluate only so many first items of each category; 0: all");
+        v.field("max_new_tokens", max_new_tokens, "longest answer [token]");
+        v.field("batch_size", batch_size, "sequences that a rank decodes together", Effect::speed);
+        v.field("batch_tokens", batch_tokens, "tokens of one forward pass of the judge",
                 Effect::speed);
-        v.field("stop", stop, "texts that end an answer, which does not hold them");
+        v.field("stop", stop, "texts that end an answer and are cut from it");
         sampling.visit(v);
     }
     void validate() const;
@@ -48,7 +48,7 @@ struct WinRateInputs {
     std::map<std::string, lm::ModelOptions> models;
     EvaluateOptions evaluate;
     lm::ModelOptions model;        ///< the aligned model
-    std::filesystem::path pairs;   ///< whose held-out instructions are answered
+    std::filesystem::path pairs;   ///< pair file whose held-out instructions are answered
     std::filesystem::path output;  ///< win_rate.json; the items go beside it as .jsonl
     std::string provenance;
     Logger logger;

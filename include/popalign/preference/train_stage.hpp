@@ -8,8 +8,8 @@
 
 namespace popalign::preference {
 
-/// Aligns a model on the pairs of a file and writes it as an HF directory. Continues what an
-/// earlier call began; says so and returns `done` if that one finished. Collective.
+/// Aligns a model on the pairs of a file and writes it as an HF directory. Continues an
+/// earlier, unfinished call; if that one finished, logs so and returns `done`. Collective.
 ExitStatus run_training(const comm::Communicator& comm, const TrainInputs& inputs,
                         const Deadline& deadline, const Logger& logger);
 

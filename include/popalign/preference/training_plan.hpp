@@ -8,10 +8,10 @@
 
 namespace popalign::preference {
 
-/// What a training run would take, as JSON: memory by part, time by part and pairs a second, on
-/// this machine (after measuring a pass, an update and a sum over ranks) or on the one that
-/// `train.machine` describes; of PPO rounds, answers and updates, after measuring a round here.
-/// Nothing is written. Collective.
+/// Estimates a training run and returns JSON: memory by part, time by part and pairs per second, on
+/// this machine (after measuring a pass, an update and a sum over ranks) or on the machine that
+/// `train.machine` describes; for PPO, rounds, answers and updates, after measuring a round here.
+/// Writes no files. Collective.
 std::string plan_training(const comm::Communicator& comm, const TrainInputs& inputs,
                           const Logger& logger);
 

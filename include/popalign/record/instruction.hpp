@@ -10,11 +10,11 @@ namespace popalign {
 
 enum class Split : std::uint8_t { train = 0, held_out = 1 };
 
-/// What a user asks; `source` says where it comes from (a data set, a category).
+/// A user's request. `source` names its origin (a data set, a category).
 struct Instruction {
     std::string id, source, text;
     Split split = Split::train;
-    std::vector<Message> context = {};  ///< the turns before, in a longer dialogue
+    std::vector<Message> context = {};  ///< earlier turns of the dialogue
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
@@ -23,7 +23,8 @@ struct Instruction {
     bool operator==(const Instruction&) const = default;
 };
 
-/// The whole dialogue as text, for judges; the instruction alone where nothing goes before it.
+/// Returns the whole dialogue as text, for judges; the instruction alone if there are no earlier
+/// turns.
 std::string as_transcript(const Instruction& instruction);
 
 }  // namespace popalign

@@ -10,12 +10,12 @@
 namespace popalign {
 
 /// A question to a judge: which of two answers to an instruction is better, or how good `first` is
-/// alone. The other fields are empty where there is no known good answer and no second turn.
+/// alone. The other fields are empty if there is no reference answer or no second turn.
 struct JudgeQuery {
     std::string instruction, first, second;
     std::string reference = {};
     std::string instruction_2 = {}, first_2 = {}, second_2 = {}, reference_2 = {};
-    /// The instruction turn by turn, where it is a transcript; empty: one turn of the user.
+    /// The turns of the instruction if it is a transcript. Empty: a single user turn.
     std::vector<Message> dialogue = {};
     bool first_cut = false, second_cut = false;  ///< the answer did not end by itself
 
@@ -28,23 +28,23 @@ struct JudgeQuery {
 };
 
 JudgeQuery judge_query(const Instruction& instruction, std::string first, std::string second);
-/// The same answers in the other order.
+/// Returns the query with the answers in the other order.
 JudgeQuery swapped(JudgeQuery query);
 
 enum class Outcome : std::uint8_t {
     second = 0,
     first = 1,
     tie = 2,
-    abstained = 3,  ///< it would not choose
-    unparsed = 4    ///< what it said could not be read
+    abstained = 3,  ///< the judge declined to choose
+    unparsed = 4    ///< the judge's text could not be parsed
 };
 
 struct Judgement {
     Outcome outcome = Outcome::unparsed;
     double probability = 0.5;  ///< that the answer shown first is the better one
-    std::int64_t games = 1;    ///< what the verdict counts for: Arena-Hard's A>>B three
-    double rating = 0;         ///< 1 to 10, where the template asks for one; else 0
-    std::string raw;           ///< what the judge said, or the log-probabilities it gave
+    std::int64_t games = 1;    ///< games that the verdict counts as: 3 for Arena-Hard's A>>B
+    double rating = 0;         ///< 1 to 10 if the template asks for one, else 0
+    std::string raw;           ///< the judge's text, or its log-probabilities
 
     bool valid() const noexcept {
         return outcome != Outcome::abstained && outcome != Outcome::unparsed;
@@ -56,12 +56,11 @@ struct Judgement {
     bool operator==(const Judgement&) const = default;
 };
 
-/// The judgement of log-odds [nat] that the answer shown first is better.
+/// Returns the judgement for the log-odds [nat] that the answer shown first is better.
 Judgement judgement_of(double log_odds);
 
-/// What a judgement says of a pair whose chosen answer was shown first, or second. A verdict that
-/// would not choose is a tie without a probability (NaN). `pair` and `judge` are the caller's to
-/// fill in.
+/// Converts a judgement to a verdict on a pair whose answers were shown in `order`. An abstained
+/// judgement becomes a tie without a probability (NaN). The caller fills in `pair` and `judge`.
 Verdict verdict_of(const Judgement& judgement, AnswerOrder order);
 
 }  // namespace popalign

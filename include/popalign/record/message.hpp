@@ -7,7 +7,7 @@ namespace popalign {
 
 enum class Role { system, user, assistant };
 
-/// "system", "user" or "assistant".
+/// Returns "system", "user" or "assistant".
 std::string_view role_name(Role role) noexcept;
 
 /// One turn of a dialogue.

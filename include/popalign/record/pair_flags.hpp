@@ -11,15 +11,16 @@
 
 namespace popalign {
 
-/// PairFlag bits of a pair, as far as the pair itself shows them (`overlap` and the `repeated` ones
+/// Returns the PairFlag bits that follow from the pair alone (`overlap` and the `repeated` flags
 /// need other texts).
 std::uint32_t pair_flags(const Instruction& instruction, const Response& chosen,
                          const Response& rejected);
 
-/// Bits of PairFlag. Throws UsageError for an unknown name, listing the known ones.
+/// Returns the PairFlag bits of `names`. Throws UsageError for an unknown name, listing the known
+/// ones.
 std::uint32_t flag_mask(std::span<const std::string> names);
 
-/// The script that most letters of a text are of, if it is most of them.
+/// Script of the majority of a text's letters; `none` if no script has a majority.
 enum class Script { none, latin, greek, cyrillic, hebrew, arabic, indic, thai, hangul, han };
 Script main_script(std::string_view text);
 

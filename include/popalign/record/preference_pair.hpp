@@ -14,12 +14,12 @@ enum class PairFlag : std::uint32_t {
     truncated = 4,               ///< a text ended at the token limit
     unparsed = 8,                ///< a text lacks the format its template asks for
     refusal = 16,                ///< the chosen text declines to answer
-    length_ratio = 32,           ///< one text is ten times as long as the other, and no short one
+    length_ratio = 32,           ///< one text is ten times as long as the other, and not short
     near_duplicate = 64,         ///< the texts are almost equal
     other_script = 128,          ///< a text is written in another script than the instruction
     overlap = 256,               ///< the instruction shares text with an evaluation set
-    repeated_instruction = 512,  ///< an instruction before it is almost equal
-    repeated_answer = 1024       ///< a text is almost equal to one for an instruction before
+    repeated_instruction = 512,  ///< an earlier instruction is almost equal
+    repeated_answer = 1024       ///< a text is almost equal to one for an earlier instruction
 };
 
 inline constexpr std::array<std::pair<PairFlag, std::string_view>, 11> pair_flag_names{

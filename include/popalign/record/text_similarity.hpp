@@ -10,13 +10,13 @@ namespace popalign {
 /// Texts of at least this similarity are almost equal.
 inline constexpr double near_duplicate_similarity = 0.9;
 
-/// The share of different 5-byte pieces that two texts have in common (Broder 1997). A text that is
-/// shorter has itself as its only piece.
+/// Returns the share of distinct 5-byte pieces that two texts have in common (Broder 1997). A
+/// shorter text is its own only piece.
 double text_similarity(std::string_view a, std::string_view b);
 
-/// What is left of a text's pieces to estimate its similarity to others: the smallest hash in each
-/// of 128 parts of the range (one permutation hashing, Li et al. 2012, with the empty parts filled
-/// by Shrivastava's 2017 densification).
+/// MinHash sketch of a text's pieces, to estimate its similarity to other texts: the smallest hash
+/// in each of 128 parts of the hash range (one permutation hashing, Li et al. 2012, with empty
+/// parts filled by Shrivastava's 2017 densification).
 struct TextSignature {
     static constexpr std::size_t parts = 128;
     std::array<std::uint16_t, parts> least{};
@@ -24,7 +24,7 @@ struct TextSignature {
 };
 
 TextSignature text_signature(std::string_view text);
-/// Of the texts, to about 0.03; 1 for equal ones.
+/// Estimates `text_similarity` of the two texts, to about 0.03. Returns 1 for equal texts.
 double estimated_similarity(const TextSignature& a, const TextSignature& b) noexcept;
 
 }  // namespace popalign

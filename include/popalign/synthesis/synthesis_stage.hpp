@@ -9,30 +9,31 @@
 
 namespace popalign::synthesis {
 
-/// Where a run's pairs are.
+/// Returns the path of a run's pair file.
 std::filesystem::path pair_file_path(const RunOptions& run);
-/// And where those are that a run has made so far.
+/// Returns the path of the file that `merge_so_far` writes.
 std::filesystem::path pairs_so_far_path(const RunOptions& run);
 
-/// Instructions x strategies -> pair file: makes what no journal holds, then merges. Results do not
-/// depend on the ranks. `requeue` if the deadline or the budget came first, with everything
-/// finished saved; a start that finds the budget used up throws UsageError. Collective over the
-/// leaders.
+/// Makes the pair file of all instructions and strategies: generates answers that no journal holds,
+/// then merges the journals. Results do not depend on the number of ranks. Returns `requeue` if the
+/// deadline or the budget came first; finished answers are saved. Throws UsageError if the budget
+/// is used up at the start. Collective over the leaders.
 ExitStatus run_synthesis(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                          const Deadline& deadline);
 
-/// Writes the pairs that journals hold so far to a file of their own, while `run_synthesis` may be
-/// at work. Collective over the leaders.
+/// Writes the pairs in the journals so far to a separate file; `run_synthesis` may be running.
+/// Collective over the leaders.
 ExitStatus merge_so_far(const lm::ModelRanks& ranks, const SynthesisInputs& inputs);
 
-/// What `run_synthesis` would make on these ranks, as JSON for people and scripts: generations with
-/// their first rendered prompts, tokens, time, memory, bytes and cost. Really answers the first
-/// `synthesis.plan_sample` instructions, in memory, to know lengths and speed. Collective over the
-/// leaders.
+/// Estimates `run_synthesis` on these ranks and returns JSON for people and scripts: generations
+/// with their first rendered prompts, tokens, time, memory, bytes and cost. Answers the first
+/// `synthesis.plan_sample` instructions, in memory, to measure lengths and speed. Collective over
+/// the leaders.
 std::string plan_synthesis(const lm::ModelRanks& ranks, const SynthesisInputs& inputs,
                            const Deadline& deadline);
 
-/// The same without a sample, on one rank: tokens are bounds, time is not known. Loads no weights.
+/// Returns the same without a sample: tokens are bounds, time is unknown. Loads no weights. Call on
+/// one rank.
 std::string describe_synthesis(const SynthesisInputs& inputs);
 
 }  // namespace popalign::synthesis

@@ -43,7 +43,7 @@ struct ChatAnswer {
     std::uint64_t prompt_tokens = 0, completion_tokens = 0;  ///< by the server's count
 };
 
-/// What a client has used, by the server's own count.
+/// Usage of a client, counted by the server.
 struct EndpointUsage {
     std::uint64_t answered = 0, refused = 0, retries = 0;
     std::uint64_t prompt_tokens = 0, completion_tokens = 0;
@@ -62,10 +62,10 @@ class EndpointClient {
     /// key's variable is not set.
     EndpointClient(EndpointOptions options, Logger logger, int shares = 1);
 
-    /// Calls `done(index, answer)` once for each request, in no particular order. When
-    /// `keep_going` says no, nothing more is sent, and what is in flight is awaited for a little
-    /// while. `more` is asked when fewer wait than may be in flight. Throws Error when a request
-    /// failed for good or the server rejects all of them.
+    /// Calls `done(index, answer)` once for each request, in no particular order. When `keep_going`
+    /// returns false, sends nothing more and waits a short time for the requests in flight. Calls
+    /// `more` when fewer requests wait than may be in flight. Throws Error when a request failed
+    /// for good or the server rejects all of them.
     void chat(std::span<const ChatRequest> requests, const SamplingOptions& sampling,
               const std::function<void(std::size_t, ChatAnswer)>& done,
               const std::function<bool()>& keep_going = {},

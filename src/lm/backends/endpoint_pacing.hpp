@@ -12,7 +12,7 @@ namespace popalign::lm {
 using PacingClock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-/// What an HTTP status means for the request.
+/// Meaning of an HTTP status for the request.
 enum class ReplyKind {
     success,
     retry,     ///< may pass: 408, 409, 425, 429, 5xx
@@ -29,7 +29,7 @@ std::optional<Seconds> parse_retry_after(std::string_view value, std::int64_t un
 /// `uniform` in [0, 1) takes up to half away so that clients do not come back together.
 Seconds retry_wait(Seconds base, std::int64_t attempt, double uniform);
 
-/// What was spent in the last minute, against a limit; a limit of 0 is none.
+/// Amount spent in the last minute, against a limit. 0: no limit.
 class MinuteWindow {
   public:
     explicit MinuteWindow(double limit) : limit_(limit) {}
@@ -37,7 +37,7 @@ class MinuteWindow {
     /// When `amount` more stays within the limit; more than the limit waits for an empty window.
     PacingClock::time_point ready_at(double amount, PacingClock::time_point now);
     void spend(std::size_t id, double amount, PacingClock::time_point now);
-    /// What `id` spent last turned out to be `amount`.
+    /// Corrects the last amount of `id` to `amount`.
     void correct(std::size_t id, double amount);
 
   private:

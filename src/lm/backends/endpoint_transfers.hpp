@@ -13,7 +13,7 @@
 
 namespace popalign::lm {
 
-/// What came back for one POST.
+/// Reply to one POST.
 struct HttpReply {
     std::size_t id = 0;
     std::string failure;     ///< why there is no whole reply; empty if there is one
@@ -34,7 +34,7 @@ class HttpTransfers {
 
     void start(std::size_t id, std::string body);
     std::size_t in_flight() const noexcept { return transfers_.size(); }
-    /// What finished, after waiting for at most `wait`.
+    /// Waits for at most `wait` and returns the finished replies.
     std::vector<HttpReply> wait(std::chrono::milliseconds wait);
 
   private:

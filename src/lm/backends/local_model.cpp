@@ -18,7 +18,8 @@
 namespace popalign::lm {
 namespace {
 
-/// Of the memory that is free when the weights are loaded: the rest is for activations and answers.
+/// Share of the memory that is free after loading the weights; the rest is for activations and
+/// answers.
 constexpr double cache_share = 0.7;
 
 at::ScalarType scalar_type(const ModelOptions& options) {

@@ -12,13 +12,13 @@
 
 namespace popalign::lm {
 
-/// Whether `draw_tokens` can draw with these options: those that change no token's weight by its
-/// rank or by what was generated.
+/// Returns whether `draw_tokens` supports these options: none that change a token's weight by its
+/// rank or by earlier tokens.
 bool draws_in_batches(const SamplingOptions& options);
 
-/// As `draw_token` of each row of `logits` [rows, vocab], computed where they are; only tokens and
-/// log-probabilities come to the host. `uniforms` [rows]; the `forbidden` tokens cannot be drawn in
-/// rows of which `forbids` is 1.
+/// Draws as `draw_token` for each row of `logits` [rows, vocab], on their device; only tokens and
+/// log-probabilities are copied to the host. `uniforms` is [rows]. The `forbidden` tokens cannot be
+/// drawn in rows whose `forbids` is 1.
 std::vector<DrawnToken> draw_tokens(const at::Tensor& logits, const SamplingOptions& options,
                                     const std::vector<double>& uniforms,
                                     std::span<const TokenId> forbidden,

@@ -34,7 +34,7 @@ struct Active {
     GeneratedTokens result;
 };
 
-/// What one step makes of a sequence.
+/// Result of one step for a sequence.
 struct Decision {
     DrawnToken drawn{};
     bool stop_token = false, ends = false;
@@ -56,7 +56,7 @@ class Stopwatch {
     Clock::time_point start_ = Clock::now();
 };
 
-/// What ranks that do as the first one does must know of a request.
+/// The part of a request that the ranks following the first one need.
 struct Shape {
     std::vector<TokenId> prompt;
     std::int64_t max_new_tokens = 0;
@@ -67,7 +67,7 @@ struct Shape {
     }
 };
 
-/// What a run of the generator asks and tells outside.
+/// Callbacks of a run of the generator.
 struct Calls {
     const Done& done;
     const std::function<bool()>& keep_going;

@@ -21,7 +21,7 @@ class KeyValueCache {
     /// [slots, kv_heads, extent, head_dim]
     const at::Tensor& keys(std::int64_t layer) const { return keys_[index(layer)]; }
     const at::Tensor& values(std::int64_t layer) const { return values_[index(layer)]; }
-    /// Makes slot `to` what slot `from` is.
+    /// Copies slot `from` to slot `to`.
     void copy_slot(std::int64_t from, std::int64_t to);
 
   private:
@@ -29,7 +29,7 @@ class KeyValueCache {
     std::vector<at::Tensor> keys_, values_;
 };
 
-/// Runs prompts and leaves their keys and values in the cache.
+/// Attention of whole prompts, which stores their keys and values in the cache.
 class PrefillAttention final : public Attention {
   public:
     /// Sequence i of `packed` goes to slot `first_slot + i`.
@@ -50,7 +50,7 @@ class PrefillAttention final : public Attention {
     std::int64_t first_slot_;
 };
 
-/// Runs `rows` tokens of one sequence, of which the slot holds `begin` already.
+/// Attention of `rows` tokens of one sequence whose first `begin` tokens are in the slot.
 class ChunkAttention final : public Attention {
   public:
     ChunkAttention(KeyValueCache& cache, std::int64_t slot, std::int64_t begin, std::int64_t rows)

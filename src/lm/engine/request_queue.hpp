@@ -10,9 +10,9 @@
 
 namespace popalign::lm {
 
-/// All requests of a run of the generator, by their numbers, and those that have not begun. They
-/// wait in the order in which they come, or, where a sequence's cache must depend on itself alone,
-/// apart by the extents that they need.
+/// All requests of a run of the generator, by number, and a queue of those not yet started. They
+/// wait in order of arrival or, if a sequence's cache must depend on that sequence alone, in one
+/// queue per cache extent.
 class RequestQueue {
   public:
     enum class Extents { shared, apart };
@@ -24,12 +24,12 @@ class RequestQueue {
     void finish(std::size_t number) { requests_[number].prompt = {}; }
 
     std::size_t waiting() const noexcept { return waiting_; }
-    /// A cache extent that some of those that wait can have; with shared extents, all. There must
-    /// be some.
+    /// Returns a cache extent for some of the waiting requests; with shared extents, for all. At
+    /// least one request must wait.
     std::int64_t next_extent() const;
-    /// How many wait that `take` would give in the end.
+    /// Returns how many requests wait in the queue that `take` uses for `extent`.
     std::size_t fitting(std::int64_t extent) const;
-    /// At most `most` requests for a cache of that extent.
+    /// Takes at most `most` requests for a cache of that extent.
     std::vector<std::size_t> take(std::int64_t extent, std::size_t most);
 
   private:

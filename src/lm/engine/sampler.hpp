@@ -7,13 +7,13 @@
 
 namespace popalign::lm {
 
-/// What a draw depends on besides the logits.
+/// Inputs of a draw other than the logits.
 struct DrawContext {
     std::span<const TokenId> prompt = {}, generated = {};  ///< for the repetition penalty
     std::span<const TokenId> forbidden = {};               ///< tokens that cannot be drawn
 };
 
-/// What drawing from such logits throws.
+/// Message of the error for logits that are not finite.
 inline constexpr const char* logits_not_finite =
     "the model's logits are not finite; are its weights damaged, or is bfloat16 too coarse for it?";
 

@@ -2,13 +2,13 @@
 
 namespace popalign::lm {
 
-/// What a decoding step costs, learned from those that were: a line through their times by their
-/// numbers of sequences, in which older steps count less.
+/// Running estimate of a decoding step's time: a line fitted to the times of past steps over their
+/// numbers of sequences, with less weight for older steps.
 class StepCost {
   public:
     void add(double sequences, double seconds) noexcept;
-    /// What a step costs beside its sequences, in sequences; infinite until steps of different
-    /// sizes were seen, and where their size makes no difference.
+    /// Returns the fixed cost of a step, in units of the cost of one sequence. Infinite until steps
+    /// of different sizes were seen, or if the size makes no difference.
     double overhead() const noexcept;
 
   private:

@@ -19,7 +19,7 @@ namespace {
 
 enum class Task { load, generate, score_next_token, leave };
 
-/// What a leader's followers are to do next.
+/// Next task of a leader's followers.
 struct Order {
     int task = static_cast<int>(Task::leave);
     std::string path, device;

@@ -41,7 +41,7 @@ class TensorParallelModel {
     std::shared_ptr<const CausalLm> model_;
 };
 
-/// Does with this rank's slice what the leader does with its own, until the leader releases it.
+/// Repeats the leader's operations on this rank's slice until the leader releases it.
 void serve_as_follower(const ModelRanks& ranks);
 /// The leader's call that ends `serve_as_follower` on the other ranks of its group.
 void release_followers(const ModelRanks& ranks);

@@ -6,8 +6,8 @@
 
 namespace popalign::lm {
 
-/// What a server's answer says under a template of letters, by the letters' probabilities where it
-/// gives them, else by its words; unparsed where neither tells.
+/// Returns the judgement of a server's answer under a template of letters: by the letters'
+/// probabilities if the answer has them, else by its words; unparsed if neither gives one.
 Judgement read_judgement(const ChatAnswer& answer, const JudgeTemplate& judge_template);
 
 }  // namespace popalign::lm

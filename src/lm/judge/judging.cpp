@@ -54,7 +54,7 @@ std::uint64_t total(const comm::Communicator& comm, std::uint64_t value) {
     return comm::all_reduce<std::uint64_t>(comm, value, comm::Reduction::sum);
 }
 
-/// Says what is to come. Collective.
+/// Logs the work ahead. Collective.
 void announce(const comm::Communicator& comm, const JudgeSpec& judge, const Work& work,
               const JudgingReport& report, const Logger& logger) {
     JudgeUsage usage = comm::run_on_all(comm, [&] { return measure_queries(judge, work.queries); });

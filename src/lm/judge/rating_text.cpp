@@ -23,7 +23,7 @@ std::optional<double> rating_of(std::string_view text) {
     return value;
 }
 
-/// What stands between doubled brackets.
+/// Returns the ratings between doubled brackets.
 std::set<double> ratings_in_brackets(std::string_view text) {
     std::set<double> ratings;
     for (auto bracket = text.find("[["); bracket != std::string_view::npos;

@@ -20,7 +20,7 @@
 namespace popalign::lm {
 namespace {
 
-/// What a reward model reads of an answer: the dialogue and the answer, as training encodes a pair.
+/// Encodes the input of a reward model: the dialogue and the answer, as training encodes a pair.
 class RewardReader {
   public:
     explicit RewardReader(const ModelOptions& model)
@@ -36,7 +36,7 @@ class RewardReader {
                 model.path, chat.name()));
     }
 
-    /// Of the answer shown first.
+    /// Returns the tokens for the answer shown first.
     std::vector<TokenId> read(const JudgeQuery& query) const {
         std::vector<Message> dialogue = query.dialogue;
         if (dialogue.empty())

@@ -60,7 +60,7 @@ class Labels {
     std::vector<std::string> keys_;
 };
 
-/// What one way of looking found: nothing, one label, or what makes the text unusable.
+/// Result of one search: nothing, one label, or a reason why the text is unusable.
 struct Finding {
     std::set<std::size_t> labels;
     bool denied = false;

@@ -171,7 +171,7 @@ class JoinedProducts {
     /// Its sizes; the rest is the first product's.
     const MatrixProduct& whole() const noexcept { return whole_; }
 
-    /// What lies in these rows and columns of the whole.
+    /// Returns the parts of the products in these rows and columns of the whole.
     std::vector<MatrixProduct> part(IndexRange rows, IndexRange columns) const {
         std::vector<MatrixProduct> parts;
         std::int64_t row = 0, column = 0;

@@ -6,8 +6,8 @@
 #include <memory>
 #include <span>
 
-/// Matrix products of training: either side may be transposed, the result may be added to what is
-/// there, and nothing is prepared beforehand.
+/// Matrix products of training: either side may be transposed, the result may be added to the
+/// output, and no operand is prepared beforehand.
 namespace popalign::lm::kernel {
 
 /// Element (i, j) is `data[i * row_stride + j * column_stride]`; one of the strides is 1.
@@ -28,7 +28,7 @@ struct MatrixView {
 /// Memory for panels, aligned for vector loads.
 class PanelBuffer {
   public:
-    /// At least `count` floats; what was there is lost.
+    /// Returns memory for at least `count` floats; the old contents are lost.
     float* reserve(std::int64_t count);
 
   private:

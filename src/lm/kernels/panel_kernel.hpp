@@ -9,7 +9,7 @@ namespace popalign::lm::kernel {
 
 inline constexpr std::int64_t panel_width = 32;
 
-/// What a panel's partial products do to the output.
+/// Effect of a panel's partial products on the output.
 enum class PanelOutput { replace, add };
 
 /// How the left side lies in memory: as rows, or in groups of `group_rows` rows, in each of which a
@@ -33,7 +33,7 @@ struct PanelProduct {
 /// row and panel alone, not on how many rows there are or where.
 using MultiplyPanel = void (*)(const PanelProduct&);
 
-/// Those that this processor can run, the fastest first.
+/// Returns the kernels that this processor can run, the fastest first.
 std::vector<MultiplyPanel> multiply_panels();
 
 void multiply_panel_avx512(const PanelProduct& product);

@@ -198,7 +198,8 @@ struct PairProduct {
     PanelOutput mode;
     const char* next;  ///< is needed soon: `count` times `fetched` bytes
 };
-/// Of the next pair of columns, while one of the block's eight pairs of rows is multiplied.
+/// Bytes of the next pair of columns that are prefetched while one of the block's eight pairs of
+/// rows is multiplied.
 constexpr std::int64_t fetched = 2 * sizeof(SplitTile) / (row_block / pair_width);
 
 void multiply_pairs(const PairProduct& product) {
@@ -285,7 +286,8 @@ SplitTile* reserve(PanelBuffer& buffer, std::int64_t tiles) {
     return reinterpret_cast<SplitTile*>(buffer.reserve(tiles * floats));
 }
 
-/// What is packed at once of a product: columns from `column` on, depth from `at` on.
+/// Returns the block of a product that is packed at once: columns from `column` on, depth from `at`
+/// on.
 MatrixProduct block_of(const MatrixProduct& whole, std::int64_t column, std::int64_t at) {
     MatrixProduct block = whole;
     block.columns = std::clamp<std::int64_t>(whole.columns - column, 0, column_block);

@@ -54,7 +54,8 @@ POPALIGN_VECTOR_LEVELS
 void attention_gradient(float* scores, float* products, const float* logsumexp, const float* means,
                         std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-        // What a query does not see may lie above its maximum: it is cleared afterwards.
+        // Scores of keys that a query does not see may exceed its maximum; they are cleared
+        // afterwards.
         const float below = scores[i] < logsumexp[i] ? scores[i] - logsumexp[i] : 0.0F;
         scores[i] = std::exp(below);
         products[i] = scores[i] * (products[i] - means[i]);

@@ -8,8 +8,8 @@
 
 namespace popalign::lm {
 
-/// What a tokenizer.json does to text before it is split: NFC, Prepend and Replace (of a string),
-/// in a Sequence.
+/// Normalizer of a tokenizer.json, applied before text is split: NFC, Prepend and Replace (of a
+/// string), in a Sequence.
 class Normalizer {
   public:
     Normalizer() = default;

@@ -9,7 +9,7 @@
 
 namespace popalign::lm {
 
-/// What a SentencePiece model file (tokenizer.model) says.
+/// Contents of a SentencePiece model file (tokenizer.model).
 struct SentencePieceFile {
     SentencePieces pieces;
     std::vector<std::int64_t> types;      ///< TokenType of each piece; bytes have another

@@ -26,7 +26,7 @@ bool is_default(const json& object, const char* key) {
            *found == 0.0;
 }
 
-/// What a tokenizer.json says of the way from tokens to text.
+/// Decoder of a tokenizer.json.
 struct Decoder {
     BpeModel::Units units = BpeModel::Units::characters;
     std::string mark, space;  ///< `mark` in a token stands for `space`

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-/// What the name in `tokenizer.ggml.pre` stands for.
+/// Pre-tokenizer that a name in `tokenizer.ggml.pre` stands for.
 struct Family {
     bool compose = false;              ///< NFC
     bool digits_first = false;         ///< every digit alone, before GPT-2's expression

@@ -8,7 +8,7 @@
 
 namespace popalign::lm {
 
-/// What a token is for, with llama.cpp's numbers (`tokenizer.ggml.token_type`).
+/// Type of a token, with llama.cpp's numbers (`tokenizer.ggml.token_type`).
 enum TokenType : std::int64_t {
     normal = 1,
     unknown = 2,

@@ -7,7 +7,7 @@ struct CodePointRange {
     char32_t first, last, stand_in = 0;
 };
 
-/// What Rust's char::is_numeric accepts.
+/// Code points that Rust's char::is_numeric accepts.
 inline constexpr CodePointRange numeric_ranges[] = {
     {0x30, 0x39},       {0xB2, 0xB3},       {0xB9, 0xB9},       {0xBC, 0xBE},
     {0x660, 0x669},     {0x6F0, 0x6F9},     {0x7C0, 0x7C9},     {0x966, 0x96F},

@@ -10,7 +10,7 @@
 namespace popalign::lm {
 namespace {
 
-/// What the memory-efficient kernel calls a causal mask whose last row sees all keys.
+/// Value by which the memory-efficient kernel names a causal mask whose last row sees all keys.
 constexpr std::int64_t causal_from_bottom_right = 2;
 
 }  // namespace

@@ -12,11 +12,12 @@ using Tensors = std::vector<at::Tensor>;
 /// Gradients of the inputs from those of the outputs; undefined ones are zero, both ways.
 using Backward = std::function<Tensors(const Tensors& gradients)>;
 
-/// Whether what is computed from `inputs` now is to be differentiated.
+/// Returns whether results computed from `inputs` now need gradients.
 bool wants_gradient(at::TensorList inputs);
 
-/// Says that `outputs`, computed without libtorch's own derivatives, came from `inputs`. `backward`
-/// must not hold `outputs` themselves (a detached one will do); it is let go once it was called.
+/// Registers `outputs`, computed without libtorch's own derivatives, as functions of `inputs`.
+/// `backward` must not hold `outputs` themselves (detached ones are fine); it is released after its
+/// call.
 void set_backward(at::TensorList outputs, at::TensorList inputs, Backward backward);
 
 /// Adds to the gradient of a leaf as it is made, so that no tensor of its size comes and goes:

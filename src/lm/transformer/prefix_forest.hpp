@@ -8,7 +8,7 @@
 
 namespace popalign::lm {
 
-/// Sequences packed so that what they share at their beginnings stands once.
+/// Sequences packed so that common prefixes are stored once.
 struct PrefixForest {
     SegmentForest forest;
     /// For each sequence, the segments that spell it, first to last.
@@ -21,7 +21,7 @@ struct PrefixForest {
 /// `sequences` are not empty. The forest's shape depends only on the sequences and their order.
 PrefixForest share_prefixes(std::span<const std::span<const TokenId>> sequences);
 
-/// Order in which sequences that begin alike stand together.
+/// Returns an order in which sequences with a common prefix are adjacent.
 std::vector<std::size_t> prefix_order(std::span<const std::span<const TokenId>> sequences);
 
 /// Groups of consecutive positions of `order`, each of at most `budget` tokens once prefixes are

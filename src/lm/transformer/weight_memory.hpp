@@ -10,11 +10,11 @@
 
 namespace popalign::lm {
 
-/// Where inference weights lie: on a CPU in memory that the ranks of a node share and fill
-/// together, elsewhere on the device.
+/// Memory of inference weights: on a CPU it is shared and filled together by the ranks of a node,
+/// otherwise it is on the device.
 class WeightMemory {
   public:
-    /// Of this process alone.
+    /// Memory of this process alone.
     WeightMemory() = default;
     /// `bytes` of CPU memory for all that will be allocated, each part rounded up to 64 bytes.
     /// Collective over `node`.
@@ -22,7 +22,7 @@ class WeightMemory {
 
     /// Every rank allocates the same in the same order.
     at::Tensor allocate(at::IntArrayRef sizes, at::TensorOptions options);
-    /// Whether this rank is the one that fills part `part` of whatever is divided among them.
+    /// Returns whether this rank fills part `part` of data that the ranks divide among themselves.
     bool fills(std::size_t part) const noexcept;
 
     static std::size_t aligned(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64; }

@@ -10,10 +10,10 @@
 
 namespace popalign::store {
 
-/// A column of T that is open for reading. Chunks with a checksum and nothing else are read past
-/// HDF5's filters and cache, which would make a random row cost ten times as much; their checksums
-/// are verified here, and some of the last are kept. Others (compressed ones) go through HDF5. Not
-/// for several threads at once.
+/// A column of T open for reading. Chunks whose only filter is the checksum are read without HDF5's
+/// filters and cache, which would make a random row cost ten times as much; their checksums are
+/// verified here, and some recent chunks are cached. Other chunks (compressed ones) are read by
+/// HDF5. Not thread-safe.
 template <class T>
 class ColumnReader {
   public:
@@ -32,7 +32,7 @@ class ColumnReader {
         std::uint64_t number = ~std::uint64_t{0};
         std::vector<std::byte> stored;  ///< with its checksum behind
     };
-    /// Null if HDF5 has to read it. Valid until the next call.
+    /// Returns a chunk; null if HDF5 has to read it. Valid until the next call.
     const std::byte* chunk(std::uint64_t number) const;
 
     std::string name_;

@@ -15,7 +15,7 @@
 
 namespace popalign::store {
 
-/// Where a column's chunks are in the file. The same on all ranks.
+/// Location of a column's chunks in the file. Equal on all ranks.
 struct ColumnLayout {
     std::uint64_t bytes = 0, chunk_bytes = 0;  ///< of the content, without checksums
     std::vector<std::uint64_t> addresses;      ///< of the chunks, each with its checksum behind
@@ -26,18 +26,18 @@ struct ColumnLayout {
     }
 };
 
-/// One rank's way to write into a file of which others write other parts.
+/// Writer of one rank to a file that all ranks write in parts.
 class DataFile {
   public:
     explicit DataFile(const std::filesystem::path& path);
 
-    /// Makes sure that there is room for the whole file, as long as it is now. Throws Error.
+    /// Reserves disk space for the whole file at its current length. Throws Error.
     void reserve() const;
-    /// A chunk, filled up with zeros to `chunk_bytes`, with its checksum behind. Neighbours go out
-    /// in one write.
+    /// Writes a chunk, padded with zeros to `chunk_bytes` and followed by its checksum. Adjacent
+    /// chunks are written together.
     void write_chunk(std::uint64_t address, std::span<const std::byte> data,
                      std::uint64_t chunk_bytes);
-    /// All that was written is on the device.
+    /// Flushes all written bytes to the device.
     void sync();
 
   private:
@@ -49,8 +49,8 @@ class DataFile {
     std::vector<std::byte> pending_;
 };
 
-/// One rank's part of a column, in order, on its way into chunks. Chunks that this rank has only a
-/// part of stay behind as fragments.
+/// Cuts one rank's part of a column, in order, into chunks. Incomplete chunks at its ends are kept
+/// as fragments.
 class ColumnStream {
   public:
     struct Fragment {
@@ -66,7 +66,7 @@ class ColumnStream {
     ColumnStream(ColumnLayout layout, std::uint64_t first_byte);
 
     void append(std::span<const std::byte> data, DataFile& file);
-    /// What is left when all is appended.
+    /// Returns the fragments; call it when everything is appended.
     std::vector<Fragment> take_fragments(std::uint64_t column);
     std::uint64_t appended() const noexcept { return appended_; }  ///< bytes
     const ColumnLayout& layout() const noexcept { return layout_; }
@@ -81,7 +81,7 @@ class ColumnStream {
     std::vector<Fragment> fragments_;
 };
 
-/// Puts all ranks' fragments together and writes them. Collective.
+/// Joins the fragments of all ranks and writes them. Collective.
 void write_fragments(const comm::Communicator& comm, std::vector<ColumnStream>& columns,
                      DataFile& file);
 

@@ -76,7 +76,8 @@ File opened_together(const comm::Communicator& comm, hid_t file, std::string_vie
     return result;
 }
 
-/// What the file could at most unfold to (1032 is deflate's best); a file can claim any size.
+/// Returns the largest size to which the file can unpack (1032 is deflate's highest ratio). The
+/// size that a file claims cannot be trusted.
 std::uint64_t largest_content(hid_t object) {
     const File file(check(H5Iget_file_id(object), "H5Iget_file_id", ""));
     hsize_t bytes = 0;

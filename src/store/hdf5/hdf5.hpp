@@ -28,7 +28,7 @@ using Attribute = UniqueHandle<HandleTraits<H5Aclose>>;
 using Datatype = UniqueHandle<HandleTraits<H5Tclose>>;
 using PropertyList = UniqueHandle<HandleTraits<H5Pclose>>;
 
-/// The identifier or status, if it is not negative; else Error with HDF5's own reason.
+/// Returns the identifier or status. Throws Error with HDF5's own reason if it is negative.
 hid_t check(hid_t result, std::string_view call, std::string_view what);
 void check_status(herr_t result, std::string_view call, std::string_view what);
 
@@ -60,7 +60,7 @@ std::int64_t read_integer_attribute(hid_t object, const std::string& name);
 template <class T>
 Dataset create_column(hid_t parent, const std::string& name, std::uint64_t rows,
                       std::uint64_t chunk_rows, H5D_alloc_time_t when);
-/// Writes a chunked, checksummed dataset of all ranks' parts behind each other. Collective.
+/// Writes a chunked, checksummed dataset of the ranks' parts in rank order. Collective.
 template <class T>
 Dataset write_column(hid_t parent, const std::string& name, std::span<const T> mine,
                      const comm::Communicator& comm);

@@ -38,7 +38,7 @@ const DriverFile* self(const H5FD_t* file) {
     return reinterpret_cast<const DriverFile*>(file);
 }
 
-/// What `open` needs beside the path; HDF5 copies it with the property list.
+/// Argument of `open` other than the path; HDF5 copies it with the property list.
 struct DriverInfo {
     Recorder* recorder;
 };

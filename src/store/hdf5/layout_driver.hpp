@@ -8,9 +8,9 @@
 
 namespace popalign::store::hdf5 {
 
-/// A new file of which HDF5 writes all but the columns' data: it records where that belongs, so
-/// that many ranks can write it there at once, each for itself. (HDF5 over MPI-IO would fill every
-/// chunk of a column with a checksum first, and so write everything twice.) For one rank.
+/// A new file in which HDF5 writes everything but the columns' data. It records where the data
+/// belong, so that all ranks can write them in parallel and independently. (HDF5 over MPI-IO would
+/// first fill every chunk that has a checksum, and so write everything twice.) Used on one rank.
 class LayoutFile {
   public:
     explicit LayoutFile(const std::filesystem::path& path);
@@ -19,7 +19,7 @@ class LayoutFile {
     ~LayoutFile();
 
     hid_t get() const noexcept;
-    /// Where the parts of data belong that `lay_out` makes room for, in their order.
+    /// Returns the positions of the data for which `lay_out` allocates space, in order.
     std::vector<std::uint64_t> record(const std::function<void()>& lay_out);
     /// Writes the metadata; the file then has its whole length. Throws Error.
     void close();

@@ -27,8 +27,8 @@ constexpr std::array<char, 8> magic{'P', 'O', 'P', 'A', 'L', 'J', 'R', 'N'};
 constexpr std::uint64_t format_version = 1;
 constexpr std::size_t header_bytes = 16;
 
-/// What stands before each payload. Its own checksum tells a damaged length, behind which nothing
-/// could be found again, from a torn tail.
+/// Header of a record. Its own checksum tells a damaged length, after which no record could be
+/// found, from a torn tail.
 struct Frame {
     static constexpr std::size_t bytes = 16;
     std::uint64_t length = 0;

@@ -62,7 +62,7 @@ struct PairFile::Contents {
     mutable std::tuple<Sequences<std::uint8_t>, Sequences<std::int32_t>> open_sequences;
     mutable std::map<std::string, bool> present;
 
-    /// What is wrong inside is wrong with the file: its name goes in front.
+    /// Runs `body` and puts the file name in front of the message of its errors.
     template <class Body>
     auto guarded(Body&& body) const {
         try {

@@ -11,7 +11,7 @@ namespace popalign::store::pair_layout {
 inline constexpr std::string_view format = "popalign.pairs";
 inline constexpr int format_version = 1;
 
-// What the numbers of a column mean, as its attribute `meaning`.
+// Meanings of the numbers of a column, stored as its attribute `meaning`.
 inline constexpr std::string_view split_meaning = R"({"0": "train", "1": "held_out"})";
 inline constexpr std::string_view finish_meaning = R"({"0": "stop", "1": "length"})";
 inline constexpr std::string_view order_meaning = R"({"0": "chosen_first", "1": "rejected_first"})";

@@ -11,18 +11,18 @@
 
 namespace popalign::store {
 
-/// Flags pairs whose instruction, or one of whose answers, repeats a text that comes before it in
-/// the file that the ranks' rows make. Takes a rank's rows one by one; of the texts it keeps
-/// signatures. Answers of less than 100 bytes and those to one instruction are no repeats.
+/// Flags pairs whose instruction or answer repeats an earlier text of the file that the ranks' rows
+/// form. Takes a rank's rows one by one and keeps only signatures of the texts. Answers of less
+/// than 100 bytes, and answers to the same instruction, are not repeats.
 class PairRepeats {
   public:
-    /// The rows, of all ranks', of this rank's first ones.
+    /// Takes the global row numbers of this rank's first instruction and response.
     PairRepeats(std::uint64_t first_instruction, std::uint64_t first_response)
         : first_instruction_(first_instruction), first_response_(first_response) {}
 
     void add(const Instruction& next);
     void add(const Response& next);
-    /// Of `pairs`, those whose rows were added here. Collective.
+    /// Flags repeats in `pairs`, whose rows must have been added on this rank. Collective.
     void flag(const comm::Communicator& comm, std::span<PreferencePair> pairs) const;
 
   private:
@@ -31,7 +31,7 @@ class PairRepeats {
     std::vector<std::uint64_t> long_responses_;  // rows, from 0 on
 };
 
-/// A whole block at once. Collective.
+/// Flags repeats in a whole block. Collective.
 void flag_repeats(const comm::Communicator& comm, PairBlock& block);
 
 }  // namespace popalign::store

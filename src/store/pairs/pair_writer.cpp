@@ -278,7 +278,7 @@ class Append {
     std::size_t next_;
 };
 
-/// All that `PairSizes` counts.
+/// The members of `PairSizes`.
 constexpr std::array counts{&PairSizes::instructions,   &PairSizes::id_bytes,
                             &PairSizes::source_bytes,   &PairSizes::instruction_bytes,
                             &PairSizes::context_bytes,  &PairSizes::responses,

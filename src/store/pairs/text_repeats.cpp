@@ -79,7 +79,7 @@ ByRank<Candidate> meet(const ByRank<BandEntry>& incoming) {
     return candidates;
 }
 
-/// What is to be compared here, each pair of texts once, ascending. Collective.
+/// Returns the pairs of texts that this rank compares, each once, ascending. Collective.
 template <class Texts>
 std::vector<Candidate> find_candidates(const comm::Communicator& comm, const Texts& texts) {
     const auto ranks = static_cast<std::size_t>(comm.size());

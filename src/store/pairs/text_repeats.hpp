@@ -10,19 +10,20 @@
 
 namespace popalign::store {
 
-/// Finds texts that are almost equal to one before them, over the texts of all ranks: signatures
-/// are cut into bands, and texts that share a band meet at the rank that the band's hash names
-/// (locality-sensitive hashing, Indyk and Motwani 1998). Work, memory (300 bytes a text) and
-/// messages grow with the texts, not with their pairs: of those that share a band, each is compared
-/// with the first only. The result does not depend on the ranks.
+/// Finds texts that are almost equal to an earlier one, over the texts of all ranks. Signatures are
+/// cut into bands, and texts with an equal band are sent to the rank given by the band's hash
+/// (locality-sensitive hashing, Indyk and Motwani 1998). Work, memory (300 bytes per text) and
+/// messages are linear in the number of texts, because texts with an equal band are only compared
+/// with the first of them. The result does not depend on the number of ranks.
 class TextRepeats {
   public:
-    /// `row` orders the texts of all ranks; those of one `group` do not repeat each other.
+    /// Adds a text. `row` orders the texts of all ranks; texts of one `group` do not count as
+    /// repeats of each other.
     void add(std::uint64_t row, std::uint64_t group, std::string_view text);
 
     std::size_t size() const noexcept { return texts_.size(); }
-    /// For each text that was added here, in that order: 1 if one with a smaller row, of another
-    /// group, is almost equal. Collective.
+    /// Returns for each text added here, in that order: 1 if a text of another group with a smaller
+    /// row is almost equal. Collective.
     std::vector<std::uint8_t> find(const comm::Communicator& comm) const;
 
   private:

@@ -96,7 +96,7 @@ std::size_t JsonRows::units() const noexcept {
     return list_ ? entries_.size() : text_.size();
 }
 
-/// Of the first line that begins at `from` or behind it.
+/// Returns the position of the first line that begins at or after `from`.
 std::size_t JsonRows::line_begin(std::size_t from) const {
     if (from == 0 || from >= text_.size())
         return std::min(from, text_.size());

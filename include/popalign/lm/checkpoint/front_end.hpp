@@ -14,26 +14,26 @@
 
 namespace popalign::lm {
 
-/// Everything needed to talk to a model but its weights.
+/// Everything needed to use a model, except its weights.
 struct ModelFrontEnd {
     Tokenizer tokenizer;
-    std::optional<ChatTemplate>
-        chat;  ///< absent where the model brings none and none is configured
+    std::optional<ChatTemplate> chat;  ///< absent if neither the model nor the config has one
     /// Tokens that end an answer: the model's EOS and the template's end of turn.
     std::vector<TokenId> stop_tokens;
     /// Throws UsageError naming the model if there is no chat template.
     const ChatTemplate& require_chat(const std::string& model) const;
 };
 
-/// Reads no weights. `chat_template`, a name, overrides the model's own. Throws InputError, e.g.
-/// "no such model".
+/// Loads the front end; reads no weights. `chat_template`, a name, replaces the model's own
+/// template. Throws InputError, e.g. "no such model".
 ModelFrontEnd load_front_end(const std::filesystem::path& path,
                              const std::string& chat_template = "",
                              const std::map<std::string, std::string>& template_arguments = {});
 ModelConfig load_model_config(const std::filesystem::path& path);
-/// By its config.json. Throws InputError for a classifier of several labels.
+/// Returns whether config.json describes a reward model. Throws InputError for a classifier with
+/// several labels.
 bool is_reward_model(const std::filesystem::path& path);
-/// Hashes every weight file; `front_end` is the model's.
+/// Returns the identity of a model; hashes every weight file. `front_end` is the model's.
 ModelIdentity identify_model(const std::filesystem::path& path, const ModelFrontEnd& front_end);
 
 }  // namespace popalign::lm

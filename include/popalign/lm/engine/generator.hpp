@@ -25,7 +25,8 @@ struct GenerationRequest {
 struct GeneratedTokens {
     std::vector<TokenId> tokens;  ///< without the stop token
     std::optional<TokenId> stop_token = {};
-    /// Of the tokens and the stop token, under the model itself, before any option [nat].
+    /// Log-probabilities of the tokens and the stop token under the model, before any sampling
+    /// option [nat].
     std::vector<float> token_logprobs;
     double logprob = 0;  ///< their sum
     FinishReason finish_reason = FinishReason::length;
@@ -34,52 +35,53 @@ struct GeneratedTokens {
 struct GeneratorOptions {
     SamplingOptions sampling;
     std::int64_t batch_size = 64;  ///< sequences decoded together
-    /// Results are a function of the request alone, bit for bit: fixed batch shapes and cache
-    /// extents that depend on nothing else. Wants one thread a rank.
+    /// Makes results depend on the request alone, bit for bit: batch shapes are fixed, and cache
+    /// extents depend only on the request. Needs one thread per rank.
     bool deterministic = false;
-    std::int64_t min_new_tokens = 0;  ///< stop tokens cannot be drawn before
-    /// Asked after each token with all tokens of the answer so far; true ends it. See StopStrings.
+    std::int64_t min_new_tokens = 0;  ///< stop tokens cannot be drawn earlier
+    /// Called after each token with all tokens of the answer so far; true ends the answer. See
+    /// StopStrings.
     std::function<bool(std::span<const TokenId>)> ends = nullptr;
-    /// What keys and values may take: fewer sequences are decoded together where `batch_size` would
-    /// take more. 0: as much as that takes.
+    /// Memory limit for keys and values [byte]. Fewer than `batch_size` sequences are decoded
+    /// together if they would need more. 0: no limit.
     std::uint64_t cache_bytes = 0;
-    /// Rows of one forward pass over prompts: short prompts go together, long ones in parts.
+    /// Rows of one forward pass over prompts. Short prompts share a pass, long ones are split.
     std::int64_t prefill_tokens = 2048;
 };
 
-/// What a run of the generator cost.
+/// Tokens and time of a run of the generator.
 struct GenerationStatistics {
-    std::uint64_t prompt_tokens = 0;     ///< asked for
-    std::uint64_t computed_tokens = 0;   ///< of these; the others shared a prefix
-    std::uint64_t generated_tokens = 0;  ///< stop tokens too
+    std::uint64_t prompt_tokens = 0;     ///< tokens of the requested prompts
+    std::uint64_t computed_tokens = 0;   ///< prompt tokens computed; the others shared a prefix
+    std::uint64_t generated_tokens = 0;  ///< including stop tokens
     double prefill_seconds = 0, decode_seconds = 0, sampling_seconds = 0;
 };
 
-/// Bytes of keys and values of one token in a model's cache.
+/// Returns the bytes of one token's keys and values in a model's cache.
 std::uint64_t cache_bytes_per_token(const ModelConfig& config, at::ScalarType dtype);
-/// Positions that a sequence of up to `tokens` tokens takes in the cache.
+/// Returns the positions that a sequence of up to `tokens` tokens takes in the cache.
 std::int64_t cache_extent(std::int64_t tokens);
 
-/// Batched generation with a key-value cache; requests join while others are decoded. Prompts that
-/// begin alike share the computation of what they share (not in deterministic mode). With a model
-/// in slices, collective over its ranks: the first draws, asks `ends`, `keep_going` and `more`, and
-/// the others do as it does.
+/// Batched generation with a key-value cache; requests join while others are decoded. Prompts with
+/// a common prefix share its computation (not in deterministic mode). With a model in slices,
+/// collective over its ranks: the first rank draws and calls `ends`, `keep_going` and `more`, and
+/// the others follow it.
 class Generator {
   public:
     Generator(const CausalLm& model, std::vector<TokenId> stop_tokens, GeneratorOptions options);
 
-    /// Calls `done(index of the request, result)` as each is finished, in no particular order.
-    /// `keep_going` is asked once a step; on false, unfinished requests are given up. `more` is
-    /// asked once a step in which there is room for a quarter of a batch.
+    /// Calls `done(index of the request, result)` as each request is finished, in no particular
+    /// order. Calls `keep_going` once per step; if it returns false, unfinished requests are
+    /// dropped. Calls `more` once per step in which a quarter of the batch is free.
     GenerationStatistics generate(std::span<const GenerationRequest> requests,
                                   const std::function<void(std::size_t, GeneratedTokens)>& done,
                                   const std::function<bool()>& keep_going = {},
                                   const RequestSource<GenerationRequest>& more = {}) const;
 
-    /// Throws UsageError for a request that the model cannot hold; `generate` asks this first.
+    /// Throws UsageError for a request that does not fit the model; `generate` calls this first.
     void check(std::span<const GenerationRequest> requests) const;
-    /// How many sequences of `extent` positions are decoded together, if there are that many.
-    /// Throws Error if there is no memory for the least.
+    /// Returns how many of `sequences` sequences of `extent` positions are decoded together. Throws
+    /// Error if the memory does not suffice for the minimum.
     std::int64_t slots(std::int64_t extent, std::size_t sequences) const;
 
     const CausalLm& model() const noexcept { return model_; }

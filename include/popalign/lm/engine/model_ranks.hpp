@@ -8,23 +8,25 @@
 
 namespace popalign::lm {
 
-/// The ranks that a stage's models work on: `tensor_parallel` neighbours of a node hold a model
-/// together. The stage itself runs on the first of each group alone; the others follow: they do
-/// with their slices what their leader does with its own. A small copyable value.
+/// Ranks on which a stage's models run: groups of `tensor_parallel` neighbouring ranks of a node
+/// hold one model together. The stage itself runs only on the first rank of each group, its leader.
+/// The other ranks follow: they repeat the leader's operations on their own slices. A small
+/// copyable value.
 class ModelRanks {
   public:
-    /// One rank.
+    /// A single rank.
     ModelRanks() = default;
-    /// Throws UsageError if a node's ranks cannot be divided so. Collective.
+    /// Throws UsageError if the ranks of a node cannot be divided into such groups. Collective.
     ModelRanks(const comm::Communicator& world, std::int64_t tensor_parallel);
 
     const comm::Communicator& leaders() const noexcept { return leaders_; }
     const comm::Communicator& node_leaders() const noexcept { return node_leaders_; }
-    /// All ranks of this node, followers too: they share its memory.
+    /// All ranks of this node, with the followers, because they share its memory.
     const comm::Communicator& node() const noexcept { return node_; }
     const comm::Communicator& group() const noexcept { return group_; }
 
-    /// `stage()` on the leaders, its status or error on all. Collective.
+    /// Runs `stage()` on the leaders. Returns its status, or throws its error, on all ranks.
+    /// Collective.
     ExitStatus run(const std::function<ExitStatus()>& stage) const;
 
   private:

@@ -16,19 +16,19 @@
 
 namespace popalign::lm {
 
-/// What a judge has used, by the server's count or the tokenizer's.
+/// Token use of a judge, counted by the server or the tokenizer.
 struct JudgeUsage {
     std::uint64_t prompt_tokens = 0, answer_tokens = 0;
     double cost = 0;  ///< in the currency of the model's prices
 };
 
-/// Says which of two answers is better, the one shown first or the other, or rates the first alone.
-/// A judge prefers places as well as answers, so whoever asks shows both orders.
+/// Judge that says which of two answers is better, or rates the first alone. Judges have position
+/// bias, so callers ask in both orders.
 class AnswerJudge {
   public:
     virtual ~AnswerJudge() = default;
-    /// Calls `done(index of the query, judgement)` once for each, in no particular order; gives
-    /// up the unfinished ones when `keep_going` says no.
+    /// Calls `done(index of the query, judgement)` once for each query, in no particular order.
+    /// Drops unfinished queries when `keep_going` returns false.
     virtual JudgeUsage judge(std::span<const JudgeQuery> queries,
                              const std::function<void(std::size_t, Judgement)>& done,
                              const std::function<bool()>& keep_going = {}) = 0;
@@ -42,28 +42,29 @@ struct JudgeRunOptions {
     std::uint64_t seed = 0;
 };
 
-/// A judge by its name in the config: one of `models`, which may be a reward model, or the
-/// baselines `longest` and `random`.
+/// A judge by its name in the config: a model of `models`, which may be a reward model, or one of
+/// the baselines `longest` and `random`.
 struct JudgeSpec {
     std::string name;
     std::optional<ModelOptions> model;  ///< nothing for the baselines
     JudgeTemplate judge_template;
 };
 
-/// Whether the judge is asked in the words of its template: not the baselines, and not a reward
-/// model, whose scores need none. Throws InputError for a model that is not there.
+/// Returns whether the judge uses its template: false for the baselines and for reward models.
+/// Throws InputError for a model that does not exist.
 bool reads_template(const JudgeSpec& judge);
 
-/// What the judge is, without loading weights. Throws UsageError for a file of ready answers and
-/// for a model without a chat template.
+/// Returns the identity of the judge, without loading weights. Throws UsageError for a file of
+/// ready answers and for a model without a chat template.
 ModelIdentity identify_judge(const JudgeSpec& judge);
 
-/// What it would take to ask all of this: the prompts' tokens, and at most the answers'. An
-/// estimate where no tokenizer is known.
+/// Returns the usage for all `queries`: the tokens of the prompts, and the maximum for the answers.
+/// An estimate if no tokenizer is known.
 JudgeUsage measure_queries(const JudgeSpec& judge, std::span<const JudgeQuery> queries);
 
-/// Loads weights, or prepares to talk to a server. Throws UsageError if a label is not one token
-/// for a local model behind the template's beginning. Collective over the leaders of the node.
+/// Loads weights, or prepares the connection to a server. Throws UsageError if a local model has a
+/// label that is not a single token after the template's prefix. Collective over the leaders of the
+/// node.
 std::unique_ptr<AnswerJudge> open_judge(const JudgeSpec& judge, const JudgeRunOptions& options);
 
 }  // namespace popalign::lm

@@ -10,9 +10,9 @@
 
 namespace popalign::lm {
 
-/// How a model is asked which of two answers is better, as data (configs/judges).
+/// Prompt template that asks a model which of two answers is better, as data (configs/judges).
 struct JudgeTemplate {
-    /// Something that the judge may say.
+    /// A verdict that the judge may give.
     struct Label {
         std::string text, winner;
         std::int64_t games = 1;
@@ -46,16 +46,18 @@ struct JudgeTemplate {
     void validate() const;
 };
 
-/// A built-in name, or a YAML file (a name that ends in .yaml). Throws UsageError or InputError.
+/// Loads a built-in template by name, or a YAML file (a name that ends in .yaml). Throws UsageError
+/// or InputError.
 JudgeTemplate load_judge_template(const std::string& name);
-/// SHA-256 of the template as YAML.
+/// Returns the SHA-256 of the template as YAML.
 std::string judge_template_sha256(const JudgeTemplate& judge_template);
 
-/// The dialogue before the verdict. Marks ({instruction}, {first}, {second}, {reference}, and the
-/// same with _2 for a second turn) in what is filled in stay as they are.
+/// Returns the dialogue before the verdict, with the marks ({instruction}, {first}, {second},
+/// {reference}, and the same with _2 for a second turn) filled in. Marks inside the inserted texts
+/// are not replaced.
 std::vector<Message> judge_messages(const JudgeTemplate& judge_template, const JudgeQuery& query);
 
-/// What the judge's words say under this template.
+/// Returns the judgement that the judge's words express under this template.
 Judgement judgement_of_words(const JudgeTemplate& judge_template, const std::string& words);
 
 }  // namespace popalign::lm

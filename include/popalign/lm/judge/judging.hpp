@@ -12,37 +12,36 @@ namespace popalign::lm {
 
 struct JudgingOptions {
     JudgeRunOptions run;
-    /// Where judgements are journalled; what lies there is not asked again. Empty: nowhere.
+    /// Folder in which judgements are journalled; journalled queries are not asked again. Empty: no
+    /// journals.
     std::filesystem::path journals;
     const Deadline* deadline = nullptr;
 };
 
-/// What judging took, over all ranks.
+/// Counts and costs of judging, over all ranks.
 struct JudgingReport {
     std::uint64_t asked = 0;     ///< queries
-    std::uint64_t distinct = 0;  ///< different ones among them
-    std::uint64_t known = 0;     ///< of these, judged by an earlier run
-    std::uint64_t judged = 0;    ///< by this one
+    std::uint64_t distinct = 0;  ///< distinct queries among them
+    std::uint64_t known = 0;     ///< distinct queries judged by an earlier run
+    std::uint64_t judged = 0;    ///< distinct queries judged by this run
     JudgeUsage usage;
     double seconds = 0;
 
     bool complete() const noexcept { return known + judged == distinct; }
 };
 
-/// What identifies a judge in caches: the SHA-256 of its model and of its template, empty where it
-/// reads none.
+/// Key of a judge in caches: the SHA-256 of its model and of its template; empty if it has none.
 struct JudgeKey {
     std::string model_sha256, template_sha256;
 };
 
-/// One rank hashes the model. Throws as `identify_judge`. Collective.
+/// Returns the key of a judge; one rank hashes the model. Throws as `identify_judge`. Collective.
 JudgeKey judge_key(const comm::Communicator& comm, const JudgeSpec& judge);
 
-/// Shows every query to the judge once, wherever and how often it is asked for: the ranks share
-/// the work by instruction, and what a journal holds of the same judge is taken from there. A
-/// judgement counts as made once it is journalled. Says before what is to come and afterwards what
-/// it took. Results are in the order of `mine`; nothing for those that the deadline left.
-/// Collective over the leaders.
+/// Judges every distinct query of all ranks once. The ranks divide the work by instruction and take
+/// judgements of the same judge from the journals. A judgement counts as made when it is
+/// journalled. Logs the work ahead and the cost afterwards. Results are in the order of `mine`;
+/// nothing for queries that the deadline left open. Collective over the leaders.
 std::vector<std::optional<Judgement>> judge_queries(const JudgeSpec& judge, const JudgeKey& key,
                                                     std::span<const JudgeQuery> mine,
                                                     const JudgingOptions& options,

@@ -7,11 +7,11 @@
 
 namespace popalign::lm {
 
-/// What a judge's words say. Nothing is guessed: a text that does not say exactly one label in a
-/// form below, that names two, or that denies the one it names, is unparsed.
+/// Kind of verdict in a judge's text. Nothing is guessed: a text is unparsed unless it names
+/// exactly one label in a form below and does not deny it.
 ///
 ///   [[A>B]]  [A>B]  【A>B】        in brackets, doubled ones before single ones
-///   **Final verdict:** A>B        a line of its own, or behind a word that announces a verdict
+///   **Final verdict:** A>B        a line of its own, or after a word that announces a verdict
 ///   A>B                           a relation (B<A is the same) that nothing in its line denies
 ///
 /// Widths, HTML's &gt;, markdown around the label and, unless two labels differ in it alone, case
@@ -20,13 +20,13 @@ enum class TextVerdict { label, abstained, unparsed };
 
 struct ParsedVerdict {
     TextVerdict kind = TextVerdict::unparsed;
-    std::size_t label = 0;  ///< place among the labels, if `kind` says so
+    std::size_t label = 0;  ///< index among the labels, if `kind` is `label`
 };
 
 ParsedVerdict parse_verdict(std::string_view text, std::span<const std::string> labels);
 
-/// A rating from 1 to 10: `[[7]]`, `[7]`, `[[7/10]]` or `Rating: 7/10` alone in a line. Nothing if
-/// there is none, or different ones.
+/// Returns a rating from 1 to 10: `[[7]]`, `[7]`, `[[7/10]]` or `Rating: 7/10` alone in a line.
+/// Returns nothing if there is none, or if ratings differ.
 std::optional<double> parse_rating(std::string_view text);
 
 }  // namespace popalign::lm

@@ -9,15 +9,15 @@
 
 namespace popalign::lm {
 
-/// Texts that end an answer where they begin, wherever the tokens' borders are.
+/// Texts that end an answer where they begin, independent of token boundaries.
 class StopStrings {
   public:
     /// Throws UsageError for an empty text.
     StopStrings(Tokenizer tokenizer, std::vector<std::string> texts);
 
-    /// Whether the answer holds one; to be asked after each token.
+    /// Returns whether the answer contains a stop text; call it after each token.
     bool ended(std::span<const TokenId> answer) const;
-    /// The answer up to the first of them.
+    /// Returns the answer up to the first stop text.
     std::string cut(std::string text) const;
     bool empty() const noexcept { return texts_.empty(); }
 

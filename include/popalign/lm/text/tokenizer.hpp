@@ -17,7 +17,7 @@ class GgufFile;
 
 namespace popalign::lm {
 
-/// Where text stands: some tokenizers put a space before what opens the input, and only there.
+/// Position of text in the input. Some tokenizers add a space at its beginning, and only there.
 enum class TextPosition { beginning, continuation };
 
 /// Byte-level BPE and BPE with byte fallback, exact against HF `tokenizers` with
@@ -34,8 +34,8 @@ class Tokenizer {
     static Tokenizer from_model_file(const std::filesystem::path& tokenizer_model);
     static Tokenizer from_gguf(const store::GgufFile& file);
 
-    /// Ids of plain text; nothing is added. Any bytes are accepted: invalid UTF-8 is replaced by
-    /// U+FFFD first, as Python's decoding with errors="replace" does.
+    /// Returns the ids of plain text, without added special tokens. Any bytes are accepted: invalid
+    /// UTF-8 is replaced by U+FFFD first, as Python's decoding with errors="replace" does.
     std::vector<TokenId> encode(std::string_view text,
                                 TextPosition position = TextPosition::beginning) const;
     /// Part of a text: a token, or text between two of them.
@@ -43,16 +43,16 @@ class Tokenizer {
         std::string_view text;
         std::optional<TokenId> token;
     };
-    /// The special tokens that `text` names, and what lies between them, in order.
+    /// Splits `text` into the special tokens that it names and the texts between them, in order.
     std::vector<Section> split_special(std::string_view text) const;
 
-    /// Bytes of the tokens; special tokens are left out. Incomplete UTF-8 sequences come out as
+    /// Returns the text of the tokens without special tokens. Incomplete UTF-8 sequences become
     /// U+FFFD.
     std::string decode(std::span<const TokenId> tokens) const;
-    /// As `decode`, special tokens as their text.
+    /// As `decode`, with special tokens as their text.
     std::string decode_with_special(std::span<const TokenId> tokens) const;
 
-    /// The id of a special (or otherwise added) token given by its text.
+    /// Returns the id of a special (or otherwise added) token, by its text.
     std::optional<TokenId> special_token(std::string_view text) const;
     bool is_special(TokenId token) const;
     std::size_t vocabulary_size() const noexcept;  ///< largest id + 1
@@ -60,8 +60,8 @@ class Tokenizer {
     std::optional<TokenId> bos_token() const noexcept;
     std::optional<TokenId> eos_token() const noexcept;
 
-    /// tokenizer.json text that `tokenizers` loads with the same behaviour; as read, where it came
-    /// from such a file.
+    /// Text of a tokenizer.json that `tokenizers` loads with the same behaviour. Unchanged if the
+    /// tokenizer was read from such a file.
     const std::string& json() const noexcept;
     /// SHA-256 of `json()`.
     const std::string& sha256() const noexcept;

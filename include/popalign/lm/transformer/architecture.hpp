@@ -12,24 +12,24 @@
 
 namespace popalign::lm {
 
-/// How the ranks that hold one model together divide a weight among them.
+/// Division of a weight among the ranks that hold one model together.
 enum class WeightSplit {
-    none,       ///< each holds all of it
+    none,       ///< each rank holds the whole weight
     rows,       ///< equal parts of the rows: each computes a part of the output
     columns,    ///< equal parts of the columns: the outputs are summed over the ranks
     vocabulary  ///< rows, in parts that differ by at most one
 };
 
-/// How GGUF stores a weight where HF stores it otherwise.
+/// Form of a weight in GGUF, relative to HF.
 enum class GgufForm {
     same,
-    interleaved,  ///< rows of a head in rotary pairs side by side; HF has them in two halves
-    offset_added  ///< `ModelConfig::norm_offset` is in the numbers
+    interleaved,  ///< rows of a rotary pair are adjacent in a head; HF stores them in two halves
+    offset_added  ///< the values include `ModelConfig::norm_offset`
 };
 
-/// One weight of a model. Loading, slicing, counting, planning and saving all work from this.
+/// Description of one weight of a model, used for loading, slicing, counting, planning and saving.
 struct WeightSpec {
-    /// By which the forward pass asks for it: "q_proj", "q_proj.bias", "mlp_norm", "lm_head".
+    /// Name in the forward pass: "q_proj", "q_proj.bias", "mlp_norm", "lm_head".
     std::string name;
     /// Projections of one input that are computed together, e.g. "qkv_proj"; empty: none.
     std::string group;
@@ -44,21 +44,21 @@ struct WeightSpec {
     std::int64_t elements() const noexcept;
 };
 
-/// Every weight of a model, in HF's order: the embedding, the layers, the final norm, and the head
-/// unless it is tied to the embedding.
+/// Returns every weight of a model, in HF's order: the embedding, the layers, the final norm, and
+/// the head unless it is tied to the embedding.
 std::vector<WeightSpec> weight_specs(const ModelConfig& config);
 std::int64_t parameter_count(const ModelConfig& config);
 
-/// Which layers see only a window of tokens.
+/// Rule for the layers with sliding-window attention.
 enum class WindowRule {
     none,
-    every_layer,    ///< all, where `sliding_window` is given
-    behind_first,   ///< those from `max_window_layers` on, where `use_sliding_window` is set
+    every_layer,    ///< all layers, if `sliding_window` is given
+    behind_first,   ///< layers from `max_window_layers` on, if `use_sliding_window` is set
     all_but_sixth,  ///< all but each `sliding_window_pattern`-th (6th)
 };
 
-/// What an architecture fixes for all its models: the flags of a row, from which the configs of HF
-/// and GGUF are read and written.
+/// Properties that all models of an architecture share. Configs of HF and GGUF are read and written
+/// by them.
 struct Architecture {
     std::string_view model_type;    ///< in config.json
     std::string_view gguf_name;     ///< `general.architecture`
@@ -78,12 +78,13 @@ struct Architecture {
     bool scales_embeddings = false;    ///< by the root of hidden_size
     double query_pre_attn_scalar = 0;  ///< where config.json says nothing; 0: head_dim, always
 
-    /// Sets what no config says.
+    /// Returns a ModelConfig with the properties that no config file gives.
     ModelConfig defaults() const;
 };
 
 std::span<const Architecture> architectures();
-/// By `Architecture::model_type`; throws Error for a name that is in no row.
+/// Returns the architecture of a config, by `Architecture::model_type`. Throws Error for an unknown
+/// name.
 const Architecture& architecture_of(const ModelConfig& config);
 
 }  // namespace popalign::lm

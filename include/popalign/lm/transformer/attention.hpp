@@ -12,13 +12,13 @@
 
 namespace popalign::lm {
 
-/// The layer that attends.
+/// Layer whose attention is computed.
 struct AttentionLayer {
     std::int64_t index = 0;
     std::int64_t window = 0;  ///< tokens that a token sees, itself included; 0: all
 };
 
-/// How the rows of a forward pass see each other; the only thing in which training, scoring and
+/// Attention between the rows of a forward pass; the only part in which training, scoring and
 /// decoding differ.
 class Attention {
   public:
@@ -41,7 +41,8 @@ class ForestAttention final : public Attention {
     at::Tensor attend(AttentionLayer layer, const at::Tensor& query, const at::Tensor& key,
                       const at::Tensor& value) override;
 
-    /// All that segment `index` sees, its own rows last: [tokens, kv_heads, head_dim].
+    /// Returns the rows visible to segment `index`, its own rows last: [tokens, kv_heads,
+    /// head_dim].
     at::Tensor visible(std::size_t index, const at::Tensor& rows) const;
 
   private:

@@ -19,15 +19,15 @@ class ModelWeights;
 class RewardHead;
 class Rotary;
 
-/// What a forward pass prepares for the backward pass that may follow it.
+/// Options of a forward pass for the backward pass that may follow it.
 struct PassOptions {
     enum class Activations {
-        keep,      ///< all that the backward pass needs
-        recompute  ///< each layer's input; the rest is computed again
+        keep,      ///< keeps everything that the backward pass needs
+        recompute  ///< keeps the input of each layer and recomputes the rest
     };
     Activations activations = Activations::keep;
-    /// Called in the backward pass when the gradients of the parameters of `layer`, and of all that
-    /// lies above it, have been added up.
+    /// Called in the backward pass when the gradients of `layer` and of all parameters above it are
+    /// complete.
     std::function<void(std::int64_t layer)> layer_done = {};
 };
 
@@ -35,7 +35,7 @@ struct PassOptions {
 /// share their weights.
 class CausalLm {
   public:
-    /// Over weights that `config` describes. With `parallel` they are one rank's slice of the
+    /// Takes weights that `config` describes. With `parallel` they are one rank's slice of the
     /// model, and forward passes are collective over its ranks.
     CausalLm(const ModelConfig& config, at::ScalarType dtype, at::Device device,
              std::shared_ptr<const ModelWeights> weights, const TensorParallel& parallel = {});
@@ -48,7 +48,7 @@ class CausalLm {
 
     /// Final, normalised hidden states [rows, hidden] of `tokens` [rows] int64.
     at::Tensor hidden_states(const at::Tensor& tokens, Attention& attention) const;
-    /// For a backward pass, to whose end `attention` is held.
+    /// As above, for a later backward pass; `attention` is kept until its end.
     at::Tensor hidden_states(const at::Tensor& tokens, const std::shared_ptr<Attention>& attention,
                              const PassOptions& options) const;
     /// Logits [rows, vocab] in the model's type. Throws Error for a reward model.

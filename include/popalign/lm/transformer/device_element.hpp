@@ -6,7 +6,8 @@
 
 namespace popalign::lm {
 
-/// Throws Error for a type that NCCL groups do not move.
+/// Returns the element type for `comm::DeviceGroup`. Throws Error for a type that it does not
+/// support.
 comm::DeviceElement device_element(c10::ScalarType type);
 
 }  // namespace popalign::lm

@@ -6,11 +6,11 @@
 
 namespace popalign::lm {
 
-/// Bytes that a rank may still take on `device`: an equal share of what the node's memory has left
-/// for each of its `ranks`, or of what its GPU has left for each that shares it.
+/// Returns the bytes that a rank may still take on `device`: an equal share of the free memory of
+/// the node for each of its `ranks`, or of the free memory of its GPU for each rank that shares it.
 std::uint64_t free_memory(at::Device device, int ranks);
 
-/// The most bytes that this process has held so far, on a GPU those of libtorch's allocator.
+/// Returns the peak memory of this process [byte]; on a GPU that of libtorch's allocator.
 std::uint64_t peak_memory(at::Device device);
 
 }  // namespace popalign::lm

@@ -33,15 +33,15 @@ struct ModelConfig {
     std::int64_t max_position_embeddings = 0;
     double rms_norm_eps = 1e-5;
     bool tie_word_embeddings = false;
-    /// Weights of a layer that not every model has, by their names in `weight_specs`.
+    /// Layer weights that not every model has, by their names in `weight_specs`.
     std::set<std::string, std::less<>> optional_weights = {};
     Activation activation = Activation::silu;
     /// By layer: tokens that a token sees, itself included; 0: all. Empty: 0 everywhere.
     std::vector<std::int64_t> windows = {};
     RotaryConfig rotary = {}, local_rotary = {};  ///< of layers without and with a window
     double norm_offset = 0;                       ///< added to every norm's weight
-    double embedding_scale = 1;                   ///< factor on the embeddings that go in
-    double query_pre_attn_scalar = 0;  ///< scores are scaled by its root's inverse; 0: head_dim
+    double embedding_scale = 1;                   ///< factor on the input embeddings
+    double query_pre_attn_scalar = 0;  ///< scores are divided by its square root; 0: head_dim
 
     std::int64_t window(std::size_t layer) const { return windows.empty() ? 0 : windows[layer]; }
     bool has(std::string_view optional_weight) const {

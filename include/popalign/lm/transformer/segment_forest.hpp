@@ -10,9 +10,9 @@
 
 namespace popalign::lm {
 
-/// Token segments that continue each other, packed without padding: a forest in which every token
-/// attends to itself, to those before it in its segment and to all of its segment's ancestors. The
-/// two sides of a pair are two children of their prompt, which is so computed once.
+/// Forest of token segments, packed without padding. A token attends to itself, to the earlier
+/// tokens of its segment and to all ancestors of its segment. The two answers of a pair are
+/// children of their prompt, which is therefore computed once.
 struct SegmentForest {
     struct Segment {
         std::int64_t begin = 0, end = 0;    ///< rows of `tokens`
@@ -23,7 +23,7 @@ struct SegmentForest {
     std::vector<std::int64_t> tokens;
     std::vector<Segment> segments;
 
-    /// Returns the new segment's index.
+    /// Adds a segment and returns its index.
     std::size_t add(std::span<const TokenId> tokens, std::optional<std::size_t> parent = {});
 };
 

@@ -15,7 +15,7 @@ struct ModelConfig;
 struct WeightSpec;
 class TensorReducer;
 
-/// The rows (dimension 0) or columns (1) of a weight that a rank holds.
+/// Part of a weight that a rank holds: a range of rows (dimension 0) or columns (1).
 struct WeightSlice {
     std::int64_t dimension = 0, begin = 0, end = 0;
 
@@ -34,17 +34,18 @@ class TensorParallel {
     const comm::Communicator& group() const noexcept { return group_; }
     int rank() const noexcept { return group_.rank(); }
     int size() const noexcept { return group_.size(); }
-    /// The model's shape as this rank sees it: its share of heads and width. Throws UsageError if
-    /// they cannot be divided.
+    /// Returns the shape of this rank's slice of the model: its share of heads and width. Throws
+    /// UsageError if they cannot be divided.
     ModelConfig slice(const ModelConfig& whole) const;
-    /// This rank's part of a weight.
+    /// Returns this rank's part of a weight.
     WeightSlice slice(const WeightSpec& whole) const;
-    /// This rank's part of the vocabulary.
+    /// Returns this rank's part of the vocabulary.
     Range vocabulary(const ModelConfig& whole) const;
 
-    /// The sum over the ranks, in float32. Collective.
+    /// Returns the sum over the ranks, in float32. Collective.
     at::Tensor sum(const at::Tensor& mine) const;
-    /// The ranks' columns side by side, `columns` in all; `mine` begins at `first`. Collective.
+    /// Returns the concatenated columns of all ranks, `columns` in all; `mine` begins at column
+    /// `first`. Collective.
     at::Tensor join_columns(const at::Tensor& mine, std::int64_t first, std::int64_t columns) const;
 
   private:

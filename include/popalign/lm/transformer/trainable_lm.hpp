@@ -21,10 +21,10 @@ struct NamedParameter {
     std::optional<std::int64_t> layer = {};  ///< nothing: outside the layers
 };
 
-/// The last thing that a model computes.
+/// Output layer of a model.
 enum class OutputHead {
     tokens,  ///< logits over the vocabulary
-    score    ///< one number a sequence: a reward model
+    score    ///< one number per sequence: a reward model
 };
 
 /// A model whose parameters are plain tensors: differentiable when they require gradients, and
@@ -41,17 +41,18 @@ class TrainableLm : public CausalLm {
     const std::vector<NamedParameter>& parameters() const noexcept;
     /// Throws Error for an unknown name.
     at::Tensor& parameter(const std::string& name);
-    /// What training changes: the adapters where there are any, else all parameters.
+    /// Parameters that training changes: the adapters if there are any, else all parameters.
     std::vector<NamedParameter>& trainable() noexcept;
     const std::vector<NamedParameter>& trainable() const noexcept;
 
-    /// Gives the target weights adapters that change nothing yet (B is 0, A drawn from `seed`).
-    /// From then on they are what is trained, with a reward model's head. Throws as `validate`.
+    /// Adds adapters to the target weights; they have no effect at first (B is 0, A is drawn from
+    /// `seed`). Afterwards only they, and the head of a reward model, are trained. Throws as
+    /// `validate`.
     void add_adapters(const AdapterOptions& options);
-    /// Adds the adapters to the weights and drops them.
+    /// Merges the adapters into the weights and removes them.
     void merge_adapters();
 
-    /// The same model with weights for inference: a copy.
+    /// Returns a copy of the model with weights for inference.
     CausalLm for_inference() const;
 
   private:
@@ -61,8 +62,8 @@ class TrainableLm : public CausalLm {
     std::shared_ptr<TrainableWeights> trainable_weights_;
 };
 
-/// Columns of the vocabulary whose logits exist at once in training, for all `rows`: few enough to
-/// stay near a processor's caches, many enough for efficient products.
+/// Returns the number of vocabulary columns whose logits exist at once in training, for all `rows`:
+/// few enough for the processor's caches, many enough for efficient products.
 std::int64_t logit_block_columns(std::int64_t rows, std::int64_t vocabulary);
 
 }  // namespace popalign::lm

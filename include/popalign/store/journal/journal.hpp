@@ -11,22 +11,22 @@
 
 namespace popalign::store {
 
-/// An append-only log of one writer: a 16-byte header (magic, format version), then records of
-/// length (u64), CRC-32C of the payload (u32), CRC-32C of these 12 bytes (u32), payload; all
-/// little-endian. Killed at any moment, what was appended before is readable; a torn tail is cut
-/// off when the file is opened again.
+/// Append-only log of one writer: a 16-byte header (magic, format version), then records of length
+/// (u64), CRC-32C of the payload (u32), CRC-32C of these 12 bytes (u32), payload; all
+/// little-endian. If the writer is killed, all records appended before stay readable. A torn tail
+/// is cut off when the file is opened again.
 class JournalWriter {
   public:
     /// Creates the file or continues it after its last whole record. Throws Error, also if another
-    /// process still writes it (where the file system knows locks).
+    /// process still writes it (on file systems with locks).
     explicit JournalWriter(const std::filesystem::path& path);
 
-    /// How much of an unfinished record there was when it was opened.
+    /// Bytes of an unfinished record that were cut off when the file was opened.
     std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
-    /// Hands the record to the operating system before it returns: a killed process loses none.
-    /// Throws Error, e.g. on a full disk; the file is then as it was before.
+    /// Appends a record. It is with the operating system on return, so that a killed process loses
+    /// none. Throws Error, e.g. on a full disk; the file is then unchanged.
     void append(std::span<const std::byte> payload);
-    /// Flushes to the device: a crashed machine loses none of what was appended before.
+    /// Flushes to the device: a crash of the machine loses no record appended before.
     void sync();
 
   private:
@@ -40,7 +40,7 @@ struct JournalRecord {
     std::span<const std::byte> payload;
 };
 
-/// Bytes in which no record could be found, between others.
+/// Bytes between whole records in which no record could be found.
 struct DamagedBytes {
     std::uint64_t offset = 0, count = 0;
 };
@@ -48,23 +48,23 @@ struct DamagedBytes {
 struct JournalSummary {
     std::uint64_t records = 0;
     std::uint64_t whole_bytes = 0;  ///< up to the end of the last whole record
-    std::uint64_t torn_bytes = 0;   ///< behind it
+    std::uint64_t torn_bytes = 0;   ///< after the last whole record
     std::vector<DamagedBytes> damaged;
 };
 
-/// Calls `visit` for each whole record in order; the payload is valid during the call. Records with
-/// a wrong checksum are passed over. The file may grow, or lose its torn tail, meanwhile: what was
-/// there at the call is read, in pieces. Throws Error for a file that is no journal.
+/// Calls `visit` for each whole record in order; the payload is valid during the call. Skips
+/// records with a wrong checksum. The file may grow or lose its torn tail meanwhile: only the part
+/// that existed at the call is read, in pieces. Throws Error for a file that is not a journal.
 JournalSummary read_journal(const std::filesystem::path& path,
                             const std::function<void(const JournalRecord&)>& visit);
 
-/// Reads records of a journal by what `read_journal` said of them.
+/// Reads single records of a journal, at offsets that `read_journal` reported.
 class JournalReader {
   public:
     explicit JournalReader(const std::filesystem::path& path);
 
-    /// Fills `payload` with the record that begins at `offset`. Throws Error if it is not there any
-    /// more or damaged.
+    /// Fills `payload` with the payload at `offset`. Throws Error if the record is missing or
+    /// damaged.
     void read(std::uint64_t offset, std::span<std::byte> payload) const;
 
   private:

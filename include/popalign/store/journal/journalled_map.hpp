@@ -18,7 +18,7 @@
 
 namespace popalign::store {
 
-/// Names an entry of a JournalledMap. `route` modulo the number of ranks is the rank that holds it.
+/// Key of an entry of a JournalledMap. The rank `route` modulo the number of ranks holds the entry.
 struct MapKey {
     std::uint64_t route = 0;
     std::string text;
@@ -29,19 +29,19 @@ struct MapKey {
     }
 };
 
-/// A map whose entries are spread over the ranks and journalled as they are added: what any earlier
-/// run added is found again, on however many ranks, and a killed writer loses nothing.
+/// Map whose entries are distributed over the ranks and journalled as they are added. Entries of
+/// earlier runs are found again, on any number of ranks, and a killed writer loses none.
 ///
-/// `Entry` is a record of the journals. `comm::to_bytes` can write it, it has a member `value`, and
-/// `MapKey key() const` names it.
+/// `Entry` is a record of the journals: serialisable by `comm::to_bytes`, with a member `value` and
+/// a function `MapKey key() const`.
 template <class Entry>
 class JournalledMap {
   public:
     using Value = decltype(Entry::value);
 
-    /// Reads all journals in `folder`, each by one rank, and opens this rank's, which is flushed to
-    /// the device after every `entries_per_sync` entries. With an empty `folder` nothing is
-    /// journalled. Throws AgreedError. Collective.
+    /// Reads all journals in `folder`, each on one rank, and opens this rank's journal, which is
+    /// flushed to the device after every `entries_per_sync` entries. With an empty `folder` nothing
+    /// is journalled. Throws AgreedError. Collective.
     JournalledMap(const comm::Communicator& comm, const std::filesystem::path& folder,
                   std::uint64_t entries_per_sync, const Logger& logger)
         : comm_(comm),
@@ -57,18 +57,18 @@ class JournalledMap {
         comm::run_on_all(comm, [&] { journal_.emplace(journal_of_rank(comm, folder)); });
     }
 
-    /// The rank that holds the entry.
+    /// Returns the rank that holds the entry.
     std::size_t rank_of(const MapKey& key) const {
         return static_cast<std::size_t>(key.route % outgoing_.size());
     }
 
-    /// Looks among the entries that this rank holds. Null if the entry is not there.
+    /// Finds an entry among those of this rank. Returns null if it is not there.
     const Value* find(const std::string& key) const {
         const auto found = values_.find(key);
         return found == values_.end() ? nullptr : &found->second;
     }
 
-    /// Looks on all ranks. Returns the values in the order of `keys`. Collective.
+    /// Finds entries on all ranks. Returns the values in the order of `keys`. Collective.
     std::vector<std::optional<Value>> find_on_all(std::span<const MapKey> keys) {
         exchange();
         std::vector<std::vector<std::string>> wanted(outgoing_.size());
@@ -93,7 +93,8 @@ class JournalledMap {
         return values;
     }
 
-    /// Journals an entry. An entry that another rank holds reaches it with `find_on_all`.
+    /// Adds and journals an entry. An entry that belongs to another rank is sent to it by the next
+    /// `find_on_all`.
     void add(Entry entry) {
         if (journal_) {
             journal_->append(comm::to_bytes(entry));
@@ -107,7 +108,7 @@ class JournalledMap {
             outgoing_[rank].push_back(std::move(entry));
     }
 
-    /// Flushes to the device what was added.
+    /// Flushes the journal to the device.
     void sync() {
         if (journal_)
             journal_->sync();

@@ -15,7 +15,7 @@
 
 namespace popalign::store {
 
-/// Where a response stands in the journals.
+/// Location of a response in the journals.
 struct JournalPlace {
     std::uint64_t offset = 0;  ///< of the record's payload
     std::uint32_t bytes = 0;
@@ -27,22 +27,24 @@ struct IndexedResponse {
     JournalPlace place;
 };
 
-/// What is in the journals of a directory, without the answers: each rank reads its share of the
-/// files, checks every checksum and keeps where things are (64 bytes a response). Rank 0 alone
-/// looks into the directory.
+/// Index of the responses in the journals of a directory, without their texts. Each rank reads its
+/// share of the files, checks all checksums and keeps the locations (64 bytes per response). Only
+/// rank 0 lists the directory.
 class ResponseIndex {
   public:
-    /// Whether torn ends are worth a word: the journals of a run that goes on have some.
+    /// State of the writers. Torn ends are logged only if they are `gone`: journals of a running
+    /// job have some.
     enum class Writers { gone, at_work };
 
-    /// Throws AgreedError, e.g. for a response that no run of this size made. Collective.
+    /// Reads the index. Throws AgreedError, e.g. for a response whose instruction or generation is
+    /// out of range. Collective.
     ResponseIndex(const comm::Communicator& comm, const std::filesystem::path& directory,
                   std::uint64_t instructions, std::uint32_t generations, Writers writers,
                   const Logger& logger);
 
-    /// Of this rank's share of the journals; a response may be there twice.
+    /// Responses in this rank's share of the journals. A response may occur twice.
     const std::vector<IndexedResponse>& responses() const noexcept { return responses_; }
-    /// All ranks' journals.
+    /// Paths of all journals.
     const std::vector<std::string>& journals() const noexcept { return journals_; }
 
   private:
@@ -54,15 +56,15 @@ class ResponseIndex {
     std::vector<IndexedResponse> responses_;
 };
 
-/// The journal that a rank appends to.
+/// Returns the path of the journal that a rank appends to.
 std::filesystem::path journal_path(const std::filesystem::path& directory, int rank);
 
-/// Fetches records by their places, from journals that it opens when it needs them.
+/// Reads records by their location. Opens a journal at its first use.
 class RecordReader {
   public:
     explicit RecordReader(std::vector<std::string> journals) : journals_(std::move(journals)) {}
 
-    /// `record` has the size that the place says.
+    /// Fills `record`, whose size must be `place.bytes`.
     void read(const JournalPlace& place, std::span<std::byte> record);
 
   private:

@@ -9,17 +9,17 @@
 
 namespace popalign::store {
 
-/// What the beginning of a journalled response says of it: its place, and what it took to make.
+/// Header of a journalled response: instruction and generation, sizes, attempts and token counts.
 struct ResponseKey {
     std::uint64_t instruction = 0;
     std::uint32_t generation = 0, text_bytes = 0, thought_bytes = 0, tokens = 0, attempts = 0;
     std::uint64_t prompt_tokens = 0, answer_tokens = 0;
 };
 
-/// A response as a journal holds it: version, key and numbers in 64 little-endian bytes, then text,
-/// thought and tokens.
+/// Encodes a response as a journal record: version, key and numbers in 64 little-endian bytes, then
+/// text, thought and tokens.
 std::vector<std::byte> encode_response(const Response& response);
-/// Both throw Error for what `encode_response` did not make.
+/// Both read a record of `encode_response` and throw Error for any other bytes.
 ResponseKey read_response_key(std::span<const std::byte> record);
 Response decode_response(std::span<const std::byte> record);
 

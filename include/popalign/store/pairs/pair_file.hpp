@@ -30,7 +30,7 @@ class PairFile {
     std::vector<Instruction> instructions(Range rows) const;
     std::vector<Response> responses(Range rows) const;
     std::vector<PreferencePair> pairs(Range rows) const;
-    /// Any rows, in the order asked for.
+    /// Returns the responses of any `rows`, in their order.
     std::vector<Response> responses(std::span<const std::uint64_t> rows) const;
 
     std::vector<JudgeRow> judges() const;
@@ -40,12 +40,12 @@ class PairFile {
     std::vector<std::string> reference_keys() const;
     struct Reference {
         std::vector<double> chosen_logprob,
-            rejected_logprob;  ///< a row a pair [nat]; NaN: not computed
+            rejected_logprob;  ///< one entry per pair [nat]; NaN: not computed
     };
     Reference reference(const std::string& key) const;
 
-    /// Reads every chunk (checksums are verified by HDF5) and checks every cross-reference; one
-    /// line for each thing that is wrong.
+    /// Reads every chunk (HDF5 verifies the checksums) and checks every cross-reference. Returns
+    /// one line per error.
     std::vector<std::string> verify() const;
 
   private:

@@ -29,7 +29,7 @@ struct StrategyRow {
     bool operator==(const StrategyRow&) const = default;
 };
 
-/// The small tables, known to all ranks.
+/// Small tables of a pair file, equal on all ranks.
 struct PairFileHeader {
     std::string config;      ///< YAML
     std::string provenance;  ///< JSON

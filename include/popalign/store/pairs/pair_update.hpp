@@ -10,13 +10,13 @@
 
 namespace popalign::store {
 
-/// Replaces /verdicts (all judges) in a copy of the file that then takes its place. Each rank gives
-/// its share; rows are ordered by judge, pair, order. Collective.
+/// Replaces /verdicts (of all judges) in a copy of the file, which then replaces the file. Each
+/// rank passes its share; rows are sorted by judge, pair and order. Collective.
 void write_verdicts(const comm::Communicator& comm, const std::filesystem::path& path,
                     const std::vector<JudgeRow>& judges, const std::vector<Verdict>& mine);
 
-/// Adds or replaces /reference/<key> likewise; `reference` is complete and equal on all ranks.
-/// Collective.
+/// Adds or replaces /reference/<key> in the same way. `reference` is complete and equal on all
+/// ranks. Collective.
 void write_reference(const comm::Communicator& comm, const std::filesystem::path& path,
                      const std::string& key, const PairFile::Reference& reference);
 

@@ -9,7 +9,7 @@
 
 namespace popalign::store {
 
-/// How much there is of everything, of one rank or of all.
+/// Numbers of rows, bytes and tokens of a pair file, of one rank or of all.
 struct PairSizes {
     std::uint64_t instructions = 0, id_bytes = 0, source_bytes = 0, instruction_bytes = 0,
                   context_bytes = 0, responses = 0, response_bytes = 0, thought_bytes = 0,
@@ -19,21 +19,22 @@ struct PairSizes {
     void add(const Response& row);
 };
 
-/// Writes a pair file of format version 1 (the contract's layout) in parallel and in parts: the
-/// ranks' rows follow each other in rank order. Written beside, synced and renamed; on failure
-/// nothing is left. The file's bytes depend neither on the ranks nor on the parts nor on the time
-/// (a serial communicator's, which HDF5 places otherwise, hold the same).
+/// Writes a pair file of format version 1 (the contract's layout) in parallel and in parts; rows
+/// are in rank order. Writes to a temporary file, which is synced and renamed; on failure no file
+/// is left. The bytes of the file do not depend on the number of ranks, on the parts or on the
+/// time. With a serial communicator the contents are equal, but HDF5 places them differently.
 class PairFileWriter {
   public:
-    /// `mine`: what this rank is going to write in all. Takes the whole file's space. Throws
-    /// AgreedError. Collective.
+    /// `mine` is the total size of the rows that this rank will write. Allocates the whole file.
+    /// Throws AgreedError. Collective.
     PairFileWriter(const comm::Communicator& comm, const std::filesystem::path& path,
                    const PairFileHeader& header, const PairSizes& mine);
     ~PairFileWriter();
 
-    /// This rank's next rows; row numbers inside are global. Throws Error.
+    /// Writes this rank's next rows; row numbers inside are global. Throws Error.
     void write(const PairBlock& rows);
-    /// Throws AgreedError, e.g. if any rank wrote something else than it said. Collective.
+    /// Completes the file. Throws AgreedError, e.g. if a rank wrote other sizes than it announced.
+    /// Collective.
     void commit();
 
   private:
@@ -41,7 +42,7 @@ class PairFileWriter {
     std::unique_ptr<State> state_;
 };
 
-/// Writes a whole pair file from one block a rank. Throws AgreedError. Collective.
+/// Writes a whole pair file from one block per rank. Throws AgreedError. Collective.
 void write_pair_file(const comm::Communicator& comm, const std::filesystem::path& path,
                      const PairFileHeader& header, const PairBlock& block);
 

@@ -11,28 +11,28 @@
 
 namespace popalign::store {
 
-/// A pair as other programs hold it.
+/// A preference pair in the form that interchange formats share.
 struct InterchangePair {
     Instruction instruction;
     std::string chosen, rejected;
     bool operator==(const InterchangePair&) const = default;
 };
 
-/// One way in which preference data are kept, a JSON object a pair.
+/// Format of preference data with one JSON object per pair.
 struct InterchangeFormat {
     std::string_view name, description;
-    /// Throws UsageError, or what the library throws for members of other types, if the row is no
+    /// Reads a row. Throws UsageError, or an exception of the JSON library, if the row is not a
     /// pair.
     InterchangePair (*read)(const nlohmann::json& row);
-    /// Nothing if the format cannot hold the pair.
+    /// Writes a row. Returns nothing if the format cannot hold the pair.
     std::optional<nlohmann::ordered_json> (*write)(const InterchangePair& pair);
 };
 
-/// `trl`, `trl-standard`, `openrlhf`, `llama-factory-alpaca`, `llama-factory-sharegpt`,
-/// `ultrafeedback`, `ultrafeedback-binarized` and `hh-rlhf`. Reading what one wrote gives the same
-/// texts.
+/// Returns the formats `trl`, `trl-standard`, `openrlhf`, `llama-factory-alpaca`,
+/// `llama-factory-sharegpt`, `ultrafeedback`, `ultrafeedback-binarized` and `hh-rlhf`. Reading a
+/// written row gives the same texts.
 std::span<const InterchangeFormat> interchange_formats();
-/// Throws UsageError with the known names.
+/// Returns a format by name. Throws UsageError with the known names if there is none.
 const InterchangeFormat& find_interchange_format(std::string_view name);
 
 }  // namespace popalign::store

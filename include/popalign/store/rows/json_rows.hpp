@@ -16,27 +16,27 @@
 
 namespace popalign::store {
 
-/// The rows of a JSON Lines file, or of a JSON list, each parsed when it is visited. Lines end at
-/// "\n" alone: strings may hold U+2028. Blank lines are no rows.
+/// The rows of a JSON Lines file or of a JSON list. A row is parsed when it is visited. Lines end
+/// at "\n" only: strings may hold U+2028. Blank lines are skipped.
 class JsonRows {
   public:
-    /// Throws InputError, e.g. for a list that does not end.
+    /// Maps the file. Throws InputError, e.g. for an unterminated list.
     explicit JsonRows(const std::filesystem::path& path);
-    /// The same of a text, which must outlive this; `file` is what messages call it.
+    /// Rows of a text, which must outlive this object. `file` is the name used in messages.
     JsonRows(std::string_view text, const std::string& file);
 
-    /// What ranks divide among themselves: bytes of JSON Lines (a row is whose it begins in),
-    /// entries of a list.
+    /// Number of units that ranks divide among themselves: bytes of JSON Lines (a row belongs to
+    /// the share in which it begins), or entries of a list.
     std::size_t units() const noexcept;
     bool is_list() const noexcept { return list_; }
     Range all() const noexcept { return {0, units()}; }
-    /// Lines that begin in the share.
+    /// Number of lines that begin in the share.
     std::size_t lines(Range share) const;
 
-    /// Calls `visit(line, row)` for the share's rows, `line` being where in the file the row
-    /// begins, from 1; `lines_before` are those of the shares before (of a list it does not
-    /// matter). A row that is no JSON, or for which `visit` throws UsageError or the JSON library's
-    /// exceptions, goes to `bad(line, why)`.
+    /// Calls `visit(line, row)` for the rows of the share. `line` is the line in the file where the
+    /// row begins, from 1. `lines_before` is the number of lines in the shares before (ignored for
+    /// a list). Calls `bad(line, why)` for a row that is not JSON, or for which `visit` throws
+    /// UsageError or an exception of the JSON library.
     void visit(Range share, std::size_t lines_before,
                const std::function<void(std::size_t, const nlohmann::json&)>& visit,
                const std::function<void(std::size_t, const std::string&)>& bad) const;
@@ -57,8 +57,8 @@ class JsonRows {
     std::vector<Entry> entries_;
 };
 
-/// Calls `visit(row)` for every row of a text. Throws InputError for the first one that is no JSON
-/// or that `visit` cannot take.
+/// Calls `visit(row)` for every row of a text. Throws InputError for the first row that is not JSON
+/// or that `visit` rejects.
 void visit_json_rows(std::string_view text, const std::string& file,
                      const std::function<void(const nlohmann::json&)>& visit);
 

@@ -12,19 +12,21 @@
 
 namespace popalign::store {
 
-/// The roles' names, and what other programs call them ("human", "gpt"). Throws UsageError for
-/// another name.
+/// Returns the role of a name, also of names in other programs ("human", "gpt"). Throws UsageError
+/// for an unknown name.
 Role parse_role(std::string_view name);
 
-/// A list of {role, content}, or of {from, value}. Throws UsageError, or what the library throws
-/// for a member that is missing or of another type.
+/// Reads a list of {role, content} or of {from, value}. Throws UsageError, or an exception of the
+/// JSON library for a missing or mistyped member.
 std::vector<Message> messages_from_json(const nlohmann::json& list);
-/// A list of {role, content}.
+/// Returns a list of {role, content}.
 nlohmann::json messages_to_json(std::span<const Message> messages);
 
-/// HH-RLHF's "\n\nHuman: ...\n\nAssistant: ..." as turns. Throws UsageError.
+/// Reads the turns of a transcript of HH-RLHF, "\n\nHuman: ...\n\nAssistant: ...". Throws
+/// UsageError.
 std::vector<Message> messages_from_transcript(std::string_view text);
-/// Nothing if one is the system's, or if the text would not read back as the same.
+/// Inverse of `messages_from_transcript`. Returns nothing if there is a system message, or if the
+/// text would not read back as the same turns.
 std::optional<std::string> messages_to_transcript(std::span<const Message> messages);
 
 }  // namespace popalign::store

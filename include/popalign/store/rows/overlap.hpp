@@ -9,13 +9,13 @@
 
 namespace popalign::store {
 
-/// Finds instructions that share text with evaluation sets: any run of 8 words, or all of a text
-/// that is shorter. Case, punctuation and white space do not count.
+/// Index that finds instructions sharing text with evaluation sets: any run of 8 words, or the
+/// whole of a shorter text. Case, punctuation and white space are ignored.
 class OverlapIndex {
   public:
     void add(std::string_view text);
-    /// Every prompt of a JSON Lines file or JSON list: texts, or objects with `instruction`,
-    /// `prompt`, `question`, `text` or `turns`. Throws InputError.
+    /// Adds every prompt of a JSON Lines file or JSON list of texts, or of objects with
+    /// `instruction`, `prompt`, `question`, `text` or `turns`. Throws InputError.
     void add_file(const std::filesystem::path& path);
 
     bool empty() const noexcept { return runs_.empty(); }

@@ -23,7 +23,7 @@ class GgufFile {
     ~GgufFile();
 
     const std::filesystem::path& path() const noexcept;
-    /// Valid as long as this object.
+    /// The tensors, valid as long as this object.
     const std::vector<TensorView>& tensors() const noexcept;
     const TensorView* find(std::string_view name) const noexcept;
 

@@ -12,8 +12,8 @@
 
 namespace popalign::store {
 
-/// The tensors of an HF directory: `model.safetensors`, or the shards that
-/// `model.safetensors.index.json` names; memory-mapped. Untrusted: header length, offsets, shapes
+/// The tensors of an HF directory, memory-mapped: `model.safetensors`, or the shards that
+/// `model.safetensors.index.json` names. The files are untrusted: header length, offsets, shapes
 /// and overlaps are checked. Throws InputError.
 class SafetensorsModel {
   public:
@@ -33,7 +33,8 @@ class SafetensorsModel {
     std::unique_ptr<Contents> contents_;
 };
 
-/// Writes one safetensors file, atomically (beside, synced, renamed); F32, F16 and BF16 views only.
+/// Writes one safetensors file atomically (temporary file, synced, renamed). Views must be F32, F16
+/// or BF16.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

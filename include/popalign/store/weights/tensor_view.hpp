@@ -14,7 +14,8 @@ enum class TensorType { f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k
 
 std::string_view tensor_type_name(TensorType type) noexcept;
 
-/// A tensor inside a mapped file, not owned: `shape` is row-major, outermost dimension first.
+/// A tensor inside a mapped file; it does not own the data. `shape` is row-major, outermost
+/// dimension first.
 struct TensorView {
     std::string name;
     TensorType type = TensorType::f32;
@@ -24,11 +25,11 @@ struct TensorView {
     std::size_t count() const noexcept;
 };
 
-/// Bytes of `count` elements; throws UsageError unless `count` fills whole blocks.
+/// Returns the bytes of `count` elements. Throws UsageError unless `count` fills whole blocks.
 std::size_t storage_bytes(TensorType type, std::size_t count);
 
-/// Elements as float32. `output.size()` must be `tensor.count()`; the view must be bounds-checked
-/// (as its file's reader has done).
+/// Converts the elements to float32. `output.size()` must be `tensor.count()`. The view must be
+/// bounds-checked (its file's reader does this).
 void dequantise(const TensorView& tensor, std::span<float> output);
 
 }  // namespace popalign::store

@@ -17,8 +17,8 @@
 /// parser, a renderer and the operations on values that they share.
 namespace popalign::lm::jinja {
 
-/// Text of which each byte remembers whether the template or a message brought it. Whatever a
-/// template does to a content (cuts, strips, joins), its bytes stay contents.
+/// Text that stores for each byte whether it came from the template or a message. The bytes of a
+/// message keep this origin when the template cuts, strips or joins it.
 class Text {
   public:
     Text(std::string bytes = "", PieceOrigin origin = PieceOrigin::chat_template)
@@ -141,11 +141,12 @@ struct Statement {
     std::vector<std::vector<Statement>> bodies;
 };
 
-/// Throws UsageError for what is not understood. Blocks are trimmed as `transformers` has it.
+/// Parses a template. Throws UsageError for unsupported syntax. Trims blocks as `transformers`
+/// does.
 std::vector<Statement> parse(std::string_view source);
 
-/// Throws Raised, and UsageError for what is not supported or makes work out of all proportion to
-/// `content_bytes`, the size of what the variables hold.
+/// Renders a template. Throws Raised, and UsageError for unsupported operations and for work out of
+/// all proportion to `content_bytes`, the size of the variables' contents.
 Text render(const std::vector<Statement>& statements, const Dictionary& variables,
             std::size_t content_bytes);
 
