@@ -1,0 +1,17 @@
+# The target `docs`: build/<preset>/docs/html, from the comments of the headers.
+find_package(Doxygen QUIET OPTIONAL_COMPONENTS dot)
+if(NOT DOXYGEN_FOUND)
+  add_custom_target(docs COMMAND "${CMAKE_COMMAND}" -E echo "doxygen is not installed; install it (Debian: doxygen, graphviz) and configure again"
+                         COMMAND "${CMAKE_COMMAND}" -E false)
+  return()
+endif()
+set(DOXYGEN_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/docs")
+set(DOXYGEN_STRIP_FROM_PATH "${PROJECT_SOURCE_DIR}")
+set(DOXYGEN_STRIP_FROM_INC_PATH "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
+set(DOXYGEN_USE_MDFILE_AS_MAINPAGE "${PROJECT_SOURCE_DIR}/README.md")
+set(DOXYGEN_JAVADOC_AUTOBRIEF YES)
+set(DOXYGEN_EXTRACT_ALL YES)
+set(DOXYGEN_QUIET YES)
+set(DOXYGEN_WARN_IF_UNDOCUMENTED NO)
+set(DOXYGEN_FILE_PATTERNS *.hpp *.md)
+doxygen_add_docs(docs README.md CONTRIBUTING.md include src WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
