@@ -34,7 +34,7 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// What one machine does; times are of one rank.
+/// Measured or described speeds of a machine, per rank.
 struct Rates {
     double flops = 0;              ///< of passes [1/s]
     double memory = 0;             ///< bytes a second of an update
@@ -50,7 +50,7 @@ struct Schedule {
     double pairs = 0, tokens = 0;
 };
 
-/// Of one rank in one step [FLOP].
+/// Work of one rank in one step [FLOP].
 struct RankFlops {
     double forward = 0, last_forward = 0;  ///< of all passes, and of the last
 };

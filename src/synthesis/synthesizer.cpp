@@ -57,7 +57,7 @@ class Synthesizer::Phase {
                 add_first_turns(unit);
         }
     }
-    /// Of what can be made now; there must be some.
+    /// Takes the next item that can be made now; there must be one.
     Item next() {
         const Item item = ready_.front();
         ready_.pop_front();

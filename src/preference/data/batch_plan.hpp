@@ -12,22 +12,22 @@
 
 namespace popalign::preference {
 
-/// A permutation of `count` items that depends on `seed` and `epoch` alone (Fisher-Yates with
-/// counter-based draws).
+/// Returns a permutation of `count` items that depends only on `seed` and `epoch` (Fisher-Yates
+/// with counter-based draws).
 std::vector<std::size_t> epoch_order(std::size_t count, std::uint64_t seed, std::int64_t epoch);
 
-/// Steps of an epoch; the last takes what is left.
+/// Returns the steps of an epoch; the last step takes the remaining items.
 std::int64_t steps_per_epoch(std::size_t count, std::int64_t global_batch_size);
 
-/// The same, with all items of a prompt behind its first one.
+/// Returns the order with all items of a prompt moved behind its first one.
 std::vector<std::size_t> order_by_instruction(std::span<const std::size_t> order,
                                               std::span<const PairHashes> hashes);
 
-/// Tokens of a forward pass in which equal prompts, and equal answers to them, stand once.
+/// Counts the tokens of a forward pass that holds equal prompts, and equal answers to them, once.
 class PackedSize {
   public:
     std::uint64_t tokens() const noexcept { return tokens_; }
-    /// What a pair would add.
+    /// Returns the tokens that a pair would add.
     std::uint64_t cost(const PairLengths& lengths, const PairHashes& hashes) const;
     void add(const PairLengths& lengths, const PairHashes& hashes);
 
@@ -37,15 +37,16 @@ class PackedSize {
     std::uint64_t tokens_ = 0;
 };
 
-/// The items of `batch` that `rank` of `ranks` computes, those of a prompt together: the longest
-/// first, each to the rank with the fewest tokens so far. Prompts with more than a rank's share are
-/// split. Every item goes to exactly one rank.
+/// Returns the items of `batch` that `rank` of `ranks` computes. Items of a prompt stay together;
+/// the longest prompt goes first, each to the rank with the fewest tokens so far. Prompts larger
+/// than a rank's share are split. Every item goes to exactly one rank.
 std::vector<std::size_t> share_of_batch(std::span<const std::size_t> batch,
                                         std::span<const PairLengths> lengths,
                                         std::span<const PairHashes> hashes, int rank, int ranks);
 
-/// Cuts consecutive items into runs of at most `budget` packed tokens, not within neighbours of one
-/// prompt unless they alone are more; an item larger than the budget stands alone.
+/// Divides items into consecutive ranges of at most `budget` packed tokens. Neighbours of one
+/// prompt stay together unless they alone exceed the budget; an item larger than the budget stands
+/// alone.
 std::vector<Range> micro_batches(std::span<const PairLengths> lengths,
                                  std::span<const PairHashes> hashes, std::int64_t budget);
 

@@ -50,7 +50,7 @@ std::vector<bool> wanted_strategies(const store::PairFile& file,
     return used;
 }
 
-/// By row of /strategies; empty where no proportions are asked for.
+/// Returns weights by row of /strategies; empty if there are no proportions.
 std::vector<double> strategy_weights(const store::PairFile& file, const PairSelection& selection) {
     std::vector<double> weights(selection.proportions.empty() ? 0 : file.header().strategies.size(),
                                 0.0);
@@ -62,7 +62,8 @@ std::vector<double> strategy_weights(const store::PairFile& file, const PairSele
 
 enum class Label : std::uint8_t { none, as_made, turned };
 
-/// The row of the judge that is called so, or `name/template`. Throws UsageError unless it is one.
+/// Returns the row of the judge with this name or `name/template`. Throws UsageError unless exactly
+/// one matches.
 std::uint32_t judge_number(const std::vector<store::JudgeRow>& judges, const std::string& wanted) {
     std::vector<std::string> names;
     std::vector<std::size_t> found;
@@ -79,7 +80,8 @@ std::uint32_t judge_number(const std::vector<store::JudgeRow>& judges, const std
     return static_cast<std::uint32_t>(found.front());
 }
 
-/// What a judge says of each pair. Throws AgreedError if the file has no such judge. Collective.
+/// Returns a judge's verdict on each pair. Throws AgreedError if the file has no such judge.
+/// Collective.
 std::vector<Label> labels_by(const comm::Communicator& comm, const store::PairFile& file,
                              const std::string& judge) {
     std::vector<std::uint8_t> labels(file.pair_count());
@@ -154,7 +156,7 @@ class PairEncoder {
 
     const store::PairFile& file() const noexcept { return file_; }
 
-    /// What a judge says instead of the strategies.
+    /// A judge's verdicts, in place of the strategies' labels.
     void set_labels(std::vector<Label> labels) { labels_ = std::move(labels); }
 
     PairExample encode(std::uint64_t row) const {

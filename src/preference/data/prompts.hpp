@@ -11,7 +11,7 @@
 
 namespace popalign::preference {
 
-/// Calls `visit` with consecutive ranges that bound what is in memory at once.
+/// Calls `visit` with consecutive blocks of the range, to bound memory.
 template <class Visit>
 void in_blocks(Range range, Visit&& visit) {
     constexpr std::size_t block_rows = 4096;
@@ -19,11 +19,11 @@ void in_blocks(Range range, Visit&& visit) {
         visit(Range{begin, std::min(begin + block_rows, range.end)});
 }
 
-/// Whether each instruction is among the selected ones. Collective.
+/// Returns for each instruction whether it is selected. Collective.
 std::vector<bool> wanted_instructions(const comm::Communicator& comm, const store::PairFile& file,
                                       const PairSelection& selection);
 
-/// The instruction as a policy sees it, without any strategy's template.
+/// Encodes the instruction as a policy's prompt, without any strategy's template.
 std::vector<TokenId> encode_prompt(const lm::ModelFrontEnd& front_end,
                                    const Instruction& instruction);
 

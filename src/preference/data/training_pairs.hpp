@@ -10,17 +10,17 @@
 
 namespace popalign::preference {
 
-/// Reads the pairs that a run trains on, without the rejected answers if the objective uses none.
+/// Opens a run's training pairs, without the rejected answers if the objective uses none.
 /// Collective.
 PairData open_training_pairs(const comm::Communicator& comm, const TrainInputs& inputs,
                              const lm::ModelFrontEnd& front_end, const Objective& objective,
                              const Logger& logger);
 
-/// Reads the pairs that a run with these inputs is measured on. Collective.
+/// Opens the held-out pairs for a run with these inputs. Collective.
 PairData open_held_out_pairs(const comm::Communicator& comm, const TrainInputs& inputs,
                              const lm::ModelFrontEnd& front_end, const Logger& logger);
 
-/// Throws UsageError if the selection left none.
+/// Throws UsageError if there are no pairs.
 void require_pairs(const PairData& data);
 
 }  // namespace popalign::preference

@@ -13,7 +13,7 @@
 namespace popalign::preference {
 namespace {
 
-/// What a finished run leaves beside its checkpoints.
+/// Record of a finished run, beside its checkpoints.
 class FinishedMark {
   public:
     explicit FinishedMark(const std::filesystem::path& directory)

@@ -13,16 +13,16 @@ class TrainableLm;
 
 namespace popalign::preference {
 
-/// What of a run's options and model determines its result; keys of `train.ppo` only where PPO is
-/// the objective.
+/// Returns the part of a run's options and model that determines its result. Keys of `train.ppo`
+/// are included only if PPO is the objective.
 Fingerprint options_fingerprint(const TrainInputs& inputs, const lm::ModelIdentity& model);
 
-/// Whether this very run has been finished before; says so. Throws AgreedError if another run has
-/// been finished here. Collective.
+/// Returns whether this run finished before, and logs it. Throws AgreedError if another run
+/// finished here. Collective.
 bool is_finished(const comm::Communicator& comm, const TrainInputs& inputs,
                  const Fingerprint& fingerprint, const Logger& logger);
 
-/// Writes the model and the mark of its being finished. Collective.
+/// Writes the model and marks the run as finished. Collective.
 void save_trained_model(const comm::Communicator& comm, const TrainInputs& inputs,
                         const lm::TrainableLm& model, const lm::ModelFrontEnd& front_end,
                         const Fingerprint& fingerprint);

@@ -19,7 +19,7 @@ struct ModelCard {
     bool is_reward_model = false;
 };
 
-/// The model that is trained or measured, with the front end that encodes the texts for all.
+/// The trained or measured model, with the front end that encodes texts for all models.
 struct PolicyCard : ModelCard {
     lm::ModelFrontEnd front_end;
 };
@@ -27,13 +27,13 @@ struct PolicyCard : ModelCard {
 /// Reads the front end on every rank and hashes the weight files on one. Collective.
 PolicyCard open_policy(const comm::Communicator& comm, const lm::ModelOptions& options);
 
-/// Opens a model that works on the policy's tokens. If `options` name no path, it is the policy
-/// itself. Throws AgreedError if its tokenizer is another than the policy's. Collective.
+/// Opens a reference; the policy itself if `options` have no path. Throws AgreedError if its
+/// tokenizer differs from the policy's. Collective.
 ModelCard open_reference(const comm::Communicator& comm, const lm::ModelOptions& options,
                          const ModelCard& policy);
 
-/// Opens a reward model, or one that a critic starts as. Throws AgreedError if it is none, or its
-/// tokenizer is another than the policy's. Collective.
+/// Opens a reward model, also to initialise a critic. Throws AgreedError if it is no reward model
+/// or its tokenizer differs from the policy's. Collective.
 ModelCard open_scorer(const comm::Communicator& comm, const lm::ModelOptions& options,
                       const ModelCard& policy);
 
@@ -45,7 +45,7 @@ lm::TrainableLm load_weights(const comm::Communicator& comm, const ModelCard& ca
 lm::TrainableLm load_reward_weights(const comm::Communicator& comm, const ModelCard& card,
                                     const std::string& device, std::uint64_t seed = 0);
 
-/// Adds the adapters that are trained instead of the weights, if the options ask for them.
+/// Adds LoRA adapters, trained instead of the weights, if the options ask for them.
 void add_adapters(lm::TrainableLm& model, const TrainOptions& options, std::uint64_t seed);
 
 }  // namespace popalign::preference

@@ -5,13 +5,14 @@
 
 namespace popalign::preference {
 
-/// A number with its derivatives by the policy's values of a pair's two sides: objectives are
-/// written once, as their formula, and the chain rule gives the slopes.
+/// A number with its derivatives with respect to the policy's values of a pair's two sides
+/// (forward-mode differentiation). Objectives are written as formulas; the chain rule gives the
+/// slopes.
 struct Dual {
     double value = 0, chosen = 0, rejected = 0;
 };
 
-/// f(x) given f's value and derivative at x.
+/// Returns f(x), given f's value and derivative at x.
 constexpr Dual chain(const Dual& x, double value, double derivative) {
     return {value, derivative * x.chosen, derivative * x.rejected};
 }

@@ -11,8 +11,8 @@
 
 namespace popalign::preference {
 
-/// What is known of one pair: log-probabilities summed over tokens [nat], or a reward model's
-/// scores in their place.
+/// Model values of one pair: log-probabilities summed over tokens [nat], or a reward model's scores
+/// in their place.
 struct PairScore {
     std::uint64_t pair = 0;      ///< row of /pairs
     std::uint32_t strategy = 0;  ///< row of /strategies
@@ -21,9 +21,9 @@ struct PairScore {
     std::uint32_t chosen_tokens = 0, rejected_tokens = 0;
 };
 
-/// What some objectives take from the whole global batch.
+/// Quantities of the whole global batch, for some objectives.
 struct BatchContext {
-    /// Of a pair among those of the batch when both are sorted: log ratios of policy and reference.
+    /// Values matched to a pair by rank in the sorted batch: log ratios of policy and reference.
     struct Match {
         double reference = 0;  ///< log ref(c|x) - log ref(r|x) at this pair's rank
         double chosen = 0;     ///< of a chosen answer at the rank of this pair's rejected one
@@ -35,15 +35,15 @@ struct BatchContext {
     std::unordered_map<std::uint64_t, Match> matches;  ///< by PairScore::pair
 };
 
-/// An objective's value at one pair and its derivatives by the policy's two values.
+/// An objective's value for one pair, with its derivatives with respect to the policy's two values.
 struct PairLoss {
     double loss = 0;
     double chosen_slope = 0, rejected_slope = 0;
     double chosen_reward = 0, rejected_reward = 0;  ///< implicit rewards, or scores
 };
 
-/// A weighted sum of objectives, as a function of what is known of a pair. A step's loss is the
-/// mean over the pairs of the global batch; its gradient is that of the policy's values times the
+/// A weighted sum of objectives, as a function of a pair's values. A step's loss is the mean over
+/// the pairs of the global batch; its gradient is the gradient of the policy's values times the
 /// slopes.
 class Objective {
   public:
@@ -52,13 +52,13 @@ class Objective {
 
     bool uses_reference() const noexcept;
     bool uses_rejected() const noexcept;
-    /// Whether a pair's loss depends on the policy's values of the other pairs of its batch.
+    /// Returns whether a pair's loss depends on the policy's values of other pairs of its batch.
     bool uses_matches() const noexcept;
-    /// Whether it depends on the divergence.
+    /// Returns whether the loss depends on the divergence.
     bool uses_divergence() const noexcept;
-    /// Whether the values are scores of a reward model.
+    /// Returns whether the values are scores of a reward model.
     bool uses_scores() const noexcept;
-    /// Whether a pair may be so good that its loss is exactly 0.
+    /// Returns whether a pair's loss can be exactly 0.
     bool can_vanish() const noexcept;
 
     PairLoss operator()(const PairScore& pair, const BatchContext& batch) const;
@@ -67,13 +67,13 @@ class Objective {
     bool any(unsigned trait) const noexcept;
 
     ObjectiveOptions options_;
-    std::vector<std::pair<std::size_t, double>> terms_;  ///< rows of the table, and weights
+    std::vector<std::pair<std::size_t, double>> terms_;  ///< row of the table and weight
 };
 
-/// What `train.objective` can name.
+/// Returns the valid values of `train.objective`.
 std::vector<std::string> objective_names();
 
-/// The matches among all pairs of a global batch; the order of `scores` does not matter.
+/// Matches all pairs of a global batch by rank; the order of `scores` does not matter.
 std::unordered_map<std::uint64_t, BatchContext::Match> match_by_rank(
     std::span<const PairScore> scores);
 

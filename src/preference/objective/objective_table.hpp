@@ -8,7 +8,7 @@
 
 namespace popalign::preference {
 
-/// What a formula is made of.
+/// Arguments of an objective's formula.
 struct ObjectiveTerms {
     const ObjectiveOptions& options;
     const PairScore& pair;
@@ -17,21 +17,21 @@ struct ObjectiveTerms {
     Dual chosen = {}, rejected = {};              ///< log pi(y|x), or scores
     Dual chosen_ratio = {}, rejected_ratio = {};  ///< log pi(y|x) - log ref(y|x)
     Dual chosen_score = {}, rejected_score = {};  ///< f'(pi/ref); for reverse_kl the log ratio
-    Dual chosen_mean = {}, rejected_mean = {};    ///< log pi(y|x) a token
+    Dual chosen_mean = {}, rejected_mean = {};    ///< log pi(y|x) per token
 };
 
-/// What an objective asks for, and what it allows.
+/// Requirements and properties of an objective, as bits.
 enum ObjectiveTrait : unsigned {
     on_reference = 1,
     on_rejected = 2,
-    on_f_divergence = 4,  ///< it is built on the score, so that any divergence will do
+    on_f_divergence = 4,  ///< built on the score, so works with any f-divergence
     on_matches = 8,
     on_divergence = 16,
     on_reward_scores = 32,
     may_vanish = 64  ///< the loss of a pair can be 0 or less
 };
 
-/// What is reported as a pair's rewards.
+/// Quantity reported as a pair's rewards.
 enum class RewardKind { log_ratio, log_probability, mean_log_probability, score };
 
 struct ObjectiveRow {

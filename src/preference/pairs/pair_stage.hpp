@@ -8,8 +8,8 @@
 
 namespace popalign::preference {
 
-/// `run_training` for all objectives on pairs. With the goal `reference` it stops when the pair
-/// file holds the reference's values of the training and the held-out pairs. Collective.
+/// Runs `run_training` for all objectives on pairs. With the goal `reference`, it only writes the
+/// reference's values of the training and held-out pairs to the pair file. Collective.
 ExitStatus run_pair_training(const comm::Communicator& comm, const TrainInputs& inputs,
                              const Deadline& deadline, const Logger& logger);
 

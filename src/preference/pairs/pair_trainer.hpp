@@ -16,7 +16,7 @@
 
 namespace popalign::preference {
 
-/// A pair and what the reference thinks of it [nat].
+/// A pair and the reference's log-probabilities of its answers [nat].
 struct ReferencedPair {
     PairExample example;
     double reference_chosen = 0, reference_rejected = 0;
@@ -25,15 +25,15 @@ struct ReferencedPair {
 /// One rank's part of a global batch.
 struct BatchShare {
     std::vector<ReferencedPair> pairs;
-    std::size_t global_pairs = 0;            ///< of all ranks
-    std::uint64_t global_chosen_tokens = 0;  ///< in the chosen answers of those
-    /// As many of other answers to their prompts (`pair_transforms`), where the objective uses the
+    std::size_t global_pairs = 0;            ///< over all ranks
+    std::uint64_t global_chosen_tokens = 0;  ///< in the chosen answers, over all ranks
+    /// The same prompts with mismatched answers (`pair_transforms`), if the objective uses the
     /// divergence.
     std::vector<ReferencedPair> mismatched = {};
 };
 
-/// The share of `batch` (items of `data`) that a rank computes. References may be empty where the
-/// objective needs none.
+/// Loads the share of `batch` (items of `data`) that this rank computes. References may be empty if
+/// the objective needs none.
 BatchShare load_share(const comm::Communicator& comm, const PairData& data,
                       const CompletionLogProbabilities& reference,
                       std::span<const std::size_t> batch, const PairData* mismatched = nullptr,
@@ -50,31 +50,31 @@ struct PairTrainerOptions {
 struct StepReport {
     PairStatistics statistics;  ///< of the global batch
     double grad_norm = 0;       ///< before clipping
-    double divergence = 0;      ///< KL(policy | reference) as the objective estimated it [nat]
+    double divergence = 0;      ///< KL(policy | reference), estimated by the objective [nat]
     double seconds = 0;         ///< mean over ranks
-    double communication = 0;   ///< part of `seconds` in which ranks waited for each other
+    double communication = 0;   ///< part of `seconds` spent waiting for other ranks
     TrainingCost cost = {};     ///< of all ranks
 };
 
-/// Data-parallel training of one model on preference pairs; what is trained is replicated on all
-/// ranks, or sharded among them. The loss is the mean over the pairs of the global batch, whatever
-/// rank computes them and in how many forward passes.
+/// Data-parallel training of one model on preference pairs. Trained parameters are replicated on
+/// all ranks or sharded among them. The loss is the mean over the pairs of the global batch,
+/// independent of their division among ranks and forward passes.
 class PairTrainer {
   public:
     /// Collective.
     PairTrainer(const comm::Communicator& comm, lm::TrainableLm& model,
                 const PairTrainerOptions& options, std::size_t strategies);
 
-    /// This rank's share of a global batch: gradients, their sum over ranks, clipping and one
-    /// update. Throws AgreedError naming step, rank and pairs if a loss is 0 where the objective
-    /// cannot be, or a loss or gradient is not finite. Collective.
+    /// Trains on this rank's share of a global batch: gradients, their sum over ranks, clipping and
+    /// one update. Throws AgreedError naming step, rank and pairs if a loss is 0 where the
+    /// objective cannot be, or a loss or gradient is not finite. Collective.
     StepReport step(const BatchShare& share, double learning_rate);
 
-    /// The part of `step` before clipping: afterwards `update().parameters()` holds the global
+    /// Does the part of `step` before clipping; then `update().parameters()` holds the global
     /// gradient. Collective.
     StepReport compute_gradients(const BatchShare& share);
 
-    /// The loss of a global batch if the policy were its reference. Collective.
+    /// Returns the loss of a global batch if the policy equals its reference. Collective.
     double starting_loss(const BatchShare& share) const;
 
     ModelUpdate& update() noexcept { return update_; }
@@ -82,7 +82,7 @@ class PairTrainer {
   private:
     double weight_of(std::uint32_t strategy) const;
     BatchContext context_of(const BatchShare& share) const;
-    /// Log-probabilities without gradients, in parts that fit.
+    /// Computes log-probabilities without gradients, in micro-batches.
     std::vector<PairScore> scores_without_gradients(std::span<const ReferencedPair> pairs) const;
     /// Collective if the objective asks for it.
     void look_at_batch(const BatchShare& share, BatchContext& context) const;

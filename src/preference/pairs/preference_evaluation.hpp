@@ -19,7 +19,7 @@ namespace popalign::preference {
 
 struct PreferenceInputs {
     std::filesystem::path pair_file;
-    lm::ModelOptions policy, reference;  ///< an empty reference path: the policy itself
+    lm::ModelOptions policy, reference;  ///< empty reference path: the policy itself
     std::string device = "auto";
     PairSelection selection{Split::held_out, {}, {}};
     TokenLimits limits;
@@ -34,15 +34,15 @@ struct Proportion {
     Interval interval() const noexcept;
 };
 
-/// A policy on held-out pairs. A tie is wrong in both accuracies.
+/// Figures of a policy on held-out pairs. A tie counts as wrong in both accuracies.
 struct PreferenceFigures {
-    /// Implicit reward beta * (policy - reference) of the chosen above that of the rejected answer;
-    /// 0 by definition where the policy is the reference.
+    /// Pairs whose chosen answer has the higher implicit reward beta * (policy - reference); 0 if
+    /// the policy is the reference.
     Proportion reward_accuracy;
     double loss = 0;           ///< DPO's, mean of -log sigmoid(beta * margin) [nat]
     double reward_margin = 0;  ///< mean difference of the implicit rewards
-    /// Log-probability a token of the chosen above that of the rejected answer: needs no reference,
-    /// so that a model before and after training can be compared.
+    /// Pairs whose chosen answer has the higher log-probability per token. It needs no reference,
+    /// so a model before and after training can be compared.
     Proportion logps_accuracy;
 };
 
@@ -50,16 +50,17 @@ struct PreferenceEvaluation {
     PreferenceFigures overall;
     std::map<std::string, PreferenceFigures> strategies;
     std::vector<PairScore> scores;  ///< ascending by pair, the same on all ranks
-    std::uint64_t dropped = 0;      ///< pairs whose answers had no room within the limits
+    std::uint64_t dropped = 0;      ///< pairs without room for an answer within the limits
 };
 
 PreferenceFigures summarise(std::span<const PairScore> scores, double beta);
 
-/// Reference values are taken from the pair file, and added to it where missing. Collective.
+/// Evaluates a policy. Takes reference values from the pair file, and adds missing ones to it.
+/// Collective.
 PreferenceEvaluation evaluate_preference(const comm::Communicator& comm,
                                          const PreferenceInputs& inputs, const Logger& logger);
 
-/// `{"overall": {"n", "reward_accuracy": {"value", "lower", "upper"}, "reward_margin",
+/// Returns `{"overall": {"n", "reward_accuracy": {"value", "lower", "upper"}, "reward_margin",
 /// "logps_accuracy": {...}}, "strategies": {...}, "n", "dropped"}`; intervals are Wilson's, 95 %.
 std::string to_json(const PreferenceEvaluation& evaluation);
 

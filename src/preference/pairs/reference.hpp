@@ -22,27 +22,27 @@ struct CompletionLogProbabilities {
     std::vector<double> chosen, rejected;
 };
 
-/// The name under /reference: a hash of all that the values depend on.
+/// Returns the name under /reference: a hash of everything that the values depend on.
 std::string reference_key(const lm::ModelIdentity& model, const TokenLimits& limits);
 
-/// Spreads `items` over the ranks; entries of other items are NaN. Asks the deadline, if there is
-/// one, every few passes; what it left out stays NaN. Collective.
+/// Computes values of `items`, spread over the ranks; entries of other items are NaN. Checks the
+/// deadline every few passes and leaves the rest NaN; `deadline` may be null. Collective.
 CompletionLogProbabilities compute_log_probabilities(
     const comm::Communicator& comm, const lm::CausalLm& model, const PairData& data,
     std::span<const std::size_t> items, std::int64_t token_budget, const Deadline* deadline,
     const Logger& logger);
 
-/// Where a PairData's reference values are kept and how missing ones are made.
+/// Source of a PairData's reference values: a pair file, and a model for missing ones.
 struct ReferenceSource {
     std::filesystem::path pair_file;
     std::string key;
     std::int64_t token_budget = 2048;
-    /// Asked only if values are missing.
+    /// Called only if values are missing.
     std::function<const lm::CausalLm&()> model;
 };
 
-/// Values from the pair file; missing ones are computed and written there. Nothing if the deadline
-/// came first: what was computed is then stored. Collective.
+/// Reads values from the pair file; computes missing ones and writes them there. Returns nothing if
+/// the deadline came first; values computed so far are stored. Collective.
 std::optional<CompletionLogProbabilities> reference_log_probabilities(
     const comm::Communicator& comm, const PairData& data, const ReferenceSource& source,
     const Deadline* deadline, const Logger& logger);

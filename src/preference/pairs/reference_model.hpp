@@ -13,29 +13,29 @@
 
 namespace popalign::preference {
 
-/// What an objective takes from the reference; empty where it takes nothing.
+/// Reference values for an objective; empty if it needs none.
 struct ReferenceValues {
-    CompletionLogProbabilities pairs;       ///< of the pairs' answers
+    CompletionLogProbabilities pairs;       ///< values of the pairs' answers
     std::optional<PairData> mismatched;     ///< the same prompts with other answers
-    CompletionLogProbabilities mismatches;  ///< of those
+    CompletionLogProbabilities mismatches;  ///< values of `mismatched`
 };
 
-/// The model that a policy is held to, and the values that a pair file keeps of it. Its weights are
-/// loaded only if values are missing.
+/// The reference model of a policy, with its values stored in a pair file. Weights are loaded only
+/// if values are missing.
 class ReferenceModel {
   public:
     ReferenceModel(const comm::Communicator& comm, const TrainInputs& inputs, ModelCard card,
                    const ModelCard& policy, const Objective& objective);
 
-    /// What the values of `data` depend on, for a run's fingerprint.
+    /// Returns a key of everything that the values of `data` depend on, for a run's fingerprint.
     std::string key(const PairData& data) const;
     StartingPoint starting_point() const noexcept;
-    /// `policy`: its weights, if they are at hand, for where it is its own reference. Nothing if
-    /// the deadline came first. Collective.
+    /// Returns the values; nothing if the deadline came first. `policy`: its loaded weights, used
+    /// if it is its own reference; may be null. Collective.
     std::optional<ReferenceValues> values(const PairData& data, const lm::CausalLm* policy,
                                           const Deadline& deadline, const Logger& logger);
-    /// Computes what the pair file lacks of the pairs' own answers, whatever the objective. Says
-    /// whether it was done before the deadline. Collective.
+    /// Computes the missing values of the pairs' own answers, for any objective. Returns whether it
+    /// finished before the deadline. Collective.
     bool store_values(const PairData& data, const Deadline& deadline, const Logger& logger);
 
   private:

@@ -16,10 +16,10 @@ struct ScoredPair {
     double chosen = 0, rejected = 0;
 };
 
-/// How well a reward model tells the chosen answer, and how well the probability S(difference of
-/// scores) that it gives to its choice says how often that is right.
+/// Accuracy of a reward model's choices, and calibration of the probability S(difference of scores)
+/// that it gives them.
 struct RewardFigures {
-    Proportion accuracy;  ///< a tie is wrong
+    Proportion accuracy;  ///< a tie counts as wrong
     double margin = 0;    ///< mean difference of the scores
     double log_loss = 0;  ///< mean of -log S(chosen - rejected) [nat]
     double brier = 0;     ///< mean of (1 - S(chosen - rejected))^2
@@ -33,15 +33,16 @@ struct RewardEvaluation {
     RewardFigures overall;
     std::map<std::string, RewardFigures> strategies;
     std::vector<ScoredPair> scores;  ///< ascending by pair, the same on all ranks
-    std::uint64_t dropped = 0;       ///< pairs whose answers had no room within the limits
+    std::uint64_t dropped = 0;       ///< pairs without room for an answer within the limits
 };
 
-/// `inputs.policy` is a reward model; the reference is not used. Collective.
+/// Evaluates the reward model `inputs.policy`; the reference is not used. Collective.
 RewardEvaluation evaluate_reward_model(const comm::Communicator& comm,
                                        const PreferenceInputs& inputs, const Logger& logger);
 
-/// `{"overall": {"n", "accuracy": {"value", "lower", "upper"}, "margin", "log_loss", "brier",
-/// "calibration_error"}, "strategies": {...}, "n", "dropped"}`; intervals are Wilson's, 95 %.
+/// Returns `{"overall": {"n", "accuracy": {"value", "lower", "upper"}, "margin", "log_loss",
+/// "brier", "calibration_error"}, "strategies": {...}, "n", "dropped"}`; intervals are Wilson's, 95
+/// %.
 std::string to_json(const RewardEvaluation& evaluation);
 
 }  // namespace popalign::preference

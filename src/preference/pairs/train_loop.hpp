@@ -16,29 +16,29 @@
 
 namespace popalign::preference {
 
-/// Whether the first loss is known beforehand.
+/// Start of the policy; decides whether the first loss is known beforehand.
 enum class StartingPoint {
-    reference,  ///< the policy starts as its reference: no margin yet
+    reference,  ///< the policy starts as its reference, with margins 0
     elsewhere
 };
 
 struct TrainingRun {
     const PairData& data;
-    const CompletionLogProbabilities& reference;  ///< empty where the objective needs none
+    const CompletionLogProbabilities& reference;  ///< empty if the objective needs none
     const TrainOptions& options;
     std::uint64_t seed = 0;
     std::filesystem::path directory;  ///< gets metrics.jsonl and checkpoints/
     Fingerprint fingerprint;
     StartingPoint starting_point = StartingPoint::reference;
-    /// The same items with other answers, for an objective that uses the divergence.
+    /// The same items with mismatched answers, for an objective that uses the divergence.
     const PairData* mismatched = nullptr;
     const CompletionLogProbabilities* mismatched_reference = nullptr;
 };
 
-/// Trains `model` from the newest checkpoint in the run's directory, or from how it is. `requeue`:
-/// the deadline came and everything is saved; `done`: the model is trained and its last state
-/// saved. Throws UsageError if the checkpoint is of another run or there are no pairs, and Error if
-/// the first loss shows that policy and reference differ. Collective.
+/// Trains `model` from the newest checkpoint in the run's directory, or from its current weights.
+/// Returns `requeue` if the deadline came and the state is saved, `done` if the model is trained
+/// and its last state saved. Throws UsageError if the checkpoint is of another run or there are no
+/// pairs, and Error if the first loss shows that policy and reference differ. Collective.
 ExitStatus train_on_pairs(const comm::Communicator& comm, lm::TrainableLm& model,
                           const TrainingRun& run, const Deadline& deadline, const Logger& logger);
 

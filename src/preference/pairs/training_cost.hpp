@@ -8,21 +8,21 @@
 
 namespace popalign::preference {
 
-/// Floating-point operations that forward and backward passes need at least: what is computed again
-/// to save memory is not counted.
+/// Least floating-point operations of forward and backward passes [FLOP]; recomputation to save
+/// memory is not counted.
 struct TrainingCost {
     double projections = 0;  ///< products with the layers' weights
-    double attention = 0;    ///< of what each row sees, with itself
-    double head = 0;         ///< of the rows that predict an answer's token
+    double attention = 0;    ///< attention over the rows that each row sees, itself included
+    double head = 0;         ///< output head, for rows that predict an answer's token
     std::int64_t rows = 0;   ///< packed tokens
 
     double forward() const noexcept { return projections + attention + head; }
-    /// A backward pass is two forward passes.
+    /// Counts a backward pass as two forward passes.
     double training() const noexcept { return 3 * forward(); }
     TrainingCost& operator+=(const TrainingCost& other) noexcept;
 };
 
-/// Of a forward pass.
+/// Returns the cost of a forward pass.
 TrainingCost cost_of(const lm::ModelConfig& config, const PackedPairs& packed);
 
 }  // namespace popalign::preference

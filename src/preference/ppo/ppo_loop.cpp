@@ -145,7 +145,7 @@ class PpoLoop {
         metrics_ = open_metrics(comm_, run_.directory, state_.metrics_bytes);
     }
 
-    /// Of each model in the first `rounds` rounds.
+    /// Returns the updates of each model in the first `rounds` rounds.
     std::int64_t updates_in(std::int64_t rounds) const {
         std::int64_t updates = 0;
         for (std::int64_t round = 0; round < rounds; ++round)

@@ -19,12 +19,12 @@
 
 namespace popalign::preference {
 
-/// What the policy is asked, and what its answers are worth.
+/// Prompts, rewards and settings of a PPO run.
 struct PpoRun {
     std::size_t prompts = 0;
     std::function<std::vector<TokenId>(std::size_t)> prompt;
     std::vector<TokenId> stop_tokens;
-    /// Fills in `reference_log_probabilities` and `score` of rollouts that are complete otherwise.
+    /// Fills in `reference_log_probabilities` and `score` of otherwise complete rollouts.
     std::function<void(std::span<Rollout>)> judge;
     const TrainOptions& options;
     std::uint64_t seed = 0;
@@ -32,19 +32,19 @@ struct PpoRun {
     Fingerprint fingerprint;
 };
 
-/// PPO in rounds: the ranks answer a batch of prompts with the policy as it is, all answers are
-/// judged, and policy and critic learn from them. Answers depend on seed, episode and weights, not
-/// on ranks. Goes on from the newest checkpoint in the directory; results as `train_on_pairs`.
+/// Runs PPO in rounds: the ranks answer a batch of prompts with the current policy, all answers are
+/// scored, and policy and critic are updated. Answers depend on seed, episode and weights, not on
+/// ranks. Continues from the newest checkpoint in the directory; returns as `train_on_pairs`.
 /// Collective.
 ExitStatus train_with_rewards(const comm::Communicator& comm, lm::TrainableLm& policy,
                               lm::TrainableLm& critic, const PpoRun& run, const Deadline& deadline,
                               const Logger& logger);
 
-/// One round, of which nothing is kept.
+/// Measurements of one round whose results are discarded.
 struct RoundSample {
-    std::int64_t rounds = 0, updates = 0;              ///< of each model, in a whole run
-    std::size_t answers = 0;                           ///< of this round
-    double answer_tokens = 0;                          ///< mean
+    std::int64_t rounds = 0, updates = 0;              ///< per model in a whole run
+    std::size_t answers = 0;                           ///< in this round
+    double answer_tokens = 0;                          ///< mean per answer
     double generation = 0, scoring = 0, learning = 0;  ///< mean over ranks [s]
 };
 

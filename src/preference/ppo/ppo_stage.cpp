@@ -26,7 +26,7 @@
 namespace popalign::preference {
 namespace {
 
-/// What a run is made of, without weights.
+/// Inputs of a run, without weights.
 struct PpoCards {
     PolicyCard policy;
     ModelCard reference, reward_model, critic;
@@ -56,7 +56,7 @@ PpoCards open_cards(const comm::Communicator& comm, const TrainInputs& inputs) {
             std::move(critic), std::move(prompts),   std::move(fingerprint)};
 }
 
-/// What the policy is held to and what scores its answers; neither changes.
+/// Reference of the policy and scorer of its answers; neither is trained.
 class FrozenModels {
   public:
     /// Collective.

@@ -10,11 +10,12 @@
 
 namespace popalign::preference {
 
-/// `run_training` for the objective ppo, on the training instructions of the pair file. Collective.
+/// Runs `run_training` for the objective ppo, on the training instructions of the pair file.
+/// Collective.
 ExitStatus run_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
                    const Deadline& deadline, const Logger& logger);
 
-/// `plan_training` for the objective ppo: a round is measured on these ranks. Collective.
+/// Runs `plan_training` for the objective ppo; measures a round on these ranks. Collective.
 std::string plan_ppo(const comm::Communicator& comm, const TrainInputs& inputs,
                      const Logger& logger);
 

@@ -71,7 +71,7 @@ void PpoTrainer::look_at(std::span<Rollout> rollouts) const {
             [&](const PackedRollouts& packed) { return token_values(critic_.model(), packed); });
 }
 
-/// Of `items` in `rollouts` what this rank computes.
+/// Returns this rank's share of `items` in `rollouts`.
 PpoTrainer::Batch PpoTrainer::share_of(std::span<const Rollout> rollouts,
                                        std::span<const Advantages> advantages,
                                        std::span<const std::size_t> items) const {

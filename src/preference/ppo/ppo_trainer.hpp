@@ -22,33 +22,33 @@ struct PpoTrainerOptions {
     ModelUpdate::Options update = {};
 };
 
-/// Of all updates of a round, means over tokens.
+/// Figures of a round, as means over the tokens of all its updates.
 struct PpoReport {
     double policy_loss = 0, value_loss = 0;
     double policy_clipped = 0, value_clipped = 0;  ///< shares of tokens
-    double approximate_kl = 0;  ///< from the policy that drew: half the squared log ratio [nat]
+    double approximate_kl = 0;  ///< from the sampling policy: half the squared log ratio [nat]
     double entropy = 0;         ///< [nat]
     double ratio = 0, ratio_variance = 0;
     double policy_grad_norm = 0, critic_grad_norm = 0;  ///< means over updates
 };
 
-/// Data-parallel PPO of a policy and a critic. The losses are means over the completion tokens of
-/// an update, whatever rank computes them and in how many passes.
+/// Data-parallel PPO of a policy and a critic. Losses are means over the completion tokens of an
+/// update, independent of their division among ranks and passes.
 class PpoTrainer {
   public:
     /// Collective.
     PpoTrainer(const comm::Communicator& comm, lm::TrainableLm& policy, lm::TrainableLm& critic,
                const PpoTrainerOptions& options);
 
-    /// Fills in what policy and critic make of the rollouts, by the path on which they are trained.
+    /// Fills in the rollouts' log-probabilities and values, computed as in training.
     void look_at(std::span<Rollout> rollouts) const;
 
-    /// Learns from a round's rollouts, all of them given on every rank: `ppo.epochs` passes over
-    /// them in orders that `round` names. `kl_coefficient` prices their divergence. Collective.
+    /// Trains on a round's rollouts, which every rank must hold: `ppo.epochs` passes in orders
+    /// drawn by `round`. `kl_coefficient` weights the penalty on divergence. Collective.
     PpoReport learn(std::span<const Rollout> rollouts, std::int64_t round, double kl_coefficient,
                     double learning_rate, double critic_learning_rate);
 
-    /// Updates of each model in a round of that many rollouts.
+    /// Returns the updates of each model in a round of that many rollouts.
     std::int64_t updates(std::size_t rollouts) const noexcept;
 
     ModelUpdate& policy() noexcept { return policy_; }
@@ -68,7 +68,7 @@ class PpoTrainer {
     std::vector<double> sums_;  ///< of this rank, in this round
 };
 
-/// Advantages, whitened over all tokens of a round, and returns of its rollouts.
+/// Returns advantages, whitened over all tokens of a round, and returns of its rollouts.
 std::vector<Advantages> advantages_of(std::span<const Rollout> rollouts, const PpoOptions& options,
                                       double kl_coefficient);
 

@@ -90,7 +90,7 @@ void write_shard(const std::filesystem::path& path, const std::vector<SliceTenso
     }
 }
 
-/// What state.json says of a shard.
+/// A shard's entry in state.json.
 nlohmann::json describe_shard(const std::filesystem::path& path,
                               const std::vector<ParameterSlice>& slices) {
     nlohmann::json description{{"name", path.filename()},
@@ -253,7 +253,7 @@ void CheckpointStore::save(const TrainingState& state, ModelUpdate& update) cons
 }
 
 void CheckpointStore::remove_older(const std::filesystem::path& newest) const {
-    // What a killed writer left behind.
+    // Remains of a killed writer.
     std::vector<std::filesystem::path> partial;
     for (const auto& entry : std::filesystem::directory_iterator(directory_))
         if (entry.path().extension() == ".partial")

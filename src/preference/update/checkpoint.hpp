@@ -12,39 +12,39 @@
 
 namespace popalign::preference {
 
-/// Where a run stands after `step` updates; order and rates follow from it.
+/// State of a run after `step` updates; data order and learning rates follow from it.
 struct TrainingState {
     std::int64_t step = 0;
     double tokens = 0;                ///< processed so far
-    std::uint64_t metrics_bytes = 0;  ///< of metrics.jsonl that belong to these steps
+    std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl at this step
     std::vector<double> window;       ///< sums of steps not logged yet
     Fingerprint fingerprint;
 };
 
-/// Checkpoints of one run: directories step-NNNNNN with a shard from each rank, of the parameters
-/// that are trained and of the optimizer's state, and state.json. Any number of ranks, whatever is
-/// sharded among them, continues from the shards of any other.
+/// Checkpoints of one run: directories step-NNNNNN with state.json and a shard from each rank,
+/// which holds trained parameters and optimizer state. Any number of ranks, with any sharding, can
+/// continue from any checkpoint.
 class CheckpointStore {
   public:
     CheckpointStore(const comm::Communicator& comm, std::filesystem::path directory,
                     std::int64_t keep);
 
-    /// Every rank writes its part beside, reads it again and compares; then all are renamed
-    /// together, and only then older ones are removed. Throws AgreedError if the files do not hold
-    /// what was written, or for a model of float64. Collective.
+    /// Every rank writes its part to a temporary place, reads it again and compares. Then all are
+    /// renamed together, and only then older checkpoints are removed. Throws AgreedError if the
+    /// files do not hold what was written, or for a model of float64. Collective.
     void save(const TrainingState& state, ModelUpdate& update) const;
 
-    /// The newest one, if any, as the first rank sees it. Collective.
+    /// Returns the newest checkpoint, if any, as the first rank sees it. Collective.
     std::optional<std::filesystem::path> latest() const;
-    /// Throws InputError if state.json is no state.
+    /// Reads state.json. Throws InputError if it is invalid.
     static TrainingState read_state(const std::filesystem::path& checkpoint);
-    /// Takes values and moments from a checkpoint that stands behind `updates` updates. Throws
+    /// Loads values and moments from a checkpoint made after `updates` updates. Throws
     /// AgreedError if a shard is missing, damaged or of another model. Collective.
     void load(const std::filesystem::path& checkpoint, std::int64_t updates,
               ModelUpdate& update) const;
 
   private:
-    /// Checks the hashes that state.json holds, each rank some. Collective.
+    /// Checks the hashes in state.json, divided among the ranks. Collective.
     void verify(const std::filesystem::path& checkpoint) const;
     void remove_older(const std::filesystem::path& newest) const;
 

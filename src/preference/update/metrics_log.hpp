@@ -10,10 +10,10 @@
 
 namespace popalign::preference {
 
-/// Lines appended to a file, of which a checkpoint remembers how many bytes belong to it.
+/// Log of lines in a file; a checkpoint stores the file's length.
 class MetricsLog {
   public:
-    /// Keeps the first `bytes` of the file: what follows belongs to steps that are done again.
+    /// Truncates the file to `bytes`, since later lines belong to steps that are repeated.
     MetricsLog(std::filesystem::path path, std::uint64_t bytes);
 
     void append(std::string_view line);
@@ -26,7 +26,7 @@ class MetricsLog {
     std::uint64_t bytes_;
 };
 
-/// `directory`/metrics.jsonl, kept up to `bytes`, on the first rank; nothing on the others.
+/// Opens `directory`/metrics.jsonl, truncated to `bytes`, on the first rank; nothing on the others.
 /// Collective.
 std::optional<MetricsLog> open_metrics(const comm::Communicator& comm,
                                        const std::filesystem::path& directory, std::uint64_t bytes);

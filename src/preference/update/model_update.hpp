@@ -25,7 +25,7 @@ class ModelUpdate {
     using Pass = std::function<void(std::size_t, const lm::PassOptions&)>;
     struct Gradient {
         double norm = 0;          ///< before clipping
-        double wait_seconds = 0;  ///< in which this rank waited for others
+        double wait_seconds = 0;  ///< time in which this rank waited for others
     };
 
     /// Collective.
@@ -47,7 +47,7 @@ class ModelUpdate {
     const lm::TrainableLm& model() const noexcept { return model_; }
     TrainedParameters& parameters() noexcept { return parameters_; }
     AdamW& optimizer() noexcept { return optimizer_; }
-    /// The number of the update that comes next, from 1.
+    /// Returns the number of the next update, from 1.
     std::int64_t next() const noexcept { return optimizer_.steps() + 1; }
 
   private:

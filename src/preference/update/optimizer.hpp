@@ -18,10 +18,10 @@ class AdamW {
     AdamW(std::vector<at::Tensor> parameters, std::vector<at::Tensor> gradients,
           const AdamWOptions& options);
 
-    /// One update by the gradients as they are.
+    /// Does one update with the current gradients.
     void step(double learning_rate);
 
-    /// State, one tensor a parameter in their order; shared storage.
+    /// Optimizer state, one tensor per parameter in their order; storage is shared.
     std::vector<at::Tensor>& means() noexcept { return means_; }
     std::vector<at::Tensor>& squares() noexcept { return squares_; }
     std::int64_t steps() const noexcept { return steps_; }
@@ -33,9 +33,9 @@ class AdamW {
     std::int64_t steps_ = 0;
 };
 
-/// The factor on the peak rate at `step` (from 0) of `total`: linear from 0 over `warmup` steps,
-/// then half a cosine to 0, as transformers' get_cosine_schedule_with_warmup. With a warm-up, the
-/// first step's rate is 0.
+/// Returns the factor on the peak rate at `step` (from 0) of `total`: linear from 0 over `warmup`
+/// steps, then half a cosine to 0, as transformers' get_cosine_schedule_with_warmup. With a
+/// warm-up, the first step's rate is 0.
 double cosine_with_warmup(std::int64_t step, std::int64_t warmup, std::int64_t total) noexcept;
 
 }  // namespace popalign::preference

@@ -14,14 +14,13 @@ namespace popalign::preference {
 /// through all parameters, one after the other.
 struct ParameterBucket {
     std::size_t first = 0, last = 0;       ///< parameters [first, last)
-    std::int64_t begin = 0, elements = 0;  ///< of all parameters
+    std::int64_t begin = 0, elements = 0;  ///< elements, counted through all parameters
     std::int64_t part = 0;  ///< elements of each rank's part; the last parts reach beyond the end
-    /// The gradients are complete when the backward pass is done with this layer; nothing: when it
-    /// is over.
+    /// Layer after whose backward pass the gradients are complete; nothing: at the end of the pass.
     std::optional<std::int64_t> layer;
 };
 
-/// Cuts parameters into buckets of about `elements` (a larger parameter stands alone), each
+/// Divides parameters into buckets of about `elements` (a larger parameter stands alone), each
 /// divided into `parts`.
 std::vector<ParameterBucket> make_buckets(std::span<const lm::NamedParameter> parameters,
                                           std::int64_t elements, int parts);

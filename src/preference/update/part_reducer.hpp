@@ -17,19 +17,19 @@ class PartReducer {
     virtual ~PartReducer() = default;
 
     virtual int parts() const = 0;
-    /// The one that this rank owns.
+    /// Returns the part that this rank owns.
     virtual int part() const = 0;
-    /// Begins to sum what the tensor is when all work queued so far is done.
+    /// Begins to sum the tensor as it is after all work queued so far.
     virtual void add(const at::Tensor& tensor, comm::PartwiseSum::Result result) = 0;
     virtual void spread(const at::Tensor& tensor) = 0;
-    /// Moves on what was begun and says how many operations are not done.
+    /// Progresses the operations begun and returns the number unfinished.
     virtual std::size_t pending() = 0;
-    /// Waits for all that was begun.
+    /// Waits for all operations begun.
     virtual void finish() = 0;
 };
 
-/// MPI for tensors on the CPU; NCCL, on a stream of its own, for those on a GPU. Throws Error for a
-/// GPU in a build without NCCL. Collective.
+/// Makes a reducer: MPI for tensors on the CPU; NCCL, on its own stream, for a GPU. Throws Error
+/// for a GPU in a build without NCCL. Collective.
 std::unique_ptr<PartReducer> make_part_reducer(const comm::Communicator& comm, at::Device device);
 
 }  // namespace popalign::preference

@@ -16,8 +16,8 @@
 
 namespace popalign::preference {
 
-/// What the ranks divide among themselves (Rajbhandari et al. 2020, "ZeRO"): nothing, the
-/// optimizer's state (stage 1), and the gradients too (stage 2).
+/// State divided among the ranks (Rajbhandari et al. 2020, "ZeRO"): none, the optimizer's (stage
+/// 1), or also the gradients (stage 2).
 enum class Sharding { none, optimizer, gradients };
 
 /// Throws UsageError unless it is 0, 1 or 2.
@@ -52,7 +52,7 @@ class TrainedParameters {
     Sharding sharding() const noexcept { return options_.sharding; }
     std::int64_t elements() const noexcept { return elements_; }
 
-    /// A step begins: no gradients.
+    /// Begins a step without gradients.
     void clear();
     /// Whether the backward pass that comes is summed over ranks as it goes: the last of a step,
     /// or each where gradients are sharded; then all ranks have equally many.
@@ -69,24 +69,24 @@ class TrainedParameters {
     /// on nevertheless, for the others. Collective.
     std::optional<Error> run_passes(std::size_t count,
                                     const std::function<void(std::size_t, Pass)>& pass);
-    /// Seconds of this step so far in which passes waited for sums.
+    /// Returns the time of this step so far in which passes waited for sums [s].
     double waited() const noexcept { return waited_; }
 
-    /// What the optimizer of this rank works on, one tensor a bucket: all of it, or this rank's
-    /// part. Padding is zero.
+    /// Tensors that this rank's optimizer works on, one per bucket: the whole bucket, or this
+    /// rank's part. Padding is zero.
     const std::vector<at::Tensor>& values() const noexcept { return values_; }
     const std::vector<at::Tensor>& gradients() const noexcept { return gradients_; }
-    /// The 2-norm of the global gradient. Collective.
+    /// Returns the 2-norm of the global gradient. Collective.
     double norm() const;
     /// Scales the global gradient down to `most`, as torch's clip_grad_norm_; `norm` is its norm.
     void clip(double norm, double most);
-    /// After an update of `values`: the parameters of all ranks follow. Collective.
+    /// Copies updated `values` to the parameters of all ranks. Collective.
     void publish();
 
-    /// What this rank's optimizer holds, and the part of it that is this rank's to write.
+    /// Slices that this rank's optimizer holds, and the part of them that this rank writes.
     std::vector<ParameterSlice> held() const;
     std::vector<ParameterSlice> written() const;
-    /// The global gradient [elements] on the CPU, for checks. Collective.
+    /// Returns the global gradient [elements] on the CPU, for checks. Collective.
     at::Tensor whole_gradient() const;
 
   private:

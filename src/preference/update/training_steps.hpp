@@ -15,13 +15,13 @@ struct StepCount {
 };
 
 /// Calls `next` until all steps are done or the deadline comes, and `save` in between and at the
-/// end; results as `train_on_pairs`. A step that was given up, for the deadline came, counts
-/// nothing. Collective.
+/// end; returns as `train_on_pairs`. A step abandoned at the deadline does not
+/// count. Collective.
 ExitStatus run_steps(const comm::Communicator& comm, const Deadline& deadline,
                      const StepCount& steps, const std::function<void()>& next,
                      const std::function<void()>& save);
 
-/// The rate of the step behind `done` of `total`: warm-up and cosine, see `cosine_with_warmup`.
+/// Returns the learning rate of the step after `done` of `total`; see `cosine_with_warmup`.
 double scheduled_rate(double peak, double warmup_ratio, std::int64_t done, std::int64_t total);
 
 }  // namespace popalign::preference
