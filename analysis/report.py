@@ -63,7 +63,7 @@ def note(text):
     return f"<p class=note>{escape(text)}</p>"
 
 
-# What other modules build their sections with.
+# The functions with which other modules build their sections.
 HTML = types.SimpleNamespace(number=number, interval=interval, table=table, picture=picture, section=section, note=note)
 
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the batch scripts share; sourced within a Slurm job, from the repository's root. Counts come from SLURM_*
+# Shared by the batch scripts; sourced within a Slurm job, from the repository's root. Counts come from SLURM_*
 # only. POPALIGN names the program (build/release/popalign), POPALIGN_MACHINE a file of machines/.
 # shellcheck source=slurm/library.sh
 source slurm/library.sh

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts of this folder and tests/run.sh share; sourced, after `set -euo pipefail`.
+# Shared by the scripts of this folder and tests/run.sh; sourced after `set -euo pipefail`.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export venv=$root/build/venv
 

@@ -4,7 +4,7 @@
 #   bash slurm/pipeline.sh --config run.yaml [--machine NAME] [--set key.path=value]... [-- SBATCH-OPTION...]
 #   --machine NAME      options and environment of slurm/machines/NAME.sh
 #   --stages "S ..."    only these of: synthesize judge train evaluate
-# What follows -- goes to sbatch: counts of nodes and tasks, time, account. Prints the jobs' ids.
+# Arguments behind -- go to sbatch: counts of nodes and tasks, time, account. Prints the jobs' ids.
 set -euo pipefail
 # shellcheck source=slurm/library.sh
 source "$(dirname "$0")/library.sh"

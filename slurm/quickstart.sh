@@ -36,7 +36,7 @@ for path in "${model[@]}" "$instructions"; do
 done
 cd "$root"
 
-# What differs from configs/quickstart.yaml, and the models to fetch.
+# Overrides of configs/quickstart.yaml, and the models to fetch.
 overrides=(--set "run.directory=$directory")
 for name in teacher student rival; do
     [[ -z ${model[$name]} ]] || overrides+=(--set "models.$name.path=${model[$name]}")

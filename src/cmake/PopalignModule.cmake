@@ -1,4 +1,4 @@
-# What every file of the project is compiled with.
+# Options that every file of the project is compiled with.
 add_library(popalign_warnings INTERFACE)
 target_compile_options(popalign_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                    -Wnon-virtual-dtor -Wold-style-cast)

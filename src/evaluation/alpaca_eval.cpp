@@ -40,7 +40,7 @@ struct LengthControl {
     std::vector<double> coefficients, wins;
 };
 
-/// Of the lengths.
+/// Differences of the answers' lengths, standardised as AlpacaEval does.
 std::vector<double> standardised_differences(std::span<const AlpacaRow> rows) {
     std::vector<double> differences;
     for (const AlpacaRow& row : rows)

@@ -46,7 +46,7 @@ struct Round {
     auto operator<=>(const Round&) const = default;
 };
 
-/// Of all items, so that all ranks go through the same ones.
+/// Rounds of all items: all ranks go through the same ones.
 std::set<Round> rounds_of(const BenchmarkInputs& inputs) {
     std::set<Round> rounds;
     for (const BenchmarkItem& item : inputs.benchmark.items)
@@ -55,7 +55,7 @@ std::set<Round> rounds_of(const BenchmarkInputs& inputs) {
     return rounds;
 }
 
-/// What one round asks of this rank, and of which items.
+/// Questions of one round for this rank, and their items.
 struct Asked {
     std::vector<lm::Question> questions;
     std::vector<std::size_t> items;
@@ -77,7 +77,7 @@ store::MapKey answer_key(const std::string& model, const BenchmarkInputs& inputs
     return AnswerEntry{sha256_hex(content), {}}.key();
 }
 
-/// What makes the model's answers. Collective: one rank hashes it.
+/// Identity of the model that answers. Collective: one rank hashes it.
 std::string identity_of(const comm::Communicator& comm, const lm::ModelBackend& backend,
                         const lm::ModelOptions& options) {
     std::string identity = comm::run_on_all(comm, [&] {

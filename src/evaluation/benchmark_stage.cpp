@@ -66,7 +66,7 @@ void check(const BenchmarkInputs& inputs) {
         named(inputs, inputs.evaluate.baseline);
 }
 
-/// What a model is called in results.
+/// Name of a model in results.
 std::string address(const lm::ModelOptions& model) {
     return !model.path.empty()        ? model.path
            : !model.responses.empty() ? model.responses

@@ -52,7 +52,7 @@ def test_the_table_as_parquet_and_as_a_report(root, swept):
     assert "run/" not in (swept / "report.html").read_text()[:200]
 
 
-# What follows changes the sweep.
+# From here on the tests change the sweep.
 def test_a_changed_sweep_does_only_what_is_new(program, config, tiny_model, swept):
     before = {path: path.stat().st_mtime_ns for path in swept.glob("*/*/status.json")}
     write_sweep(config, swept, tiny_model, mixes=["single", "all"], seeds=[0, 1])

@@ -12,6 +12,9 @@ import sys
 FORBIDDEN = re.compile("|".join(["/" + "work/", "/" + "root/", "/" + r"home/\w", "py" + r"pi\.org",
                                  "python" + r"hosted\.", "index" + "-url"]))
 
+# A comment that begins so hangs: it names its subject last.
+HANGING = re.compile(r"^\s*(?:///?<?|#+) *(What|Whether what|Of (?:the|what|all|each)|That which|Whoever)\b|///< *(What|Of the)\b")
+
 
 def tracked(root):
     names = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True)
@@ -39,6 +42,14 @@ def check_words(root, files):
             found = FORBIDDEN.search(line)
             if found:
                 yield f"{file.relative_to(root)}:{number}: {found.group(0)!r} belongs to one machine"
+
+
+def check_comments(root, files):
+    for file in files:
+        if file.suffix in {".cpp", ".hpp", ".py", ".sh", ".sbatch", ".cmake"} or file.name == "CMakeLists.txt":
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                if found := HANGING.search(line):
+                    yield f"{file.relative_to(root)}:{number}: {found[1] or found[2]!r} begins a comment; say the role first"
 
 
 def check_instructions(path):
@@ -85,7 +96,7 @@ def main(root):
     except (OSError, subprocess.CalledProcessError):
         print("not a git checkout")
         return 77
-    found = [*check_readmes(root, files), *check_words(root, files),
+    found = [*check_readmes(root, files), *check_words(root, files), *check_comments(root, files),
              *check_instructions(root / "data/instructions.jsonl")]
     for folder, check in (("strategies", check_strategy), ("judges", check_judge)):
         for path in sorted((root / "configs" / folder).glob("*.yaml")):

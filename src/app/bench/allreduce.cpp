@@ -57,7 +57,7 @@ nlohmann::ordered_json bench_allreduce(const comm::Communicator& comm, const Arg
             sums.add(std::span(buffer), comm::PartwiseSum::Result::in_parts);
             sums.finish();
         });
-        // What each rank sends in an optimal all-reduce, as nccl-tests and OSU count it.
+        // Bytes that each rank sends in an optimal all-reduce, as nccl-tests and OSU count them.
         const double sent = 2.0 * static_cast<double>(count * sizeof(float)) *
                             static_cast<double>(ranks - 1) / static_cast<double>(ranks);
         rows.push_back({{"bytes", count * sizeof(float)},

@@ -128,7 +128,7 @@ store::MergeInputs merge_inputs(const std::filesystem::path& output, const Synth
     return inputs;
 }
 
-/// What the root measures while the others sleep: waiting in a collective would take its processor
+/// Measures on the root while the others sleep: waiting in a collective would take its processor
 /// away. Collective.
 template <class Measure>
 void measure_alone(const comm::Communicator& comm, const std::filesystem::path& directory,

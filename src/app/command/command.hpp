@@ -14,7 +14,7 @@ class App;
 
 namespace popalign::app {
 
-/// What a command runs with.
+/// Ranks, log and command line of a running command.
 struct CommandContext {
     const comm::Communicator& comm;
     Logger logger;

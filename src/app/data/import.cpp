@@ -31,7 +31,7 @@ struct Arguments {
     std::vector<std::string> evaluation_sets;
 };
 
-/// What a rank read of the input.
+/// Pairs that a rank has read, and its count of bad rows.
 struct Imported {
     std::vector<store::InterchangePair> pairs;
     std::uint64_t bad = 0;

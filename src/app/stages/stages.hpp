@@ -16,7 +16,7 @@ ExitStatus run_judge_stage(const CommandContext& context, const Config& config);
 ExitStatus run_train_stage(const CommandContext& context, const Config& config,
                            preference::TrainGoal goal);
 
-/// What an evaluation looks at and where its figures go.
+/// Model that an evaluation measures, and the file for its figures.
 struct EvaluationTarget {
     lm::ModelOptions model;
     std::filesystem::path output;

@@ -29,7 +29,7 @@ void collect(const Sweep& sweep, const Logger& logger) {
     logger.info(fmt::format("{}: {} runs", path.native(), sweep.plan.runs.size()));
 }
 
-/// What one rank does alone.
+/// Prints a plan, a status or a table. The root does it alone.
 void look(const CommandContext& context, const Arguments& arguments, const Sweep& sweep) {
     if (!context.comm.is_root())
         return;

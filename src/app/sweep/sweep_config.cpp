@@ -56,7 +56,7 @@ std::string data_determinants(const Config& config) {
     return config.sweep.judge ? text + determinants(config, "judge", config.judge) : text;
 }
 
-/// What the base model's evaluation reads of `train`: which pairs, their limits and beta.
+/// Keys of `train` that the base model's evaluation reads: which pairs, their limits and beta.
 std::string base_determinants(const Config& config) {
     preference::TrainOptions read;
     read.strategies = config.train.strategies;
@@ -98,7 +98,7 @@ std::string one_line(const synthesis::StrategyOptions& strategy) {
     return "{" + text + "}";
 }
 
-/// What making the pairs of a config takes.
+/// Estimated work of making the pairs of a config.
 struct DataEstimate {
     double answers = 0, flops = 0, prompt_tokens = 0;
     std::map<std::string, double> parameters;

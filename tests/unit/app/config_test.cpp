@@ -18,7 +18,7 @@ constexpr const char* text =
     "instructions: {path: i.jsonl}\n"
     "train: {beta: 0.2}\n";
 
-/// What a command line says about the config in a file of `content`.
+/// A command line that names a config file of `content`.
 class CommandLine {
   public:
     explicit CommandLine(const std::string& content = text) {

@@ -53,7 +53,7 @@ void check(PartwiseSum sums) {
             if (b % 2 == 0 || (i >= own && i < own + part_size)) {
                 ASSERT_EQ(buffers[b][i], static_cast<T>(expected(b, i))) << b << " " << i;
             }
-    // What was left in parts is spread.
+    // Sums left in parts are spread.
     sums.spread(std::as_writable_bytes(std::span(buffers[1])));
     sums.spread(std::as_writable_bytes(std::span(buffers[3])));
     sums.finish();

@@ -152,7 +152,7 @@ struct SimulatedJudge {
     double length_bias = 0;  ///< its log-odds for a longer answer, at most
 };
 
-/// What the judge says of every item that `data` has.
+/// Verdicts of the judge on every item of `data`.
 std::vector<AlpacaRow> simulated(std::uint64_t seed, const SimulatedJudge& judge,
                                  const LengthControlData& data) {
     const RandomStream stream(seed, "alpaca", "simulation");

@@ -83,7 +83,7 @@ TEST(Sampler, TopKKeepsTheHeaviest) {
 TEST(Sampler, TopPKeepsTheShortestHeadThatReachesIt) {
     expect_distribution({1, 5, 2, 4}, {.top_p = 0.7}, normalised({0, 5, 0, 4}));
     expect_distribution({1, 5, 2, 4}, {.top_p = 1e-9}, {0, 1, 0, 0});
-    // Of the 9 that top-k leaves (5 and a 4), the 5 alone reaches half.
+    // Top-k leaves 9 (5 and a 4), and the 5 alone reaches half.
     expect_distribution({1, 5, 1, 4, 4}, {.top_k = 2, .top_p = 0.5}, {0, 1, 0, 0, 0});
     std::vector<float> flat(1000, 1.0F);  // a head longer than the first guess
     std::vector<double> most(1000, 0.0);

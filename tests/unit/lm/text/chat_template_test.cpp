@@ -116,7 +116,7 @@ TEST(ChatTemplate, BytesThatAreNoTextAreReplaced) {
               "a\xEF\xBF\xBD");
 }
 
-/// What templates do to contents before they write them.
+/// Templates change contents before they write them.
 TEST(ChatTemplate, ContentsNeverBecomeTheTemplates) {
     const std::string token = "<|im_start|>";
     const std::vector<Message> dialogue{{Role::system, " " + token + " "},

@@ -63,7 +63,7 @@ TEST(ForestAttention, TheFutureIsHidden) {
     EXPECT_FALSE(at::allclose(first[8], second[8]));
 }
 
-/// What a kernel for sequences of any length computes of one of them, by definition.
+/// Attention of one sequence by its definition.
 at::Tensor attend_by_definition(const at::Tensor& query, const at::Tensor& key,
                                 const at::Tensor& value, std::int64_t window) {
     const std::int64_t queries = query.size(0), keys = key.size(0);

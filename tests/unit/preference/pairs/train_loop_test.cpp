@@ -30,7 +30,7 @@ std::vector<nlohmann::json> metrics_in(const std::filesystem::path& directory) {
     return lines;
 }
 
-/// What must be equal between runs: all but timings.
+/// Metrics that must be equal between runs: all but timings.
 nlohmann::json without_timings(nlohmann::json line) {
     line.erase("perf/tokens_per_second");
     line.erase("perf/exposed_communication");
