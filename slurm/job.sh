@@ -49,13 +49,13 @@ on_ranks() {
     fi
 }
 
-# Whether a rank said that it saved, or was ended by the signal that announces the time limit: stages without a
+# Succeeds if a rank said that it saved, or was ended by the signal that announces the time limit: stages without a
 # state of their own lose what they were at, and no file is ever half written.
 stopped() {
     (($1 == 75 || $1 == 128 + $(kill -l USR1) || $1 == 128 + $(kill -l TERM)))
 }
 
-# Whether any of the last three starts added to what the run has saved. A job that is stopped before it has
+# Succeeds if any of the last three starts added to what the run has saved. A job that is stopped before it has
 # finished anything would otherwise go round for ever.
 progresses() {
     local file=$directory/slurm/saved-$SLURM_JOB_ID before="" idle=0 bytes

@@ -3,7 +3,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export venv=$root/build/venv
 
-# To people, on stderr: stdout is for results.
+# Prints a message for people on stderr; stdout is for results.
 say() { printf 'popalign: %s\n' "$*" >&2; }
 fail() {
     say "$*"
@@ -27,7 +27,7 @@ step() {
     say "$what: done in $(($(now) - start)) s"
 }
 
-# The environment that Open MPI and the compiler cache want, for what follows.
+# Sets the environment for Open MPI and the compiler cache.
 prepare_environment() {
     if ((EUID == 0)); then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

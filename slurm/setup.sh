@@ -44,7 +44,7 @@ install_packages() {
         -o Dpkg::Use-Pty=0 "${missing[@]}"
 }
 
-# Whether the environment has these packages at these versions.
+# Succeeds if the environment has these packages at these versions.
 has_all() {
     "$venv/bin/python" - "$@" <<'PYTHON'
 import fnmatch, importlib.metadata, sys
@@ -79,7 +79,7 @@ make_environment() {
             pip_install "Installing torch with CUDA, transformers, trl and pytest (5 GB)" "${whole[@]}"
     else
         has_all "${reports[@]}" || pip_install "Installing what the report uses" "${reports[@]}"
-        # Of torch's libraries for the CPU, these two packages hold all that lies outside it.
+        # These two packages hold all libraries for the CPU that lie outside torch.
         [[ -n ${LIBTORCH_ROOT:-} ]] || has_all "${thin_torch[@]}" ||
             pip_install "Installing libtorch for the CPU (1.3 GB)" --no-deps "${thin_torch[@]}"
     fi

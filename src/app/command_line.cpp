@@ -66,7 +66,7 @@ ExitStatus run_command_line(const comm::Communicator& comm, int argc, const char
     app.add_flag("--config-reference", reference, "print every config key and leave");
     const std::vector<Command> commands = add_commands(app);
 
-    // Every rank parses the same line; one of them says what is wrong with it.
+    // Every rank parses the same line; one of them prints the error.
     const auto parse = [&]() -> std::optional<ExitStatus> {
         try {
             app.parse(argc, argv);

@@ -6,7 +6,7 @@
 
 namespace popalign::app {
 
-/// All commands, as subcommands of `app`.
+/// Adds all commands as subcommands of `app`.
 std::vector<Command> add_commands(CLI::App& app);
 
 /// Parses the command line and runs its command. Throws AgreedError with `wrong_use` for a command

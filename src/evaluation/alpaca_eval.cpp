@@ -18,7 +18,7 @@ double mean(std::span<const double> values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-/// With n - 1 degrees of freedom.
+/// Standard deviation with n - 1 degrees of freedom.
 double standard_deviation(std::span<const double> values) {
     const double centre = mean(values);
     double sum = 0;
@@ -27,14 +27,14 @@ double standard_deviation(std::span<const double> values) {
     return std::sqrt(sum / static_cast<double>(values.size() - 1));
 }
 
-/// Of shares, in percent.
+/// Converts shares to an estimate [%].
 Estimate percentage(std::span<const double> shares) {
     const auto n = static_cast<double>(shares.size());
     return {100 * mean(shares),
             shares.size() > 1 ? 100 * standard_deviation(shares) / std::sqrt(n) : 0};
 }
 
-/// The regression, and what it says of each row at no length difference.
+/// The regression, with its prediction for each row at no length difference.
 struct LengthControl {
     LogisticProblem problem;  ///< the rows first
     std::vector<double> coefficients, wins;

@@ -7,7 +7,7 @@
 
 namespace popalign::evaluation {
 
-/// A benchmark answer as journals hold it, by the SHA-256 of all that it follows from.
+/// A benchmark answer in a journal. Its key is the SHA-256 of everything that determines it.
 struct AnswerEntry {
     std::string content_key, value;
 

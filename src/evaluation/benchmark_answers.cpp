@@ -39,7 +39,7 @@ double temperature_of(const BenchmarkInputs& inputs, const BenchmarkItem& item) 
     return item.temperature.value_or(inputs.evaluate.sampling.temperature);
 }
 
-/// A turn and a temperature: what one loading of the model answers.
+/// A turn and a temperature, answered in one round.
 struct Round {
     std::size_t turn;
     double temperature;
@@ -62,7 +62,7 @@ struct Asked {
     std::vector<store::MapKey> keys;  ///< of the answers in the journal
 };
 
-/// All that an answer follows from, but for the floating-point order of its batch.
+/// Returns everything that determines an answer, except the floating-point order of its batch.
 store::MapKey answer_key(const std::string& model, const BenchmarkInputs& inputs,
                          const lm::SamplingOptions& sampling, const lm::Question& question) {
     std::string content =
@@ -89,7 +89,7 @@ std::string identity_of(const comm::Communicator& comm, const lm::ModelBackend& 
     return comm::broadcast_object(comm, identity);
 }
 
-/// One model's answering, round by round.
+/// Answers the items with one model, round by round.
 class Answering {
   public:
     Answering(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,

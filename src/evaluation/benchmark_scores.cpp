@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr int rounds = 1000;
 
-/// Judgements that count for nothing, by why.
+/// Numbers of unused judgements, by reason.
 Json dropped(const std::vector<JudgedItem>& items) {
     std::uint64_t abstained = 0, unparsed = 0;
     for (const JudgedItem& item : items)
@@ -34,7 +34,7 @@ bool valid(const JudgedItem& item) {
     return std::ranges::all_of(item.judgements, &Judgement::valid);
 }
 
-/// That the model's answer is the better one, over both orders.
+/// Returns the probability that the model's answer is better, over both orders.
 double win_probability(const JudgedItem& item) {
     return (item.judgements[0].probability + 1 - item.judgements[1].probability) / 2;
 }

@@ -12,7 +12,7 @@
 
 namespace popalign::evaluation {
 
-/// An item with what was answered and what the judge said.
+/// An item with its answers and judgements.
 struct JudgedItem {
     BenchmarkItem item;
     std::uint64_t position = 0;                   ///< among all items
@@ -27,16 +27,16 @@ struct JudgedItem {
 };
 
 struct ScoreOptions {
-    std::string model, baseline;  ///< what results call them
+    std::string model, baseline;  ///< names in results
     const LengthControlData* length_control = nullptr;
     std::uint64_t seed = 0;
 };
 
-/// The benchmark's figures with intervals, `n`, `n_valid` and what was dropped.
+/// Returns the benchmark's figures with intervals, `n`, `n_valid` and counts of dropped items.
 nlohmann::ordered_json score_items(Scoring scoring, const std::vector<JudgedItem>& items,
                                    const ScoreOptions& options);
 
-/// An item as a row of the result: all that its figures come from.
+/// Returns an item as a row of the result, with everything that its figures are computed from.
 nlohmann::ordered_json item_row(Scoring scoring, const JudgedItem& item);
 
 }  // namespace popalign::evaluation

@@ -26,7 +26,7 @@ const lm::ModelOptions& named(const BenchmarkInputs& inputs, const std::string& 
     return found->second;
 }
 
-/// Whether the data hold the baseline's answers.
+/// Returns whether the data hold the baseline's answers.
 bool has_baseline(const Benchmark& benchmark) {
     return !benchmark.baseline_name.empty();
 }
@@ -43,7 +43,7 @@ lm::JudgeSpec judge_spec(const BenchmarkInputs& inputs, const std::string& judge
             lm::load_judge_template(judge_template)};
 }
 
-/// Whatever can be found wrong before any work starts.
+/// Checks all inputs before any work starts.
 void check(const BenchmarkInputs& inputs) {
     inputs.evaluate.validate();
     if (inputs.benchmark.items.empty())
@@ -73,7 +73,7 @@ std::string address(const lm::ModelOptions& model) {
                                       : model.endpoint.url + " " + model.endpoint.model;
 }
 
-/// The same of a judge, which may be no model.
+/// Returns the name of a judge, which need not be a model.
 std::string judge_address(const BenchmarkInputs& inputs) {
     const auto found = inputs.models.find(inputs.evaluate.judge);
     return found == inputs.models.end() ? inputs.evaluate.judge : address(found->second);
@@ -116,13 +116,13 @@ bool answer(const lm::ModelRanks& ranks, const BenchmarkInputs& inputs,
     return true;
 }
 
-/// One thing to be judged, and which judgement of which item it becomes.
+/// One question to the judge, with the place of its judgement in an item.
 struct Asked {
     JudgeQuery query;
     std::size_t item, place;
 };
 
-/// By template. All ranks have the same templates, so that they ask together.
+/// Groups questions by template. All ranks have the same templates, so that they ask together.
 std::map<std::string, std::vector<Asked>> asked_of(const BenchmarkInputs& inputs,
                                                    const std::vector<JudgedItem>& items) {
     std::map<std::string, std::vector<Asked>> asked;

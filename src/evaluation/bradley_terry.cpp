@@ -33,7 +33,7 @@ StyleFeatures style_difference(const AnswerStyle& a, const AnswerStyle& b) {
             relative(density(a.bold, a), density(b.bold, b), 1)};
 }
 
-/// Of every battle, with mean 0 and standard deviation 1.
+/// Returns the style features of every battle, with mean 0 and standard deviation 1.
 std::vector<StyleFeatures> normalised_styles(std::span<const Battle> battles) {
     std::vector<StyleFeatures> features;
     for (const Battle& battle : battles) {
@@ -59,7 +59,7 @@ std::vector<StyleFeatures> normalised_styles(std::span<const Battle> battles) {
     return features;
 }
 
-/// Whether battles that count lead from the baseline to each model.
+/// Returns for each model whether battles of non-zero weight connect it with the baseline.
 std::vector<bool> connected(const BattleSet& set, std::size_t baseline,
                             std::span<const double> times) {
     std::vector<bool> reached(set.models.size(), false);
@@ -77,7 +77,7 @@ std::vector<bool> connected(const BattleSet& set, std::size_t baseline,
     return reached;
 }
 
-/// Columns of the models in the regression: the baseline and what is not connected have none.
+/// Columns of the models in the regression; the baseline and unconnected models have none.
 struct Columns {
     static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
     std::vector<std::size_t> of_model;
@@ -92,7 +92,7 @@ void set_row(std::vector<double>& row, const Columns& columns, const Battle& bat
         row[column] -= 1;
 }
 
-/// Battles of the same two models with the same end are one row.
+/// Merges battles of the same two models with the same outcome into one row.
 LogisticProblem plain_problem(const BattleSet& set, const Columns& columns,
                               const std::vector<bool>& reached, std::span<const double> times) {
     std::map<std::tuple<std::size_t, std::size_t, double>, double> totals;
@@ -128,7 +128,7 @@ LogisticProblem styled_problem(const BattleSet& set, const Columns& columns,
     return problem;
 }
 
-/// How often each battle counts in a round of the bootstrap.
+/// Returns the weight of each battle in a round of the bootstrap.
 std::vector<double> drawn(const BattleSet& set, const ArenaOptions& options,
                           const RandomStream& stream, std::uint64_t round) {
     std::vector<double> times(set.battles.size());

@@ -24,7 +24,7 @@ struct Arguments {
     int repeats = 10;
 };
 
-/// Seconds a call, of the slowest rank; the first calls do not count.
+/// Returns the time of a call on the slowest rank [s], without the first calls.
 template <class Call>
 double seconds_of(const comm::Communicator& comm, int repeats, const Call& call) {
     using Clock = std::chrono::steady_clock;

@@ -84,7 +84,7 @@ class Lengths {
     std::vector<std::vector<double>> measured_;
 };
 
-/// The schedule is told the mean of a kind, no more.
+/// The schedule knows only the mean of a kind.
 std::vector<comm::SimulatedUnit> draw_units(const Arguments& arguments) {
     const Lengths lengths(arguments);
     const std::size_t kinds = lengths.kinds();
@@ -170,7 +170,7 @@ nlohmann::ordered_json simulate(const Arguments& arguments) {
     return json;
 }
 
-/// Microseconds that a unit costs this rank if all ranks do nothing but take units. Collective.
+/// Returns the cost of a unit on this rank [us] if all ranks only take units. Collective.
 double measure_hand_out(const comm::Communicator& comm, const comm::Communicator& node,
                         std::size_t units_each, std::size_t most_units) {
     comm::WorkLedger ledger(comm, node);
@@ -212,23 +212,24 @@ void add_options(CLI::App& parser, Arguments& arguments) {
     const auto option = [&](const char* name, auto& value, const char* help) {
         parser.add_option(name, value, help)->capture_default_str();
     };
-    option("--ranks", arguments.ranks, "of the simulated machine");
-    option("--ranks-per-node", arguments.ranks_per_node, "that share a counter");
-    option("--generations", arguments.generations, "to make");
+    option("--ranks", arguments.ranks, "ranks of the simulated machine");
+    option("--ranks-per-node", arguments.ranks_per_node, "ranks of a node, which share a counter");
+    option("--generations", arguments.generations, "generations to make");
     option("--kinds", arguments.kinds,
-           "of generations, with medians from half to twice the whole's");
+           "kinds of generations, with medians from half to twice the overall one");
     option("--lengths", arguments.lengths, "pair file (.h5) from whose answers lengths are drawn");
-    option("--log-mean", arguments.log_mean, "of lengths, where no file gives them");
-    option("--log-deviation", arguments.log_deviation, "of lengths, likewise");
-    option("--longest", arguments.longest, "answer, in tokens");
+    option("--log-mean", arguments.log_mean, "mean of log-lengths, if no file gives lengths");
+    option("--log-deviation", arguments.log_deviation,
+           "standard deviation of log-lengths, if no file gives lengths");
+    option("--longest", arguments.longest, "longest answer [token]");
     option("--slots", arguments.slots, "sequences that a rank decodes together");
     option("--step-overhead", arguments.step_overhead,
-           "what a decoding step costs beside its sequences, in sequences");
-    option("--late-share", arguments.late_share, "of the nodes that come late");
-    option("--late-by", arguments.late_by, "how late, as a share of the run");
-    option("--failed-share", arguments.failed_share, "of the nodes that are lost during the run");
-    option("--seed", arguments.seed, "of the draws");
-    option("--hand-outs", arguments.hand_outs, "to measure on the real ranks");
+           "fixed cost of a decoding step, in sequences");
+    option("--late-share", arguments.late_share, "share of nodes that start late");
+    option("--late-by", arguments.late_by, "delay of late nodes, as a share of the run");
+    option("--failed-share", arguments.failed_share, "share of nodes that are lost during the run");
+    option("--seed", arguments.seed, "seeds the draws");
+    option("--hand-outs", arguments.hand_outs, "units to draw on the real ranks, for measurement");
 }
 
 }  // namespace

@@ -154,7 +154,7 @@ void measure_alone(const comm::Communicator& comm, const std::filesystem::path& 
     comm::barrier(comm);
 }
 
-/// How many bytes a second a process writes as fast as it can, with a sync. Collective.
+/// Returns the fastest write speed of a process, with a sync [byte/s]. Collective.
 double raw_write_speed(const comm::Communicator& comm, const std::filesystem::path& directory,
                        std::uint64_t bytes) {
     const auto scratch = directory / "raw";
@@ -267,12 +267,12 @@ Command make_bench_store_command(CLI::App& bench) {
         parser->add_option(name, value, help)->capture_default_str();
     };
     option("--directory", arguments->directory, "made for this and removed");
-    option("--pairs", arguments->pairs, "of one strategy");
-    option("--answer-bytes", arguments->answer_bytes, "of an answer, on average");
+    option("--pairs", arguments->pairs, "pairs of one strategy");
+    option("--answer-bytes", arguments->answer_bytes, "mean length of an answer [byte]");
     option("--memory", arguments->memory,
            "MiB a rank that answers may take, as synthesis.merge_memory");
-    option("--batches", arguments->batches, "of 64 random pairs to read");
-    option("--seed", arguments->seed, "of the rows");
+    option("--batches", arguments->batches, "batches of 64 random pairs to read");
+    option("--seed", arguments->seed, "seeds the rows");
     parser->add_flag("--keep", arguments->keep, "leave the files there");
     return {parser, [arguments](const CommandContext& context) {
                 comm::run_on_all(context.comm, [&] {

@@ -21,7 +21,7 @@ struct CommandContext {
     std::string command_line;
 };
 
-/// A subcommand: its parser, and what it does once its options are parsed. Collective.
+/// A subcommand: its parser, and the function to call with the parsed options. Collective.
 struct Command {
     CLI::App* parser;
     std::function<ExitStatus(const CommandContext&)> run;
@@ -54,8 +54,8 @@ Command make_bench_store_command(CLI::App& bench);
 Command make_bench_train_command(CLI::App& bench);
 Command make_bench_allreduce_command(CLI::App& bench);
 
-/// Runs `doctor` where MPI cannot even start: tasks of srun without PMIx end within MPI_Init. The
-/// first task prints what is wrong. Returns the exit status, or nothing if MPI may be started.
+/// Runs `doctor` where MPI cannot start: tasks of srun without PMIx exit in MPI_Init. The first
+/// task prints the problem. Returns the exit status, or nothing if MPI may be started.
 std::optional<int> doctor_before_mpi(int argc, char** argv);
 
 }  // namespace popalign::app

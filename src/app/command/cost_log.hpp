@@ -10,8 +10,8 @@
 
 namespace popalign::app {
 
-/// Runs a stage and adds what it used to cost.jsonl of the run's directory, also where it stopped
-/// at the deadline. `count` fills in tokens once it is done; rank 0 asks it. Collective.
+/// Runs a stage and appends its cost to cost.jsonl in the run's directory, also if it stopped at
+/// the deadline. `count` fills in tokens at the end; only rank 0 calls it. Collective.
 ExitStatus with_cost(const CommandContext& context, const Config& config, const std::string& stage,
                      const std::function<ExitStatus()>& body,
                      const std::function<void(campaign::StageCost&)>& count = {});

@@ -18,18 +18,18 @@ class TrainableLm;
 
 namespace popalign::app {
 
-/// How the ranks are divided into groups that each hold the model once.
+/// Division of the ranks into groups that each hold the model once.
 struct RankGroups {
-    comm::Communicator group;  ///< this rank's
+    comm::Communicator group;  ///< group of this rank
     int index = 0, count = 1;
 
-    /// The first rank of a group speaks for it.
+    /// Returns whether this rank is the first of its group, which acts for the group.
     bool leads() const { return group.is_root(); }
-    /// This group's share of `rows`.
+    /// Returns this group's share of `rows`.
     Range share(std::size_t rows) const { return partition(rows, index, count); }
 };
 
-/// The model of a command that needs no config file.
+/// Command line options for the model of a command without a config file.
 struct ModelArguments {
     std::string path, chat_template, dtype = "float32", device = "auto";
     int tensor_parallel = 1;
@@ -39,9 +39,9 @@ struct ModelArguments {
     /// Collective.
     RankGroups groups(const comm::Communicator& comm) const;
     lm::ModelFrontEnd load_front_end() const;
-    /// For inference. Collective.
+    /// Loads the model for inference. Collective.
     lm::CausalLm load(const comm::Communicator& comm, const RankGroups& groups = {}) const;
-    /// For training, on the device of `local_rank`.
+    /// Loads the model for training, on the device of `local_rank`.
     lm::TrainableLm load_trainable(int local_rank) const;
 };
 

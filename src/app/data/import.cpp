@@ -77,7 +77,7 @@ void complain(const comm::Communicator& comm, const Imported& mine, const Logger
                 logger.warn(complaint);
 }
 
-/// The last ones of all ranks' pairs are for evaluation. Collective.
+/// Marks the last pairs over all ranks for evaluation. Collective.
 void hold_out(const comm::Communicator& comm, std::uint64_t count,
               std::vector<store::InterchangePair>& pairs) {
     const auto all = comm::all_reduce<std::uint64_t>(comm, pairs.size(), comm::Reduction::sum);
@@ -114,7 +114,8 @@ Imported read_pairs(const comm::Communicator& comm, const Arguments& arguments,
     return mine;
 }
 
-/// Writes beside and renames, for the file is complete only with what follows its rows. Collective.
+/// Writes a temporary file and renames it, since the file is complete only after its last part.
+/// Collective.
 void write_mix(const comm::Communicator& comm, const std::string& output,
                const store::PairFileHeader& header, const store::PairBlock& block,
                const store::PairFile* base) {

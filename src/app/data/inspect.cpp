@@ -145,7 +145,7 @@ ExitStatus inspect(const Arguments& arguments) {
 Command make_inspect_command(CLI::App& app) {
     auto arguments = std::make_shared<Arguments>();
     CLI::App* parser =
-        app.add_subcommand("inspect", "what is in a pair file (.h5), checkpoint or model");
+        app.add_subcommand("inspect", "describes a pair file (.h5), checkpoint or model");
     parser->add_option("path", arguments->path, "the file or directory")->required();
     parser->add_option("--row", arguments->row, "show this pair");
     parser->add_flag("--verify", arguments->verify, "read everything and check it");

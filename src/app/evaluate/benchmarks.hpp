@@ -6,8 +6,8 @@
 
 namespace popalign::app {
 
-/// `evaluate <row.name>`: a model's answers, or, where the scoring reads them, judgements that were
-/// made elsewhere. `row` must outlive the command.
+/// Adds `evaluate <row.name>`, which evaluates a model's answers or, if the scoring can read them,
+/// judgements made elsewhere. `row` must outlive the command.
 Command make_benchmark_command(CLI::App& evaluate, const evaluation::BenchmarkRow& row);
 
 }  // namespace popalign::app

@@ -63,7 +63,7 @@ Json judge_worth(const std::vector<evaluation::LabelledPair>& pairs,
     return result;
 }
 
-/// From stored verdicts, or of people alone.
+/// Evaluates stored verdicts, or only people's labels.
 Json stored_judge_worth(const JudgeWorthArguments& arguments) {
     const auto pairs = evaluation::read_labelled_pairs(arguments.pairs, arguments.format);
     if (!arguments.verdicts.empty())
@@ -123,7 +123,8 @@ ExitStatus ask_judge(const CommandContext& context, const JudgeWorthArguments& a
 Command make_evaluate_judge_command(CLI::App& evaluate) {
     auto arguments = std::make_shared<JudgeWorthArguments>();
     CLI::App* parser = evaluate.add_subcommand(
-        "judge", "what a judge is worth: accuracy and agreement beside people's labels");
+        "judge",
+        "measures how far a judge agrees with people: accuracy and agreement with their labels");
     arguments->config.add_to(*parser);
     parser->add_option("--pairs", arguments->pairs, "the labelled pairs")->required();
     parser->add_option("--format", arguments->format, "llmbar or pandalm")->required();

@@ -98,12 +98,15 @@ class Battles : public JudgedElsewhere {
         parser.add_option(
             "--battles", file_,
             "score these alone: rows {question_id, model_a, model_b, winner}; .gz too");
-        parser.add_option("--baseline", options_.baseline, "of the battles: it has a score of 50")
+        parser
+            .add_option("--baseline", options_.baseline,
+                        "baseline of the battles, whose score is 50")
             ->needs("--battles");
         parser.add_flag("--style-control", style_control_,
                         "take length and markdown out (rows with style_a and style_b)");
-        parser.add_option("--rounds", options_.rounds, "of the bootstrap")->capture_default_str();
-        parser.add_option("--seed", options_.seed, "of the bootstrap")->capture_default_str();
+        parser.add_option("--rounds", options_.rounds, "rounds of the bootstrap")
+            ->capture_default_str();
+        parser.add_option("--seed", options_.seed, "seeds the bootstrap")->capture_default_str();
     }
     bool is_given() const override { return !file_.empty(); }
     Json scores(const CommandContext&, const std::filesystem::path&,

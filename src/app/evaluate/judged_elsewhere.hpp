@@ -11,15 +11,16 @@
 
 namespace popalign::app {
 
-/// Judgements that were made elsewhere, which the command of a benchmark scores alone.
+/// Judgements made elsewhere, scored by a benchmark's command without running models.
 class JudgedElsewhere {
   public:
     virtual ~JudgedElsewhere() = default;
 
-    /// Whether the command line names any.
+    /// Returns whether the command line names any.
     virtual bool is_given() const = 0;
-    /// The scores by model, as the contract has them. Data are read from the folder `named`, or,
-    /// if it is empty, from `fetched`, which may be absent. Throws UsageError or InputError.
+    /// Returns the scores by model, in the form of the contract. Data are read from the folder
+    /// `named`, or, if it is empty, from `fetched`, which may be absent. Throws UsageError or
+    /// InputError.
     virtual nlohmann::ordered_json scores(const CommandContext& context,
                                           const std::filesystem::path& named,
                                           const std::filesystem::path& fetched) const = 0;

@@ -85,7 +85,7 @@ Command make_score_command(CLI::App& app) {
         ->required();
     parser->add_option("--output", arguments->output, "JSONL")->required();
     parser->add_flag("--append-eos", arguments->append_eos, "score the end of the answer too");
-    parser->add_option("--batch-tokens", arguments->batch_tokens, "rows of one forward pass")
+    parser->add_option("--batch-tokens", arguments->batch_tokens, "tokens of one forward pass")
         ->capture_default_str();
     return {parser, [arguments](const CommandContext& context) {
                 const RankGroups groups = arguments->model.groups(context.comm);

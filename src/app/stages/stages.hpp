@@ -9,8 +9,8 @@
 
 namespace popalign::app {
 
-/// The stages as a config asks for them, on all ranks: what the commands of the same names and
-/// `sweep` run. Collective.
+/// Runs a stage as configured, on all ranks; called by the command of the same name and by `sweep`.
+/// Collective.
 ExitStatus run_synthesize_stage(const CommandContext& context, const Config& config);
 ExitStatus run_judge_stage(const CommandContext& context, const Config& config);
 ExitStatus run_train_stage(const CommandContext& context, const Config& config,

@@ -8,13 +8,12 @@
 
 namespace popalign::app {
 
-/// Does one part, unless it is done already, on all ranks. An error that all ranks agree on is
-/// written into the part's status and leaves `failed`; the others are not touched by it.
-/// Collective.
+/// Runs one part on all ranks, unless it is done already. An error that all ranks agree on is
+/// written to the part's status as `failed`, and does not affect other parts. Collective.
 ExitStatus run_unit(const CommandContext& context, const Sweep& sweep,
                     const campaign::SweepUnit& unit);
 
-/// All parts in order; what builds on a part that failed is passed over. Collective.
+/// Runs all parts in order; skips parts that depend on a failed one. Collective.
 ExitStatus run_sweep(const CommandContext& context, const Sweep& sweep);
 
 struct SubmitOptions {
@@ -22,8 +21,8 @@ struct SubmitOptions {
     std::vector<std::string> sbatch_options;  ///< nodes, tasks, time, account
 };
 
-/// Writes the jobs' lists into <directory>/slurm and has submit_sweep.sh submit them; its output
-/// goes to stdout. On one rank. Throws Error if it fails.
+/// Writes the jobs' lists into <directory>/slurm and submits them by submit_sweep.sh, whose output
+/// goes to stdout. Call on one rank. Throws Error if it fails.
 void submit_sweep(const Sweep& sweep, const SubmitOptions& options);
 
 }  // namespace popalign::app

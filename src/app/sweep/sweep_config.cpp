@@ -23,13 +23,13 @@ std::string lines(const Fingerprint& keys) {
     return text;
 }
 
-/// All but those of speed, where they differ from the defaults.
+/// Returns all keys that differ from their defaults, except those that affect only speed.
 template <class Options>
 Fingerprint determining_keys(const Options& options, const std::string& section) {
     return changed_keys_of({Effect::result, Effect::model, Effect::file}, options, section);
 }
 
-/// A name that is no entry of `models`, as a built-in judge's, speaks for itself.
+/// Returns the name itself if it is no entry of `models`, e.g. a built-in judge's.
 std::string model(const Config& config, const std::string& name) {
     const auto found = config.models.find(name);
     return found == config.models.end() ? name + "\n"
@@ -125,7 +125,7 @@ DataEstimate estimate_data(const Config& config) {
     return estimate;
 }
 
-/// Pair tokens of a training run at most, both sides.
+/// Returns the most tokens of a training run's pairs, both sides.
 double estimate_run_tokens(const Config& config, const campaign::SweepUnit& run,
                            const DataEstimate& data) {
     const double all = static_cast<double>(config.instructions.limit);

@@ -9,7 +9,7 @@
 
 namespace popalign::app {
 
-/// A sweep file with all that its runs share.
+/// A sweep file with the config that its runs share.
 struct Sweep {
     const ConfigArguments& arguments;
     Config config;
@@ -21,7 +21,7 @@ struct Sweep {
     std::filesystem::path pair_file(const std::string& data) const {
         return RunDirectory(std::filesystem::path(config.run.directory) / data).pairs();
     }
-    /// The config of a part, in its own directory and on its pair file.
+    /// Returns the config of a part, with its own directory and pair file.
     Config config_of(const campaign::SweepUnit& unit) const;
 };
 
@@ -29,7 +29,7 @@ struct Sweep {
 /// key or value is an error here. Throws UsageError.
 Sweep load_sweep(const ConfigArguments& arguments);
 
-/// Parts, what they share and an estimate of core-hours, as JSON.
+/// Returns the parts, shared parts and an estimate of core-hours, as JSON.
 std::string describe_sweep(const Sweep& sweep);
 
 }  // namespace popalign::app
