@@ -44,8 +44,7 @@ class Interrupted:
 
     def stop(self, ranks, by):
         job, _ = self.start_and_wait_until_at_work(ranks)
-        # A rank without a launcher has a helper of MPI as its child.
-        os.kill(job.children()[0] if ranks > 1 else job.pid, by)
+        os.kill(job.rank_processes()[0], by)
         assert job.wait(timeout=120) == 75, by.name
 
     def finish(self, ranks, announced):

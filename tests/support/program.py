@@ -90,6 +90,13 @@ class Job(subprocess.Popen):
                 found[int(variables[b"OMPI_COMM_WORLD_RANK"])] = child
         return found
 
+    def rank_processes(self):
+        """The ranks in their order; the job itself where it is one rank, or a launcher that has started none yet.
+
+        Children alone would not do: a rank without a launcher has a helper of MPI as its child.
+        """
+        return [process for _, process in sorted(self.ranks().items())] or [self.pid]
+
     def kill_with_ranks(self):
         """Kills the launcher and its ranks, and returns once all are gone."""
         members = [*self.children(), self.pid]
@@ -97,7 +104,7 @@ class Job(subprocess.Popen):
 
     def kill_one_rank(self, draw):
         """Kills a rank that `draw` picks, and returns once the others are gone too."""
-        members = self.children() or [self.pid]  # one rank, or a launcher that has started none yet
+        members = self.rank_processes()
         self._kill([draw.choice(members)], members)
 
     def _kill(self, victims, members):

@@ -34,7 +34,7 @@ class RunDirectory {
     explicit RunDirectory(std::filesystem::path path) : path_(std::move(path)) {}
     const std::filesystem::path& path() const noexcept { return path_; }
 
-    /// Output of `synthesize`: an HDF5 pair file (store/pairs/pair_store.hpp), unless `run.pairs`
+    /// Output of `synthesize`: an HDF5 pair file (store/pairs/pair_file.hpp), unless `run.pairs`
     /// names another one. `judge` adds verdicts to it, `train` reference log-probabilities.
     std::filesystem::path pairs() const { return path_ / "pairs.h5"; }
     /// Output of `synthesize --merge-only`: the pairs made so far.

@@ -1,6 +1,7 @@
 #include "app/command/config.hpp"
 
 #include <popalign/base/config_reference.hpp>
+#include <popalign/base/enum_names.hpp>
 #include <popalign/base/error.hpp>
 
 #include <CLI/CLI.hpp>

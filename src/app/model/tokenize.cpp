@@ -2,6 +2,7 @@
 #include "app/command/model_arguments.hpp"
 
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
 #include <popalign/store/rows/messages.hpp>
 
 #include <CLI/CLI.hpp>

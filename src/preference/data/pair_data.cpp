@@ -8,6 +8,7 @@
 #include <popalign/base/range.hpp>
 #include <popalign/comm/collectives.hpp>
 #include <popalign/comm/run.hpp>
+#include <popalign/lm/text/tokenizer.hpp>
 #include <popalign/record/pair_flags.hpp>
 #include <popalign/record/verdict_summary.hpp>
 #include <popalign/store/pairs/pair_file.hpp>

@@ -5,10 +5,11 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/journal/journal.hpp>
-#include <popalign/store/journal/journal_folder.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,17 @@
 #include <vector>
 
 namespace popalign::store {
+
+/// Reads all journals in a folder, each on one rank, however many ranks wrote them. `visit` gets
+/// the payloads of this rank's share. Creates the folder if it does not exist. Logs damaged and
+/// torn records. Collective.
+void read_journal_folder(const comm::Communicator& comm, const std::filesystem::path& folder,
+                         const Logger& logger,
+                         const std::function<void(std::span<const std::byte>)>& visit);
+
+/// Returns the path of the journal that this rank writes.
+std::filesystem::path journal_of_rank(const comm::Communicator& comm,
+                                      const std::filesystem::path& folder);
 
 /// Key of an entry of a JournalledMap. The rank `route` modulo the number of ranks holds the entry.
 struct MapKey {

@@ -1,7 +1,7 @@
 #include <popalign/comm/objects.hpp>
 #include <popalign/comm/run.hpp>
 #include <popalign/store/journal/journal.hpp>
-#include <popalign/store/journal/journal_folder.hpp>
+#include <popalign/store/journal/journalled_map.hpp>
 
 #include <fmt/format.h>
 
